@@ -1,0 +1,248 @@
+package v1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// SpiderIPPool is a set of addresses of one subnet that pods may be given.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=spiderippools,scope=Cluster,shortName=sp,categories=spiderpool
+// +kubebuilder:printcolumn:name="VERSION",type=integer,JSONPath=`.spec.ipVersion`,description="4 or 6"
+// +kubebuilder:printcolumn:name="SUBNET",type=string,JSONPath=`.spec.subnet`,description="the subnet that the addresses lie in"
+// +kubebuilder:printcolumn:name="ALLOCATED-IP-COUNT",type=integer,JSONPath=`.status.allocatedIPCount`,description="addresses that are taken"
+// +kubebuilder:printcolumn:name="TOTAL-IP-COUNT",type=integer,JSONPath=`.status.totalIPCount`,description="addresses that the pool has"
+// +kubebuilder:printcolumn:name="DISABLE",type=boolean,JSONPath=`.spec.disable`,description="nothing new is allocated"
+type SpiderIPPool struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is what the user wants.
+	// +required
+	Spec IPPoolSpec `json:"spec"`
+
+	// Status is the record of the addresses that are taken. Only the
+	// controller writes it; no address is in use that is not in here.
+	// +optional
+	Status IPPoolStatus `json:"status,omitempty"`
+}
+
+// SpiderIPPoolList is a list of SpiderIPPools.
+//
+// +kubebuilder:object:root=true
+type SpiderIPPoolList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []SpiderIPPool `json:"items"`
+}
+
+// IPPoolSpec describes the addresses of a pool and who may have them. All
+// affinities and name lists that are set must match; a name list beats the
+// selector of the same subject.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || !isCIDR(self.subnet) || cidr(self.subnet).ip().family() == self.ipVersion",fieldPath=".ipVersion",message="ipVersion differs from the family of subnet; set it to that family or leave it out"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.ipVersion) || (has(self.ipVersion) && self.ipVersion == oldSelf.ipVersion)",fieldPath=".ipVersion",message="ipVersion is immutable; make another pool instead"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway) || cidr(self.subnet).containsIP(self.gateway)",fieldPath=".gateway",message="gateway lies outside of subnet"
+type IPPoolSpec struct {
+	// IPVersion is 4 or 6. Unset means the family of subnet, and admission
+	// fills it in. Immutable.
+	// +optional
+	// +kubebuilder:validation:Enum=4;6
+	IPVersion *int64 `json:"ipVersion,omitempty"`
+
+	// Subnet is the network that all addresses lie in, in canonical CIDR form
+	// such as 172.18.41.0/24. Its prefix length is the one that pods get.
+	// Immutable. Subnets of several pools may be equal or nested; their
+	// addresses MUST be disjoint.
+	// +required
+	// +kubebuilder:validation:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked()",message="must be a CIDR in canonical form, with all host bits zero, such as 172.18.41.0/24 or fc00:1::/64"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="subnet is immutable; make another pool instead"
+	Subnet string `json:"subnet"`
+
+	// IPs are the addresses of the pool: each entry is one address or an
+	// inclusive, ordered range a-b, inside subnet. Entries MUST NOT overlap
+	// those of another pool. An address in use cannot be taken out.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=79
+	// +kubebuilder:validation:items:Pattern=`^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$`
+	IPs []string `json:"ips,omitempty"`
+
+	// ExcludeIPs are taken out of ips, in the same form. An address in use
+	// cannot be excluded.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4096
+	// +kubebuilder:validation:items:MaxLength=79
+	// +kubebuilder:validation:items:Pattern=`^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$`
+	ExcludeIPs []string `json:"excludeIPs,omitempty"`
+
+	// Gateway becomes the default route of the pods. It lies inside subnet
+	// and is never handed out. Unset means no default route.
+	// +optional
+	// +kubebuilder:validation:MaxLength=39
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address"
+	Gateway *string `json:"gateway,omitempty"`
+
+	// Vlan is the VLAN of the subnet, 0 to 4095; 0, the default, means none.
+	// It is reported to the main plugin, not made.
+	// +optional
+	// +kubebuilder:default=0
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4095
+	Vlan *int64 `json:"vlan,omitempty"`
+
+	// Routes are added to the pods besides the default route. A change
+	// affects new pods only.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=256
+	Routes []Route `json:"routes,omitempty"`
+
+	// PodAffinity limits the pool to pods with these labels. Unset and an
+	// empty selector match every pod.
+	// +optional
+	PodAffinity *metav1.LabelSelector `json:"podAffinity,omitempty"`
+
+	// NamespaceAffinity limits the pool to namespaces with these labels.
+	// Unset and an empty selector match every namespace.
+	// +optional
+	NamespaceAffinity *metav1.LabelSelector `json:"namespaceAffinity,omitempty"`
+
+	// NamespaceName limits the pool to these namespaces and beats
+	// namespaceAffinity. Empty means no limit.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=63
+	NamespaceName []string `json:"namespaceName,omitempty"`
+
+	// NodeAffinity limits the pool to nodes with these labels; pods that are
+	// given an address of it are scheduled there. Unset and an empty selector
+	// match every node.
+	// +optional
+	NodeAffinity *metav1.LabelSelector `json:"nodeAffinity,omitempty"`
+
+	// NodeName limits the pool to these nodes and beats nodeAffinity. Empty
+	// means no limit.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=1024
+	// +kubebuilder:validation:items:MaxLength=253
+	NodeName []string `json:"nodeName,omitempty"`
+
+	// MultusName limits the pool to NICs of these network attachments, each
+	// namespace/name. Empty means no limit.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MaxLength=317
+	MultusName []string `json:"multusName,omitempty"`
+
+	// Disable stops the allocation of new addresses; those in use stay in
+	// use and are released as always. Default false.
+	// +optional
+	// +kubebuilder:default=false
+	Disable *bool `json:"disable,omitempty"`
+
+	// Default makes the pool one of the cluster's default pools, which serve
+	// pods that no other rule gives a pool. Default false.
+	// +optional
+	Default *bool `json:"default,omitempty"`
+}
+
+// Route is one route of a pod.
+type Route struct {
+	// Dst is the destination in CIDR form, of the family of the pool. A pool
+	// MUST NOT name one destination twice.
+	// +required
+	// +kubebuilder:validation:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="must be a CIDR"
+	Dst string `json:"dst"`
+
+	// Gw is the next hop, inside subnet.
+	// +required
+	// +kubebuilder:validation:MaxLength=39
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address"
+	Gw string `json:"gw"`
+}
+
+// IPPoolStatus is the record of a pool: four disjoint sets of addresses and
+// how far pods were seen. Counters are computed from the sets at each write.
+// Its lists are atomic and have one writer, so that a large pool stays small.
+type IPPoolStatus struct {
+	// TotalIPCount is the number of addresses of the pool, taken or free. It
+	// stops at 2^63-1.
+	// +optional
+	TotalIPCount *int64 `json:"totalIPCount,omitempty"`
+
+	// AllocatedIPCount is the number of addresses that are taken: settled,
+	// reserved, retained and held ones.
+	// +optional
+	AllocatedIPCount *int64 `json:"allocatedIPCount,omitempty"`
+
+	// Settled are the addresses of pods that were seen, as ranges, one line
+	// per /24 or /120, such as 172.18.41.40-44,50.
+	// +optional
+	// +listType=atomic
+	Settled []string `json:"settled,omitempty"`
+
+	// Reserved are the addresses given at admission to pods not yet seen, one
+	// line each: address, token and namespace, or for a pod bound late
+	// address, token, namespace/name and UID.
+	// +optional
+	// +listType=atomic
+	Reserved []string `json:"reserved,omitempty"`
+
+	// Retained are the addresses kept for stable identities, one line per
+	// owner: namespace/kind.group/name, UID, and per pod the ordinal or name
+	// with its address and the tokens of admissions not yet confirmed.
+	// +optional
+	// +listType=atomic
+	Retained []string `json:"retained,omitempty"`
+
+	// Held are the addresses of pods whose end no kubelet confirmed, one line
+	// each: address, node ("-" where unknown) and since when.
+	// +optional
+	// +listType=atomic
+	Held []string `json:"held,omitempty"`
+
+	// PodsSeenThrough is the highest resourceVersion among the pods that were
+	// settled. Who releases an address has seen at least that much.
+	// +optional
+	PodsSeenThrough string `json:"podsSeenThrough,omitempty"`
+
+	// Term names the leadership whose sight of the pods the record's releases
+	// rest on. A leader writes it when it takes the pool over, and another
+	// that still believes to lead can no longer write.
+	// +optional
+	Term string `json:"term,omitempty"`
+
+	// Conditions of the pool; Ready says that addresses may be reserved.
+	// +optional
+	// +listType=atomic
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Conditions of a SpiderIPPool and their reasons.
+const (
+	// ConditionReady is True once the leader has initialised the status of
+	// the pool and found its addresses disjoint from those of all pools that
+	// are older. Nothing is reserved from a pool that is not Ready.
+	ConditionReady = "Ready"
+
+	// ReasonInitialised is the reason of Ready=True.
+	ReasonInitialised = "Initialised"
+	// ReasonOverlap is the reason of Ready=False where an older pool has some
+	// of the addresses; the message names it.
+	ReasonOverlap = "OverlapsOlderPool"
+	// ReasonInvalid is the reason of Ready=False where spec cannot be read,
+	// which only a pool made without validation can reach.
+	ReasonInvalid = "InvalidSpec"
+	// ReasonCorrupt is the reason of Ready=False where status cannot be read.
+	ReasonCorrupt = "UnreadableRecord"
+)
+
+// PoolFinalizer keeps a pool until none of its addresses is taken.
+const PoolFinalizer = "spiderpool.spidernet.io/addresses-in-use"
