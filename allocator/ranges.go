@@ -1,0 +1,165 @@
+package allocator
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/bits"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"go4.org/netipx"
+)
+
+// ParseRange reads one entry of a pool's ips or excludeIPs: "a" or "a-b", both included. It is strict: one spelling of each address,
+// one family, no zone, no IPv4-mapped address, start not after end.
+func ParseRange(s string) (netipx.IPRange, error) {
+	from, to, isRange := strings.Cut(s, "-")
+	first, err := parseAddr(from)
+	if err != nil {
+		return netipx.IPRange{}, err
+	}
+	if !isRange {
+		return netipx.IPRangeFrom(first, first), nil
+	}
+	last, err := parseAddr(to)
+	switch {
+	case err != nil:
+		return netipx.IPRange{}, err
+	case first.BitLen() != last.BitLen():
+		return netipx.IPRange{}, invalidf("%s: an IPv4 and an IPv6 address", s)
+	case last.Less(first):
+		return netipx.IPRange{}, invalidf("%s: start after end", s)
+	}
+	return netipx.IPRangeFrom(first, last), nil
+}
+
+// ParsePrefix reads a CIDR whose host bits are zero.
+func ParsePrefix(s string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, invalidf("%q: not a CIDR", s)
+	case p.Addr().Is4In6():
+		return netip.Prefix{}, invalidf("%q: an IPv4-mapped CIDR", s)
+	case p.Masked().String() != s:
+		return netip.Prefix{}, invalidf("%q: not canonical, write %s", s, p.Masked())
+	}
+	return p, nil
+}
+
+func parseAddr(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	switch {
+	case err != nil:
+		return a, invalidf("%q: not an address", s)
+	case !canonical(a):
+		return a, invalidf("%q: an address with a zone, or IPv4-mapped", s)
+	case a.String() != s:
+		return a, invalidf("%q: not canonical, write %s", s, a)
+	}
+	return a, nil
+}
+
+// Space is the immutable set of addresses that a pool may hand out. It is kept as ranges and never expanded: an IPv6 /64 costs what
+// a single address costs. Safe for concurrent use.
+type Space struct {
+	ranges []netipx.IPRange // ascending, disjoint, not adjacent, none of them mapped
+	size   uint64           // stops at math.MaxUint64
+}
+
+// mapped is where IPv6 addresses are IPv4 addresses in disguise. No pool hands them out, also if its range goes over them.
+var mapped = netip.MustParsePrefix("::ffff:0:0/96")
+
+// NewSpace returns the addresses of include that are not in exclude. All must be of one family.
+func NewSpace(include, exclude []netipx.IPRange) (Space, error) {
+	all := slices.Concat(include, exclude)
+	for _, r := range all {
+		switch {
+		case !r.IsValid() || !canonical(r.From()) || !canonical(r.To()):
+			return Space{}, invalidf("%v: not a range of plain addresses", r)
+		case r.From().BitLen() != all[0].From().BitLen():
+			return Space{}, invalidf("%v and %v: two families", all[0], r)
+		}
+	}
+	s := Space{ranges: include}
+	return s.Without(append(exclude[:len(exclude):len(exclude)], netipx.RangeOfPrefix(mapped))), nil
+}
+
+// rangeSize stops at math.MaxUint64.
+func rangeSize(r netipx.IPRange) uint64 {
+	from, to := r.From().As16(), r.To().As16()
+	lo, borrow := bits.Sub64(binary.BigEndian.Uint64(to[8:]), binary.BigEndian.Uint64(from[8:]), 0)
+	hi, _ := bits.Sub64(binary.BigEndian.Uint64(to[:8]), binary.BigEndian.Uint64(from[:8]), borrow)
+	if hi > 0 || lo == math.MaxUint64 {
+		return math.MaxUint64
+	}
+	return lo + 1
+}
+
+// Size returns the number of addresses; it stops at 1<<63-1.
+func (s Space) Size() uint64 { return min(s.size, math.MaxInt64) }
+
+// Contains reports whether a may be handed out.
+func (s Space) Contains(a netip.Addr) bool {
+	if !canonical(a) {
+		return false
+	}
+	i := s.from(a)
+	return i < len(s.ranges) && s.ranges[i].Contains(a)
+}
+
+// Ranges returns the fewest ranges that are the space, in ascending order.
+func (s Space) Ranges() []netipx.IPRange { return slices.Clone(s.ranges) }
+
+// Overlap returns the first range that both spaces have.
+func (s Space) Overlap(o Space) (netipx.IPRange, bool) {
+	for _, r := range s.ranges {
+		if i := o.from(r.From()); i < len(o.ranges) && o.ranges[i].Overlaps(r) {
+			p := o.ranges[i]
+			first, last := p.From(), p.To()
+			if first.Less(r.From()) {
+				first = r.From()
+			}
+			if r.To().Less(last) {
+				last = r.To()
+			}
+			return netipx.IPRangeFrom(first, last), true
+		}
+	}
+	return netipx.IPRange{}, false
+}
+
+// Without returns the space less the given ranges, which may be of the other family.
+func (s Space) Without(ranges []netipx.IPRange) Space {
+	var b netipx.IPSetBuilder
+	for _, r := range s.ranges {
+		b.AddRange(r)
+	}
+	for _, r := range ranges {
+		b.RemoveRange(r)
+	}
+	set, _ := b.IPSet() // its error is about invalid ranges only: removing those removes nothing
+	out := Space{ranges: set.Ranges()}
+	for _, r := range out.ranges {
+		sum, carry := bits.Add64(out.size, rangeSize(r), 0)
+		out.size = sum | -carry
+	}
+	return out
+}
+
+// Minus returns the addresses that o does not have.
+func (s Space) Minus(o Space) Space { return s.Without(o.ranges) }
+
+// Intersect returns the addresses that both have.
+func (s Space) Intersect(o Space) Space { return s.Minus(s.Minus(o)) }
+
+// Equal reports whether both have the same addresses.
+func (s Space) Equal(o Space) bool { return slices.Equal(s.ranges, o.ranges) }
+
+// from returns the index of the first range that does not end before a.
+func (s Space) from(a netip.Addr) int {
+	i, _ := slices.BinarySearchFunc(s.ranges, a, func(r netipx.IPRange, a netip.Addr) int { return r.To().Compare(a) })
+	return i
+}
