@@ -2,7 +2,6 @@ package allocator
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
 	"math/bits"
 	"net/netip"
