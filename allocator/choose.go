@@ -81,33 +81,37 @@ func (r *Recent) since(a netip.Addr, now time.Time) (time.Time, bool) {
 	return at, ok && now.Sub(at) < restPeriod
 }
 
-// chunks yields the part of each chunk that lies in the space, in ascending order, with what of that chunk is taken. A space of one
-// range and no taken chunk is still 2^56 chunks: the caller stops at the first that serves.
+// chunks yields the part of each chunk that lies in the space, in ascending order, with what of that chunk is taken, and leaves out
+// chunks wholly taken. An IPv6 space may have 2^56 of them: the caller stops at the first that serves.
 func (s Space) chunks(taken *Set) iter.Seq2[chunk, bitmap] {
+	if taken.v6 != s.v6() {
+		taken = &Set{}
+	}
 	return func(yield func(chunk, bitmap) bool) {
 		for _, r := range s.ranges {
-			k, low := split(r.From())
+			k, first := split(r.From())
 			end, last := split(r.To())
 			i, _ := taken.find(k)
-			for ; k.compare(end) < 0; k, low = k.next(), 0 {
-				if !visit(k, span(low, 255), taken, &i, yield) {
+			for more := true; more; k, first = k.next(), 0 {
+				var has bitmap
+				if i < len(taken.chunks) && taken.chunks[i].key == k {
+					has = taken.chunks[i].bits
+					i++
+				}
+				more = k != end
+				if has == fullChunk {
+					continue
+				}
+				part := span(first, 255)
+				if !more {
+					part = span(first, last)
+				}
+				if !yield(chunk{k, part}, has) {
 					return
 				}
 			}
-			if !visit(k, span(low, last), taken, &i, yield) {
-				return
-			}
 		}
 	}
-}
-
-func visit(k key, part bitmap, taken *Set, i *int, yield func(chunk, bitmap) bool) bool {
-	var has bitmap
-	if *i < len(taken.chunks) && taken.chunks[*i].key == k {
-		has = taken.chunks[*i].bits
-		*i++
-	}
-	return has == fullChunk || yield(chunk{k, part}, has)
 }
 
 func (s Space) v6() bool { return len(s.ranges) > 0 && s.ranges[0].From().Is6() }

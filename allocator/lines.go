@@ -1,7 +1,6 @@
 package allocator
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -85,7 +84,8 @@ func ParseSet(lines []string) (Set, error) {
 			return Set{}, fmt.Errorf("[%d]: %q: %w", i, line, err)
 		}
 	}
-	// What was read in ascending order may still be spelled in many ways. One comparison refuses all but one.
+	// What was read in ascending order may still be spelled in many ways. One comparison refuses all but one. Lines never
+	// gives more lines than were read, and fewer only by changing the first of those that it joins.
 	for i, want := range s.Lines() {
 		if lines[i] != want {
 			return Set{}, fmt.Errorf("[%d]: %q: %w", i, lines[i], invalidf("not canonical, write %q", want))
@@ -94,40 +94,45 @@ func ParseSet(lines []string) (Set, error) {
 	return s, nil
 }
 
-// parseLine appends the addresses of a line that lie in chunks beyond those of the set.
+// parseLine appends the addresses of a line. They must lie in chunks beyond those of the set.
 func (s *Set) parseLine(line string) error {
-	items := strings.Split(line, ",")
-	head, tail, _ := strings.Cut(items[0], "-")
+	head, _, _ := strings.Cut(line, ",")
+	head, tail, _ := strings.Cut(head, "-")
 	first, err := netip.ParseAddr(head)
 	if err != nil || !canonical(first) {
 		return invalidf("%q is not a plain address", head)
 	}
-	if len(s.chunks) == 0 {
+	k, _ := split(first)
+	if n := len(s.chunks); n == 0 {
 		s.v6 = first.Is6()
-	}
-	k, low := split(first)
-	switch {
-	case s.v6 != first.Is6():
-		return invalidf("another family than the line before")
-	case len(s.chunks) > 0 && k.compare(s.chunks[len(s.chunks)-1].key) <= 0:
+	} else if s.v6 != first.Is6() || k.compare(s.chunks[n-1].key) <= 0 {
 		return invalidf("not beyond the line before")
 	}
 	if strings.ContainsAny(tail, ".:") {
-		return s.parseRun(first, tail)
+		return s.parseRun(first, line)
 	}
+	return s.parseChunk(first, line)
+}
+
+// parseChunk appends the chunk of first.
+func (s *Set) parseChunk(first netip.Addr, line string) error {
+	k, low := split(first)
 	c := chunk{key: k}
-	for i, item := range items {
+	for i, item := range strings.Split(line, ",") {
 		from, to, isRange := strings.Cut(item, "-")
-		if i > 0 {
-			if low, err = c.parseTail(from, s.v6); err != nil {
-				return err
-			}
+		var err error
+		if i > 0 { // the first is an address in full, and known
+			low, err = c.parseTail(from, s.v6)
 		}
 		last := low
-		if isRange {
-			if last, err = c.parseTail(to, s.v6); err != nil {
-				return err
-			}
+		if isRange && err == nil {
+			last, err = c.parseTail(to, s.v6)
+		}
+		if err == nil && last < low {
+			err = invalidf("%s: start after end", item)
+		}
+		if err != nil {
+			return err
 		}
 		c.bits = c.bits.or(span(low, last))
 	}
@@ -141,31 +146,30 @@ func (c *chunk) parseTail(tail string, v6 bool) (uint8, error) {
 	}
 	n, err := strconv.ParseUint(tail, base, bits)
 	if err != nil || n>>8 != prefix {
-		return 0, invalidf("%q is no last part of an address here", tail)
+		return 0, invalidf("%q cannot be the end of an address here", tail)
 	}
 	return uint8(n), nil
 }
 
-// parseRun appends the full chunks from first to the address that tail says.
-func (s *Set) parseRun(first netip.Addr, tail string) error {
+// parseRun appends the chunks from that of first to that of the address behind the dash.
+func (s *Set) parseRun(first netip.Addr, line string) error {
+	_, tail, _ := strings.Cut(line, "-")
 	last, err := netip.ParseAddr(tail)
 	if err != nil || !canonical(last) || last.Is6() != s.v6 || last.Less(first) {
 		return invalidf("%q is not a plain address beyond %s", tail, first)
 	}
+	k, _ := split(first)
 	end, _ := split(last)
-	for k, _ := split(first); k.compare(end) <= 0; k = k.next() {
-		if err := s.grow(chunk{key: k, bits: fullChunk}); err != nil {
+	for ; ; k = k.next() {
+		if err := s.grow(chunk{key: k, bits: fullChunk}); err != nil || k == end {
 			return err
 		}
 	}
-	return nil
 }
-
-var errTooMany = errors.New("too many addresses")
 
 func (s *Set) grow(c chunk) error {
 	if s.size+c.bits.count() > MaxAddresses {
-		return errTooMany
+		return invalidf("more than %d addresses", MaxAddresses)
 	}
 	s.appendChunk(c)
 	return nil

@@ -1,10 +1,12 @@
 package allocator
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 // State is where an address stands in the record of its pool.
@@ -144,9 +146,6 @@ func (r *Record) Term() string { return r.term }
 // SetTerm marks the record.
 func (r *Record) SetTerm(term string) { r.term = term }
 
-// Equal reports whether both records say the same.
-func (r *Record) Equal(o *Record) bool { return r.Encode().Equal(o.Encode()) }
-
 func (r *Record) conflict(verb string, a netip.Addr, cause error) error {
 	e := &ConflictError{Verb: verb, Addr: a, State: r.State(a), Cause: cause}
 	switch e.State {
@@ -158,7 +157,7 @@ func (r *Record) conflict(verb string, a netip.Addr, cause error) error {
 		e.By = "for " + v.String()
 	case StateHeld:
 		v, _ := r.held.get(a)
-		e.By = "for node " + v.String()
+		e.By = "since " + v.Since.Format(time.RFC3339) + " for node " + cmp.Or(v.Node, "unknown")
 	case StateFree, StateSettled:
 	}
 	return e

@@ -116,7 +116,7 @@ func union(sets ...*Set) Set {
 	out := Set{}
 	for _, s := range sets {
 		all = append(all, s.chunks...)
-		out.v6 = out.v6 || s.v6
+		out.v6 = out.v6 || s.size > 0 && s.v6
 	}
 	slices.SortFunc(all, func(a, b chunk) int { return a.key.compare(b.key) })
 	for i := 0; i < len(all); {

@@ -84,15 +84,13 @@ func (s *sorted[K, V]) all() iter.Seq2[K, V] {
 	}
 }
 
-// find returns the page and the place in it where k is, or where it belongs.
+// find returns the page and the place in it where k is, or where it belongs. What is beyond all belongs at the end of the last page.
 func (s *sorted[K, V]) find(k K) (page, at int, found bool) {
-	page, _ = slices.BinarySearchFunc(s.pages, k, func(p []entry[K, V], k K) int { return p[len(p)-1].key.Compare(k) })
-	if page == len(s.pages) && page > 0 {
-		page-- // beyond all: behind the last of the last page
-	}
 	if len(s.pages) == 0 {
 		return 0, 0, false
 	}
+	page, _ = slices.BinarySearchFunc(s.pages, k, func(p []entry[K, V], k K) int { return p[len(p)-1].key.Compare(k) })
+	page = min(page, len(s.pages)-1)
 	at, found = slices.BinarySearchFunc(s.pages[page], k, func(e entry[K, V], k K) int { return e.key.Compare(k) })
 	return page, at, found
 }
