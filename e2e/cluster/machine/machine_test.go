@@ -80,7 +80,7 @@ func TestKillEndsWhatWasLeftRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside := strings.TrimSpace(string(pid))
-	if got := shell(t, m, "cat /proc/"+inside+"/comm"); got != "sleep" {
+	if got := shell(t, m, "tr '\\0' ' ' </proc/"+inside+"/cmdline"); !strings.Contains(got, "sleep 1000") {
 		t.Fatalf("process %s of the machine: got %q, want sleep", inside, got)
 	}
 	mounts := func() string { return readFile(t, "/proc/self/mountinfo") }

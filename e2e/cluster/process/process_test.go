@@ -56,7 +56,7 @@ func TestStopEndsAProcessThatListens(t *testing.T) {
 
 func TestStopMakesAProcessThatDoesNotListen(t *testing.T) {
 	t.Parallel()
-	p := startShell(t, `trap "" TERM; echo deaf; while :; do sleep 1000; done`)
+	p := startShell(t, `trap "" TERM; echo deaf; exec sleep 1000`)
 	waitForLog(t, p, "deaf")
 	if err := p.Stop(bounded(t), 50*time.Millisecond); err != nil {
 		t.Fatal(err)
