@@ -1,0 +1,228 @@
+package cni
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"spidernet.io/spiderpool/cni/strictjson"
+)
+
+// AnnotationPrefix and the name of a NIC make the key of the annotation that
+// the webhook writes and the plugin reads.
+const AnnotationPrefix = "ipam.spidernet.io/assigned-"
+
+// maxVlan is the greatest VLAN that 802.1Q can tag.
+const maxVlan = 4095
+
+// Assignment is what one NIC of a pod was given. It is the plugin's own reading
+// of the type Assigned in crds/v1, which imports Kubernetes; a test under e2e
+// holds the two together.
+type Assignment struct {
+	Interface string
+	// Vlan of the pools; told in the log only.
+	Vlan int
+	// CleanGateway means that the NIC gets no default route.
+	CleanGateway bool
+	// Families with an address, IPv4 first; one or two.
+	Families []Family
+	// Routes besides the default routes.
+	Routes []Route
+}
+
+// Family is the address of one IP family.
+type Family struct {
+	Pool    string
+	Address netip.Prefix // host bits and the length of the pool's subnet
+	Gateway netip.Addr   // invalid where the pool has none
+}
+
+// Route is one route of a pod.
+type Route struct {
+	Destination netip.Prefix
+	Gateway     netip.Addr
+}
+
+// FindAssignment reads the annotation of the NIC ifName from the annotations of
+// pod.
+func FindAssignment(annotations map[string]string, ifName string, pod PodRef) (*Assignment, error) {
+	key := AnnotationPrefix + ifName
+	value, ok := annotations[key]
+	if !ok {
+		return nil, fail(types.ErrTryAgainLater,
+			"the webhook writes it when the pod is created, and the controller when an address becomes free: "+
+				"look at the pod's events, at its annotations ipam.spidernet.io/*, "+
+				"and whether the controller runs and the webhook is registered",
+			"pod %s has no address for NIC %s: annotation %s is missing", pod, ifName, key)
+	}
+	assignment, err := ParseAssignment(ifName, value)
+	if err != nil {
+		return nil, fail(types.ErrDecodingFailure,
+			"nobody but the webhook and the controller may write this annotation: "+
+				"delete the pod so that a new one gets a new address, and report it if it comes back",
+			"pod %s: annotation %s: %v", pod, key, err)
+	}
+	return assignment, nil
+}
+
+// ParseAssignment reads the annotation of the NIC ifName.
+func ParseAssignment(ifName, value string) (*Assignment, error) {
+	object, err := strictjson.Parse([]byte(value), "interface", "ipv4pool", "ipv6pool", "ipv4", "ipv6", "vlan",
+		"ipv4gateway", "ipv6gateway", "cleangateway", "routes")
+	if err != nil {
+		return nil, err
+	}
+	if err := object.Require("interface", "ipv4pool", "ipv6pool", "ipv4", "ipv6", "vlan"); err != nil {
+		return nil, err
+	}
+	a := &Assignment{}
+	if err := a.readScalars(object, ifName); err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"ipv4", "ipv6"} {
+		if err := a.readFamily(object, name); err != nil {
+			return nil, err
+		}
+	}
+	if len(a.Families) == 0 {
+		return nil, fmt.Errorf("neither ipv4 nor ipv6 has an address")
+	}
+	return a, a.readRoutes(object)
+}
+
+func (a *Assignment) readScalars(object strictjson.Object, ifName string) (err error) {
+	if a.Interface, err = strictjson.Value[string](object, "interface"); err != nil {
+		return err
+	}
+	if a.Interface != ifName {
+		return fmt.Errorf("interface: this is %q, but NIC %q was asked for", a.Interface, ifName)
+	}
+	if a.Vlan, err = strictjson.Value[int](object, "vlan"); err != nil {
+		return err
+	}
+	if a.Vlan < 0 || a.Vlan > maxVlan {
+		return fmt.Errorf("vlan: %d is not between 0 and %d", a.Vlan, maxVlan)
+	}
+	a.CleanGateway, err = strictjson.Value[bool](object, "cleangateway")
+	return err
+}
+
+// readFamily reads address, pool and gateway of the family name, ipv4 or ipv6.
+func (a *Assignment) readFamily(object strictjson.Object, name string) error {
+	var texts [3]string
+	for i, key := range []string{name, name + "pool", name + "gateway"} {
+		var err error
+		if texts[i], err = strictjson.Value[string](object, key); err != nil {
+			return err
+		}
+	}
+	address, pool, gateway := texts[0], texts[1], texts[2]
+	if address == "" {
+		if pool != "" || gateway != "" {
+			return fmt.Errorf("%s: empty, although %spool is %q and %sgateway %q", name, name, pool, name, gateway)
+		}
+		return nil
+	}
+	if pool == "" {
+		return fmt.Errorf("%spool: empty, although %s is %q", name, name, address)
+	}
+	family := Family{Pool: pool}
+	var err error
+	if family.Address, err = parseAddress(address, name == "ipv6"); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if gateway != "" {
+		if family.Gateway, err = parseGateway(gateway, family.Address); err != nil {
+			return fmt.Errorf("%sgateway: %w", name, err)
+		}
+	}
+	a.Families = append(a.Families, family)
+	return nil
+}
+
+func (a *Assignment) readRoutes(object strictjson.Object) error {
+	list, err := strictjson.Value[[]json.RawMessage](object, "routes")
+	if err != nil {
+		return err
+	}
+	seen := map[netip.Prefix]int{} // destination -> its place
+	for i, raw := range list {
+		route, err := a.parseRoute(raw)
+		if err != nil {
+			return fmt.Errorf("routes[%d]: %w", i, err)
+		}
+		if earlier, twice := seen[route.Destination]; twice {
+			return fmt.Errorf("routes[%d]: dst %s is that of routes[%d]", i, route.Destination, earlier)
+		}
+		seen[route.Destination] = i
+		a.Routes = append(a.Routes, route)
+	}
+	return nil
+}
+
+func (a *Assignment) parseRoute(raw json.RawMessage) (Route, error) {
+	object, err := strictjson.Parse(raw, "dst", "gw")
+	if err != nil {
+		return Route{}, err
+	}
+	if err := object.Require("dst", "gw"); err != nil {
+		return Route{}, err
+	}
+	dst, err := strictjson.Value[string](object, "dst")
+	if err != nil {
+		return Route{}, err
+	}
+	gw, err := strictjson.Value[string](object, "gw")
+	if err != nil {
+		return Route{}, err
+	}
+	destination, err := netip.ParsePrefix(dst)
+	if err != nil || destination != destination.Masked() || destination.Addr().Is4In6() {
+		return Route{}, fmt.Errorf("dst: %q is not a CIDR", dst)
+	}
+	for _, family := range a.Families {
+		if family.Address.Addr().Is6() == destination.Addr().Is6() {
+			gateway, err := parseGateway(gw, family.Address)
+			if err != nil {
+				return Route{}, fmt.Errorf("gw: %w", err)
+			}
+			return Route{Destination: destination, Gateway: gateway}, nil
+		}
+	}
+	return Route{}, fmt.Errorf("dst: the NIC has no address of the family of %s", destination)
+}
+
+func parseAddress(text string, is6 bool) (netip.Prefix, error) {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is not an address with its prefix length", text)
+	}
+	addr := prefix.Addr()
+	if addr.Is6() != is6 || addr.Is4In6() {
+		return netip.Prefix{}, fmt.Errorf("%s is of the other family", text)
+	}
+	if addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() {
+		return netip.Prefix{}, fmt.Errorf("%s is no address for a pod", text)
+	}
+	return prefix, nil
+}
+
+// parseGateway reads a next hop that a host with the given address can reach
+// without another route; otherwise the kernel would refuse it with "network is
+// unreachable", which tells nobody what to mend.
+func parseGateway(text string, address netip.Prefix) (netip.Addr, error) {
+	gateway, err := netip.ParseAddr(text)
+	if err != nil || gateway.Zone() != "" || gateway.Is4In6() {
+		return netip.Addr{}, fmt.Errorf("%q is not an address", text)
+	}
+	if gateway.Is6() != address.Addr().Is6() {
+		return netip.Addr{}, fmt.Errorf("%s is of the other family than %s", gateway, address)
+	}
+	onLink := address.Contains(gateway) || gateway.Is6() && gateway.IsLinkLocalUnicast()
+	if !onLink || gateway == address.Addr() {
+		return netip.Addr{}, fmt.Errorf("%s cannot be reached from %s", gateway, address)
+	}
+	return gateway, nil
+}

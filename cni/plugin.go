@@ -1,0 +1,200 @@
+package cni
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
+)
+
+// Plugin answers the commands of the CNI specification. It holds no state: a
+// runtime starts one process per command.
+type Plugin struct {
+	// Lookup reads pods where the runtime passes no annotations. It is asked
+	// for only then.
+	Lookup func() (Lookup, error)
+	// Stdout takes the result.
+	Stdout io.Writer
+	// Now stamps the lines of the log.
+	Now func() time.Time
+}
+
+// Add answers ADD: the result that the NIC's annotation asks for.
+func (p *Plugin) Add(args *skel.CmdArgs) error {
+	return p.logged("ADD", args, func(conf *NetConf, pod PodRef) (*Assignment, error) {
+		annotations, err := p.annotations(conf, pod)
+		if err != nil {
+			return nil, err
+		}
+		assignment, err := FindAssignment(annotations, args.IfName, pod)
+		if err != nil {
+			return nil, err
+		}
+		result, err := assignment.Result(conf.IPAM.CleanGateway).GetAsVersion(conf.CNIVersion)
+		if err != nil {
+			return nil, fail(types.ErrIncompatibleCNIVersion, "", "making a result of version %q: %v", conf.CNIVersion, err)
+		}
+		if err := result.PrintTo(p.Stdout); err != nil {
+			return nil, fail(types.ErrIOFailure, "", "writing the result: %v", err)
+		}
+		return assignment, nil
+	})
+}
+
+// Check answers CHECK: the interface still has the addresses of the annotation.
+// Gateways and routes are not compared, since later plugins in the chain may
+// have changed them.
+func (p *Plugin) Check(args *skel.CmdArgs) error {
+	return p.logged("CHECK", args, func(conf *NetConf, pod PodRef) (*Assignment, error) {
+		previous, err := previousResult(args.StdinData)
+		if err != nil {
+			return nil, err
+		}
+		if !conf.AnnotationsPassed {
+			return &Assignment{}, nil
+		}
+		assignment, err := FindAssignment(conf.Annotations, args.IfName, pod)
+		if err != nil {
+			return nil, err
+		}
+		return assignment, compare(assignment, previous)
+	})
+}
+
+// Status answers STATUS: whether an ADD could be served. Runtimes take the
+// capabilities out of what they pass on, so a missing declaration cannot be
+// seen here.
+func (p *Plugin) Status(args *skel.CmdArgs) (err error) {
+	defer recovered(&err)
+	conf, err := ParseNetConf(args.StdinData)
+	if err != nil || conf.IPAM.Kubeconfig == "" {
+		return err
+	}
+	lookup, err := p.Lookup()
+	if err == nil {
+		err = lookup.Check(context.Background(), conf.IPAM.Kubeconfig)
+	}
+	if err != nil {
+		return fail(types.ErrPluginNotAvailable, "", "pods cannot be looked up: %v", err)
+	}
+	return nil
+}
+
+// GC answers GC: there is nothing on the node to collect.
+func (p *Plugin) GC(*skel.CmdArgs) error { return nil }
+
+// annotations returns those of the pod, from the runtime where it passes them.
+func (p *Plugin) annotations(conf *NetConf, pod PodRef) (map[string]string, error) {
+	if conf.AnnotationsPassed {
+		return conf.Annotations, nil
+	}
+	if conf.IPAM.Kubeconfig == "" {
+		return nil, fail(types.ErrInvalidNetworkConfig,
+			`add "capabilities": {"`+annotationsCapability+`": true} to the main plugin's entry (containerd 1.5, CRI-O 1.29 or newer), `+
+				`or name in ipam.kubeconfig the file that the installer writes`,
+			"pod %s: the runtime passed no pod annotations", pod)
+	}
+	lookup, err := p.Lookup()
+	if err != nil {
+		return nil, err
+	}
+	return lookup.Annotations(context.Background(), conf.IPAM.Kubeconfig, pod)
+}
+
+// logged reads the configuration and CNI_ARGS, calls command, and appends the
+// outcome to the log if one is asked for.
+func (p *Plugin) logged(name string, args *skel.CmdArgs, command func(*NetConf, PodRef) (*Assignment, error)) (err error) {
+	defer recovered(&err)
+	conf, err := ParseNetConf(args.StdinData)
+	if err != nil {
+		return err
+	}
+	pod, err := ParseArgs(args.Args)
+	var assignment *Assignment
+	if err == nil {
+		assignment, err = command(conf, pod)
+	}
+	if conf.IPAM.LogFilePath == "" {
+		return err
+	}
+	pairs := []string{"command", name, "pod", pod.String(), "nic", args.IfName, "container", args.ContainerID}
+	if err != nil {
+		appendLog(conf.IPAM, p.Now(), levelOf(err), "refused", append(pairs, "error", err.Error())...)
+		return err
+	}
+	appendLog(conf.IPAM, p.Now(), LevelInfo, "answered", append(pairs, assignment.logPairs()...)...)
+	appendLog(conf.IPAM, p.Now(), LevelDebug, "read annotations", append(pairs, "from_runtime", strconv.FormatBool(conf.AnnotationsPassed))...)
+	return nil
+}
+
+// recovered turns a panic into an error of the protocol: what Go prints for one
+// is not an answer a runtime can read.
+func recovered(err *error) {
+	if cause := recover(); cause != nil {
+		*err = fail(types.ErrInternal, "this is a mistake in the plugin, please report it", "panic: %v", cause)
+	}
+}
+
+func levelOf(err error) Level {
+	var e *types.Error
+	if errors.As(err, &e) && e.Code == types.ErrTryAgainLater {
+		return LevelWarn
+	}
+	return LevelError
+}
+
+func (a *Assignment) logPairs() []string {
+	pairs := []string{"vlan", strconv.Itoa(a.Vlan)}
+	for _, family := range a.Families {
+		pairs = append(pairs, "address", family.Address.String(), "pool", family.Pool)
+	}
+	return pairs
+}
+
+// previousResult reads prevResult, which the specification demands for CHECK.
+func previousResult(stdin []byte) (*types100.Result, error) {
+	var conf types.PluginConf
+	if err := json.Unmarshal(stdin, &conf); err != nil {
+		return nil, fail(types.ErrDecodingFailure, "", "decoding network configuration: %v", err)
+	}
+	if conf.RawPrevResult == nil {
+		return nil, fail(types.ErrInvalidNetworkConfig, "", "CHECK needs prevResult, the result of ADD, and it is missing")
+	}
+	err := version.ParsePrevResult(&conf)
+	var result *types100.Result
+	if err == nil {
+		result, err = types100.NewResultFromResult(conf.PrevResult)
+	}
+	if err != nil {
+		return nil, fail(types.ErrDecodingFailure, "", "decoding prevResult: %v", err)
+	}
+	return result, nil
+}
+
+func compare(assignment *Assignment, previous *types100.Result) error {
+	for _, family := range assignment.Families {
+		if !hasAddress(previous, ipNet(family.Address)) {
+			return fail(CodeCheckFailed, "the pod's annotation has changed since its sandbox was made: delete the pod",
+				"NIC %s has not address %s of pool %q", assignment.Interface, family.Address, family.Pool)
+		}
+	}
+	return nil
+}
+
+func hasAddress(result *types100.Result, want net.IPNet) bool {
+	for _, ip := range result.IPs {
+		if ip != nil && ip.Address.IP.Equal(want.IP) && fmt.Sprint(ip.Address.Mask) == fmt.Sprint(want.Mask) {
+			return true
+		}
+	}
+	return false
+}
