@@ -1,0 +1,36 @@
+// Command kruise-standin makes the pods of CloneSets as OpenKruise does, for
+// clusters that tests and the demo bring up.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"spidernet.io/spiderpool/e2e/kruise"
+)
+
+func main() { os.Exit(run()) }
+
+func run() int {
+	kubeconfig := flag.String("kubeconfig", "", "file that says how to reach the API server")
+	flag.Parse()
+	log := logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil))
+	ctrl.SetLogger(log)
+	cfg, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "kruise-standin: reading %s: %v\n", *kubeconfig, err)
+		return 1
+	}
+	err = kruise.Run(ctrl.SetupSignalHandler(), cfg, log, func() { log.Info("making the pods of CloneSets") })
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "kruise-standin: %v\n", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,122 @@
+package kruise
+
+import (
+	"context"
+	_ "embed" // the CRD
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
+)
+
+//go:embed crd.yaml
+var crd []byte
+
+// Install brings the CloneSet's definition into the cluster and waits until
+// the API server serves it.
+func Install(ctx context.Context, cfg *rest.Config) error {
+	var definition unstructured.Unstructured
+	if err := yaml.Unmarshal(crd, &definition.Object); err != nil {
+		return fmt.Errorf("reading the CloneSet definition: %w", err)
+	}
+	c, err := client.New(cfg, client.Options{})
+	if err != nil {
+		return fmt.Errorf("installing the CloneSet definition: %w", err)
+	}
+	apply := client.ApplyConfigurationFromUnstructured(&definition)
+	if err := c.Apply(ctx, apply, client.FieldOwner("kruise-standin"), client.ForceOwnership); err != nil {
+		return fmt.Errorf("installing the CloneSet definition: %w", err)
+	}
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		list := unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(GroupVersion.WithKind("CloneSetList"))
+		fresh, err := client.New(cfg, client.Options{}) // a mapper remembers that a kind was missing
+		if err != nil {
+			return false, err
+		}
+		return fresh.List(ctx, &list, client.Limit(1)) == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the API server to serve CloneSets: %w", err)
+	}
+	return nil
+}
+
+// Run installs the definition and makes pods until ctx is done. It calls ready
+// once it watches.
+func Run(ctx context.Context, cfg *rest.Config, log logr.Logger, ready func()) error {
+	if err := Install(ctx, cfg); err != nil {
+		return err
+	}
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if err := AddToScheme(scheme); err != nil {
+		return err
+	}
+	skip := true // two stand-ins in one test process are no mistake
+	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
+		Scheme:     scheme,
+		Logger:     log,
+		Metrics:    server.Options{BindAddress: "0"},
+		Controller: config.Controller{SkipNameValidation: &skip},
+	})
+	if err != nil {
+		return fmt.Errorf("making the stand-in: %w", err)
+	}
+	r := &reconciler{Client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("cloneset-controller"), now: time.Now}
+	if err := ctrl.NewControllerManagedBy(mgr).For(&CloneSet{}).Owns(&corev1.Pod{}).Complete(r); err != nil {
+		return fmt.Errorf("making the stand-in: %w", err)
+	}
+	for _, kind := range []client.Object{&CloneSet{}, &corev1.Pod{}} {
+		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
+			return fmt.Errorf("making the stand-in: %w", err)
+		}
+	}
+	go func() {
+		if mgr.GetCache().WaitForCacheSync(ctx) {
+			ready()
+		}
+	}()
+	return mgr.Start(ctx)
+}
+
+// Standin is a stand-in that runs in this process.
+type Standin struct {
+	cancel context.CancelFunc
+	done   chan error
+}
+
+// Start runs a stand-in and returns once it watches.
+func Start(ctx context.Context, cfg *rest.Config, log logr.Logger) (*Standin, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	s := &Standin{cancel: cancel, done: make(chan error, 1)}
+	ready := make(chan struct{})
+	go func() { s.done <- Run(ctx, cfg, log, func() { close(ready) }) }()
+	select {
+	case <-ready:
+		return s, nil
+	case err := <-s.done:
+		cancel()
+		return nil, err
+	}
+}
+
+// Stop ends the stand-in and waits until it has ended.
+func (s *Standin) Stop() error {
+	s.cancel()
+	return <-s.done
+}
