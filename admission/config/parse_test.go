@@ -1,0 +1,166 @@
+package config
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+var bySelectorText = cmp.Comparer(func(a, b labels.Selector) bool { return a.String() == b.String() && a.Empty() == b.Empty() })
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		in   string
+		want func(*Config)
+	}{
+		"nothing is the default":                   {"", func(*Config) {}},
+		"comments and a document mark are nothing": {"# a comment\n---\n# another\n", func(*Config) {}},
+		"a key without a value is not there":       {"enableIPv4:\nclusterDefaultIPv4IPPool:\n", func(*Config) {}},
+		"one family":                               {"enableIPv6: false", func(c *Config) { c.EnableIPv6 = false }},
+		"default pools keep their order": {
+			"clusterDefaultIPv4IPPool: [b, a]\nclusterDefaultIPv6IPPool:\n- c.d-1\n",
+			func(c *Config) {
+				c.ClusterDefaultIPv4IPPool = []string{"b", "a"}
+				c.ClusterDefaultIPv6IPPool = []string{"c.d-1"}
+			},
+		},
+		"not the default network": {"defaultNetwork: false", func(c *Config) { c.DefaultNetwork = false }},
+		"namespaces left alone": {
+			"ignoredNamespaces:\n  matchExpressions:\n  - {key: team, operator: In, values: [infra]}\n  matchLabels: {a: b}\n",
+			func(c *Config) { c.IgnoredNamespaces = mustSelector("a=b,team in (infra)") },
+		},
+		"a short grace with a short time-out": {
+			"apiServerRequestTimeout: 10s\nexpiryGrace: 20s",
+			func(c *Config) { c.APIServerRequestTimeout, c.ExpiryGrace = 10*time.Second, 20*time.Second },
+		},
+		"keys that nothing reads yet, saying what happens anyway": {
+			"enableStatefulSet: false\nenableSpiderSubnet: false\nclusterDefaultIPv4Subnet: []\nclusterDefaultIPv6Subnet: []\n" +
+				"clusterSubnetDefaultFlexibleIPNumber: 1\nstableIdentityKinds: []\nexhaustion: reject\nreservationCap:\n",
+			func(*Config) {},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := Parse([]byte(test.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := Default()
+			test.want(&want)
+			if diff := cmp.Diff(want, got, bySelectorText); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func mustSelector(s string) labels.Selector {
+	sel, err := labels.Parse(s)
+	if err != nil {
+		panic(err)
+	}
+	return sel
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		in   string
+		want []string // parts of the message
+	}{
+		"an unknown key":                {"enableIPv5: true", []string{`unknown field "enableIPv5"`}},
+		"an unknown key inside a value": {"ignoredNamespaces: {matchlabels: {a: b}}", []string{`unknown field "ignoredNamespaces.matchlabels"`}},
+		"a key in other letters":        {"EnableIPv4: false", []string{`unknown field "EnableIPv4"`}},
+		"a key given twice":             {"enableIPv4: true\nenableIPv4: false", []string{`line 2`, `"enableIPv4" already set`}},
+		"two documents":                 {"enableIPv4: true\n---\nenableIPv6: false\n", []string{"more than one YAML document"}},
+		"a document after an end mark":  {"enableIPv4: true\n...\nenableIPv6: false\n", []string{"line 2", "<document start>"}},
+		"a document on its mark":        {"enableIPv4: true\n--- {enableIPv6: false}\n", []string{"more than one YAML document"}},
+		"a list":                        {"- enableIPv4", []string{"want keys with values"}},
+		"a word":                        {"enableIPv4", []string{"want keys with values"}},
+		"broken YAML":                   {"enableIPv4: [", []string{"line 1"}},
+		"a switch that is a string":     {`enableIPv4: "false"`, []string{"enableIPv4", "cannot unmarshal string"}},
+		"a pool that is a number":       {"clusterDefaultIPv4IPPool: [4]", []string{"clusterDefaultIPv4IPPool", "cannot unmarshal number"}},
+		"a list that is a string":       {"clusterDefaultIPv4IPPool: a", []string{"clusterDefaultIPv4IPPool", "cannot unmarshal string"}},
+		"a pool name that is none":      {"clusterDefaultIPv4IPPool: [a, Big]", []string{`clusterDefaultIPv4IPPool[1]: Invalid value: "Big": not a pool name`}},
+		"an empty pool name":            {`clusterDefaultIPv6IPPool: [""]`, []string{`clusterDefaultIPv6IPPool[0]: Invalid value: ""`}},
+		"a pool named twice":            {"clusterDefaultIPv4IPPool: [a, b, a]", []string{`clusterDefaultIPv4IPPool[2]: Duplicate value: "a"`}},
+		"pools of a disabled family":    {"enableIPv6: false\nclusterDefaultIPv6IPPool: [a]", []string{"clusterDefaultIPv6IPPool: Forbidden: enableIPv6 is false"}},
+		"no family":                     {"enableIPv4: false\nenableIPv6: false", []string{"enableIPv6", "no pod could be given an address"}},
+		"a selector of all namespaces":  {"ignoredNamespaces: {}", []string{"ignoredNamespaces: Required value", "leave every namespace alone"}},
+		"a selector that is none": {
+			"ignoredNamespaces: {matchExpressions: [{key: a, operator: Near}]}",
+			[]string{`ignoredNamespaces.matchExpressions[0].operator: Invalid value: "Near"`},
+		},
+		"a duration without a unit": {`expiryGrace: "90"`, []string{`expiryGrace: Invalid value: "90": want a duration`}},
+		"a negative time-out":       {"apiServerRequestTimeout: -5s", []string{`apiServerRequestTimeout: Invalid value: "-5s": must be from 1s`}},
+		"a grace of days":           {"expiryGrace: 48h", []string{`expiryGrace: Invalid value: "48h"`}},
+		"a grace shorter than an admission": {
+			"expiryGrace: 69s", []string{`expiryGrace: Invalid value: "1m9s": must be at least 1m10s, which is apiServerRequestTimeout and 10s`},
+		},
+		"a longer time-out with the default grace": {"apiServerRequestTimeout: 2m", []string{`expiryGrace: Invalid value: "1m30s": must be at least 2m10s`}},
+		"stable addresses":                         {"enableStatefulSet: true", []string{"enableStatefulSet: Forbidden: not supported yet"}},
+		"subnets":                                  {"enableSpiderSubnet: true", []string{"enableSpiderSubnet: Forbidden: not supported yet"}},
+		"default subnets": {
+			"clusterDefaultIPv4Subnet: [a]\nclusterDefaultIPv6Subnet: [b]",
+			[]string{"clusterDefaultIPv4Subnet: Forbidden", "clusterDefaultIPv6Subnet: Forbidden"},
+		},
+		"a flexible number":        {"clusterSubnetDefaultFlexibleIPNumber: 2", []string{"clusterSubnetDefaultFlexibleIPNumber: Forbidden"}},
+		"a cap":                    {"reservationCap: 3", []string{"reservationCap: Forbidden"}},
+		"kinds with an identity":   {"stableIdentityKinds: [{}]", []string{"stableIdentityKinds: Forbidden"}},
+		"waiting for an address":   {"exhaustion: wait", []string{"exhaustion: Forbidden: not supported yet"}},
+		"an unknown exhaustion":    {"exhaustion: pray", []string{`exhaustion: Unsupported value: "pray"`}},
+		"everything that is wrong": {"enableSpiderSubnet: true\nexpiryGrace: soon", []string{"enableSpiderSubnet", "expiryGrace"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := Parse([]byte(test.in))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+// FuzzParse: what is accepted keeps the promises of Config, and reading is a function of the text.
+func FuzzParse(f *testing.F) {
+	f.Add("enableIPv4: true\nclusterDefaultIPv4IPPool: [a]\nexpiryGrace: 100s\n")
+	f.Add("ignoredNamespaces: {matchLabels: {a: b}}")
+	f.Add("{\"enableIPv6\": false}\n---\n")
+	f.Fuzz(func(t *testing.T, in string) {
+		c, err := Parse([]byte(in))
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("error without a word")
+			}
+			return
+		}
+		switch {
+		case !c.EnableIPv4 && !c.EnableIPv6:
+			t.Error("no family")
+		case c.ExpiryGrace < c.APIServerRequestTimeout+graceMargin:
+			t.Errorf("grace %s with time-out %s", c.ExpiryGrace, c.APIServerRequestTimeout)
+		case c.IgnoredNamespaces == nil || c.IgnoredNamespaces.Empty():
+			t.Error("every namespace is left alone")
+		case c.Exhaustion != ExhaustionReject:
+			t.Errorf("exhaustion %q", c.Exhaustion)
+		}
+		again, err := Parse([]byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(c, again, bySelectorText); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
