@@ -1,0 +1,58 @@
+package checker
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Violations returns all that is wrong in s, in a stable order.
+func Violations(s Snapshot) []Violation {
+	live := holders(s.Pods)
+	pools, found := readPools(s.Pools)
+	found = append(found, checkPods(live)...)
+	found = append(found, checkDoubles(live)...)
+	found = append(found, checkRecorded(live, pools)...)
+	found = append(found, checkLeaks(live, pools)...)
+	found = append(found, checkCounters(pools)...)
+	found = append(found, checkOverlap(pools)...)
+	found = append(found, checkEndpoints(s.Pods, s.Endpoints)...)
+	slices.SortFunc(found, func(a, b Violation) int {
+		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Detail, b.Detail))
+	})
+	return found
+}
+
+// Check returns all that is wrong at this moment.
+func Check(ctx context.Context, c client.Reader) ([]Violation, error) {
+	s, err := Read(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return Violations(s), nil
+}
+
+// poll is how often Settled looks.
+const poll = 200 * time.Millisecond
+
+// Settled checks until nothing is wrong, and gives what may pass that long.
+// What cannot pass ends it at once. Nothing returned means all is well.
+func Settled(ctx context.Context, c client.Reader, within time.Duration) ([]Violation, error) {
+	var found []Violation
+	err := wait.PollUntilContextTimeout(ctx, poll, within, true, func(ctx context.Context) (bool, error) {
+		now, err := Check(ctx, c)
+		if err != nil {
+			return false, err
+		}
+		found = now
+		return len(found) == 0 || final(found), nil
+	})
+	if wait.Interrupted(err) && ctx.Err() == nil && len(found) > 0 {
+		return found, nil // what might have passed has stayed
+	}
+	return found, err
+}

@@ -1,0 +1,53 @@
+package checker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rule is what was violated; see the package comment.
+type Rule string
+
+// The rules.
+const (
+	RuleDouble   Rule = "I1"
+	RuleRecorded Rule = "I2"
+	RuleLeak     Rule = "I3"
+	RuleForeign  Rule = "I7"
+	RuleCounters Rule = "counters"
+	RulePools    Rule = "pools"
+	RuleEndpoint Rule = "endpoint"
+	RulePod      Rule = "pod"
+)
+
+// Violation is one thing that is not as it must be.
+type Violation struct {
+	Rule    Rule
+	Subject string // the object, such as pool "blue"
+	Detail  string
+	// Passing means that the design grants time for it: only if it stays is
+	// something wrong.
+	Passing bool
+}
+
+func (v Violation) String() string {
+	if v.Passing {
+		return fmt.Sprintf("%s: %s: %s (may pass)", v.Rule, v.Subject, v.Detail)
+	}
+	return fmt.Sprintf("%s: %s: %s", v.Rule, v.Subject, v.Detail)
+}
+
+// Format writes one violation a line.
+func Format(violations []Violation) string {
+	lines := make([]string, len(violations))
+	for i, v := range violations {
+		lines[i] = v.String()
+	}
+	return strings.Join(lines, "\n")
+}
+
+// final reports whether waiting cannot mend all of them.
+func final(violations []Violation) bool {
+	return slices.ContainsFunc(violations, func(v Violation) bool { return !v.Passing })
+}
