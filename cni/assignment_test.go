@@ -1,0 +1,177 @@
+package cni
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"strings"
+	"testing"
+
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/types/create"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+var netipValues = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+
+// dualStack is an annotation with all there can be.
+const dualStack = `{"interface":"eth0","ipv4pool":"p4","ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,` +
+	`"ipv4gateway":"172.18.41.1","ipv6gateway":"fe80::1","cleangateway":false,` +
+	`"routes":[{"dst":"10.0.0.0/8","gw":"172.18.41.2"},{"dst":"fd00::/8","gw":"fc00::2"}]}`
+
+func TestParseAssignment(t *testing.T) {
+	t.Parallel()
+	got, err := ParseAssignment("eth0", dualStack)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Assignment{
+		Interface: "eth0", Vlan: 7,
+		Families: []Family{
+			{Pool: "p4", Address: netip.MustParsePrefix("172.18.41.40/24"), Gateway: netip.MustParseAddr("172.18.41.1")},
+			{Pool: "p6", Address: netip.MustParsePrefix("fc00::28/64"), Gateway: netip.MustParseAddr("fe80::1")},
+		},
+		Routes: []Route{
+			{Destination: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("172.18.41.2")},
+			{Destination: netip.MustParsePrefix("fd00::/8"), Gateway: netip.MustParseAddr("fc00::2")},
+		},
+	}
+	if diff := cmp.Diff(want, got, netipValues); diff != "" {
+		t.Errorf("assignment (-want +got):\n%s", diff)
+	}
+}
+
+func TestParseAssignmentWithoutTheOptionalKeys(t *testing.T) {
+	t.Parallel()
+	got, err := ParseAssignment("net1", `{"interface":"net1","ipv4pool":"p","ipv6pool":"","ipv4":"10.0.0.2/31","ipv6":"","vlan":0}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Assignment{Interface: "net1", Families: []Family{{Pool: "p", Address: netip.MustParsePrefix("10.0.0.2/31")}}}
+	if diff := cmp.Diff(want, got, netipValues); diff != "" {
+		t.Errorf("assignment (-want +got):\n%s", diff)
+	}
+}
+
+// TestParseAssignmentRefuses changes one place of a good annotation at a time.
+func TestParseAssignmentRefuses(t *testing.T) {
+	t.Parallel()
+	cases := map[string]struct{ old, new, wantErr string }{
+		"no JSON":                  {dualStack, `yes`, `invalid character 'y' looking for beginning of value`},
+		"text behind":              {`]}`, `]} {}`, `text after the object at byte 267`},
+		"an unknown key":           {`"vlan":7`, `"vlan":7,"mtu":1500`, `unknown key "mtu"`},
+		"a key twice":              {`"vlan":7`, `"vlan":7,"vlan":8`, `key "vlan" is there twice`},
+		"a key in capitals":        {`"vlan"`, `"VLAN"`, `unknown key "VLAN"`},
+		"a key missing":            {`"vlan":7,`, ``, `key "vlan" is missing`},
+		"another NIC":              {`"eth0"`, `"eth1"`, `interface: this is "eth1", but NIC "eth0" was asked for`},
+		"null":                     {`"172.18.41.40/24"`, `null`, `key "ipv4": want a string, found null`},
+		"a vlan in text":           {`"vlan":7`, `"vlan":"7"`, `key "vlan": want a whole number, found "7"`},
+		"a vlan too great":         {`"vlan":7`, `"vlan":4096`, `vlan: 4096 is not between 0 and 4095`},
+		"a vlan below zero":        {`"vlan":7`, `"vlan":-1`, `vlan: -1 is not between 0 and 4095`},
+		"cleangateway in text":     {`false`, `"no"`, `key "cleangateway": want true or false, found "no"`},
+		"no prefix length":         {`41.40/24`, `41.40`, `ipv4: "172.18.41.40" is not an address with its prefix length`},
+		"a zone":                   {`::28/64`, `::28%eth0/64`, `ipv6: "fc00::28%eth0/64" is not an address with its prefix length`},
+		"the other family":         {`"172.18.41.40/24"`, `"fc00::9/64"`, `ipv4: fc00::9/64 is of the other family`},
+		"a mapped address":         {`fc00::28/64`, `::ffff:1.2.3.4/120`, `ipv6: ::ffff:1.2.3.4/120 is of the other family`},
+		"a loopback address":       {`172.18.41.40/24`, `127.0.0.1/8`, `ipv4: 127.0.0.1/8 is no address for a pod`},
+		"an address, no pool":      {`"p4"`, `""`, `ipv4pool: empty, although ipv4 is "172.18.41.40/24"`},
+		"a pool, no address":       {`"172.18.41.40/24"`, `""`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
+		"a gateway elsewhere":      {`"172.18.41.1"`, `"172.18.0.1"`, `ipv4gateway: 172.18.0.1 cannot be reached from 172.18.41.40/24`},
+		"a gateway of its own":     {`"172.18.41.1"`, `"172.18.41.40"`, `ipv4gateway: 172.18.41.40 cannot be reached from 172.18.41.40/24`},
+		"a gateway of other make":  {`"172.18.41.1"`, `"fc00::1"`, `ipv4gateway: fc00::1 is of the other family than 172.18.41.40/24`},
+		"a gateway with a zone":    {`"fe80::1"`, `"fe80::1%eth0"`, `ipv6gateway: "fe80::1%eth0" is not an address`},
+		"routes of another kind":   {`"routes":[`, `"routes":{}}`, `key "routes": want a list, found {}`},
+		"a route with more":        {`"gw":"fc00::2"`, `"gw":"fc00::2","mtu":1`, `routes[1]: unknown key "mtu"`},
+		"a route with less":        {`,"gw":"fc00::2"`, ``, `routes[1]: key "gw" is missing`},
+		"a route to no CIDR":       {`fd00::/8`, `fd00::1/8`, `routes[1]: dst: "fd00::1/8" is not a CIDR`},
+		"a route to nothing":       {`fd00::/8`, ``, `routes[1]: dst: "" is not a CIDR`},
+		"a route over elsewhere":   {`"172.18.41.2"`, `"172.18.0.2"`, `routes[0]: gw: 172.18.0.2 cannot be reached from 172.18.41.40/24`},
+		"a route over the other":   {`"172.18.41.2"`, `"fc00::2"`, `routes[0]: gw: fc00::2 is of the other family than 172.18.41.40/24`},
+		"two routes to one place":  {`"dst":"fd00::/8","gw":"fc00::2"`, `"dst":"10.0.0.0/8","gw":"172.18.41.3"`, `routes[1]: dst 10.0.0.0/8 is that of routes[0]`},
+		"a route without a family": {`"ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,"ipv4gateway":"172.18.41.1","ipv6gateway":"fe80::1"`, `"ipv6pool":"","ipv4":"172.18.41.40/24","ipv6":"","vlan":7`, `routes[1]: dst: the NIC has no address of the family of fd00::/8`},
+		"no address at all":        {dualStack, `{"interface":"eth0","ipv4pool":"","ipv6pool":"","ipv4":"","ipv6":"","vlan":0}`, `neither ipv4 nor ipv6 has an address`},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if !strings.Contains(dualStack, tc.old) {
+				t.Fatalf("nothing to change: %s", tc.old)
+			}
+			changed := strings.Replace(dualStack, tc.old, tc.new, 1)
+			if strings.HasSuffix(tc.new, "}}") { // ends the object early
+				changed = changed[:strings.Index(changed, tc.new)+len(tc.new)]
+			}
+			_, err := ParseAssignment("eth0", changed)
+			if err == nil || err.Error() != tc.wantErr {
+				t.Errorf("got %v\nwant %s", err, tc.wantErr)
+			}
+		})
+	}
+}
+
+func TestFindAssignmentNamesPodNICAndAnnotation(t *testing.T) {
+	t.Parallel()
+	pod := PodRef{Namespace: "shop", Name: "web"}
+	_, err := FindAssignment(map[string]string{"ipam.spidernet.io/assigned-eth0": dualStack}, "net1", pod)
+	wantError(t, err, 11, `pod shop/web has no address for NIC net1: annotation ipam.spidernet.io/assigned-net1 is missing`)
+	_, err = FindAssignment(map[string]string{"ipam.spidernet.io/assigned-eth0": `{}`}, "eth0", pod)
+	wantError(t, err, 6, `pod shop/web: annotation ipam.spidernet.io/assigned-eth0: key "interface" is missing`)
+	_, err = FindAssignment(nil, "eth0", PodRef{})
+	wantError(t, err, 11, `pod (not named in CNI_ARGS) has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing`)
+}
+
+// FuzzAnnotation proves that whatever is taken makes a result in every version,
+// with the addresses in it and every next hop within reach.
+func FuzzAnnotation(f *testing.F) {
+	f.Add(dualStack)
+	f.Add(`{"interface":"eth0","ipv4pool":"p","ipv6pool":"","ipv4":"10.0.0.2/31","ipv6":"","vlan":0}`)
+	f.Add(`{"interface":"eth0","ipv4pool":"","ipv6pool":"p","ipv4":"","ipv6":"fc00::2/128","vlan":0,"ipv6gateway":"fe80::1"}`)
+	f.Fuzz(func(t *testing.T, value string) {
+		assignment, err := ParseAssignment("eth0", value)
+		if err != nil {
+			return
+		}
+		if assignment.Interface != "eth0" || len(assignment.Families) == 0 || len(assignment.Families) > 2 {
+			t.Fatalf("took %+v", assignment)
+		}
+		for _, version := range []string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"} {
+			checkRoundTrip(t, assignment, version)
+		}
+	})
+}
+
+// checkRoundTrip prints the result in version and reads it as a runtime would.
+func checkRoundTrip(t *testing.T, assignment *Assignment, version string) {
+	t.Helper()
+	converted, err := assignment.Result(false).GetAsVersion(version)
+	if err != nil {
+		t.Fatalf("version %s: %v", version, err)
+	}
+	var text bytes.Buffer
+	if err := converted.PrintTo(&text); err != nil {
+		t.Fatalf("version %s: %v", version, err)
+	}
+	read, err := create.CreateFromBytes(text.Bytes())
+	if err != nil {
+		t.Fatalf("version %s: %v in %s", version, err, text.Bytes())
+	}
+	result, err := types100.NewResultFromResult(read)
+	if err != nil {
+		t.Fatalf("version %s: %v", version, err)
+	}
+	want, err := json.Marshal(assignment.Result(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := json.Marshal(result)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(want, got) {
+		t.Errorf("version %s: read %s, want %s", version, got, want)
+	}
+	if err := compare(assignment, result); err != nil {
+		t.Errorf("version %s: %v", version, err)
+	}
+}
