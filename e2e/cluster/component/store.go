@@ -14,6 +14,8 @@ import (
 	"slices"
 
 	"golang.org/x/mod/modfile"
+
+	"spidernet.io/spiderpool/e2e/cluster/filelock"
 )
 
 // cacheVariable moves the cache, for machines whose home is small or shared.
@@ -115,7 +117,7 @@ func (s *Store) buildOnce(ctx context.Context, b build) error {
 	if err := os.MkdirAll(filepath.Dir(b.dir), 0o755); err != nil {
 		return err
 	}
-	unlock, err := lockFile(ctx, filepath.Join(s.Cache, b.name, "lock"), func() {
+	unlock, err := filelock.Take(ctx, filepath.Join(s.Cache, b.name, "lock"), func() {
 		fmt.Fprintf(s.Out, "waiting for another build of %s\n", b.name)
 	})
 	if err != nil {

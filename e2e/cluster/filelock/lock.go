@@ -1,4 +1,5 @@
-package component
+// Package filelock keeps two processes from doing the same thing at once.
+package filelock
 
 import (
 	"context"
@@ -9,9 +10,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lockFile takes a lock that the kernel gives back when its holder dies. It
-// calls waiting once if somebody else has it.
-func lockFile(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
+// Take takes a lock that the kernel gives back when its holder dies. It calls
+// waiting once if somebody else has it.
+func Take(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err

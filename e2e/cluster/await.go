@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// patience bounds every wait for something that normally takes seconds: only a
+// machine under absurd load comes near it.
+const patience = 5 * time.Minute
+
+// poll is how often a condition is looked at that nothing tells us about.
+const poll = 50 * time.Millisecond
+
+// hopeless is an error after which waiting on makes no sense.
+type hopeless struct{ error }
+
+func (h hopeless) Unwrap() error { return h.error }
+
+// await waits until a condition gives no error. What it names and the last
+// error tell what was waited for in vain.
+func await(ctx context.Context, what string, condition func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		err := condition(ctx)
+		if err == nil {
+			return nil
+		}
+		var end hopeless
+		if errors.As(err, &end) {
+			return fmt.Errorf("waiting for %s: %w", what, end.error)
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w: %w", what, context.Cause(ctx), err)
+		}
+	}
+}
+
+// getOK fetches an address and wants the status OK.
+func getOK(ctx context.Context, client *http.Client, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 4096))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answers %s: %s", url, response.Status, body)
+	}
+	return nil
+}

@@ -1,0 +1,67 @@
+package cluster
+
+import (
+	"spidernet.io/spiderpool/e2e/cluster/pki"
+	"spidernet.io/spiderpool/e2e/cluster/process"
+)
+
+// The users of the API server beside admin and nodes. Their rights come from
+// the API server's own bootstrap roles.
+const (
+	controllerManagerUser = "system:kube-controller-manager"
+	schedulerUser         = "system:kube-scheduler"
+	proxyUser             = "system:kube-proxy"
+)
+
+// controllerManager says how the kube-controller-manager is started. Its
+// controllers act as service accounts of their own.
+func (p plane) controllerManager() process.Spec {
+	keys := p.keys
+	config := keys.kubeconfig("controller-manager")
+	return p.spec("kube-controller-manager",
+		"--kubeconfig="+config,
+		"--authentication-kubeconfig="+config,
+		"--authorization-kubeconfig="+config,
+		"--use-service-account-credentials",
+		"--root-ca-file="+keys.file("ca.crt"),
+		"--service-account-private-key-file="+keys.file("service-accounts.key"),
+		"--cluster-signing-cert-file="+keys.file("ca.crt"),
+		"--cluster-signing-key-file="+keys.file("ca.key"),
+		"--client-ca-file="+keys.file("ca.crt"),
+		"--leader-elect=false", // the only one: nothing to elect
+		"--bind-address=127.0.0.1",
+		"--secure-port="+p.securePort("10257"),
+	)
+}
+
+// scheduler says how the kube-scheduler is started.
+func (p plane) scheduler() process.Spec {
+	config := p.keys.kubeconfig("scheduler")
+	return p.spec("kube-scheduler",
+		"--kubeconfig="+config,
+		"--authentication-kubeconfig="+config,
+		"--authorization-kubeconfig="+config,
+		"--leader-elect=false",
+		"--bind-address=127.0.0.1",
+		"--secure-port="+p.securePort("10259"),
+	)
+}
+
+// securePort turns metrics off where they would take a port of this computer.
+func (p plane) securePort(port string) string {
+	if p.advertise.IsValid() {
+		return port
+	}
+	return "0"
+}
+
+// issueControllers makes the identities of the controller manager and the
+// scheduler.
+func (i *issuer) issueControllers(server string) error {
+	for name, user := range map[string]string{"controller-manager": controllerManagerUser, "scheduler": schedulerUser} {
+		if err := i.client(i.kubeconfig(name), server, pki.Subject{Name: user}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
