@@ -1,8 +1,10 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"go4.org/netipx"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -172,7 +174,7 @@ func recordedFor(h holder, a netip.Addr, r *allocator.Record) string {
 		return fmt.Sprintf("where it is retained for pod %s/%s", v.Identity.Namespace, v.Identity.Pod)
 	}
 	if v, ok := r.HeldAt(a); ok {
-		return fmt.Sprintf("where it is held since %s", v.Since)
+		return fmt.Sprintf("where it is held for node %s since %s", cmp.Or(v.Node, "unknown"), v.Since.UTC().Format(time.RFC3339))
 	}
 	return "where it is free"
 }
