@@ -190,7 +190,9 @@ func TestEachFaultIsFoundAndNothingElse(t *testing.T) {
 			[]Violation{{RulePools, `pool "blue"`, `Ready, and so is pool "green", which has 10.0.0.19-10.0.0.19 too`, false}},
 		},
 		"a Ready pool that cannot be read": {
-			func(s *Snapshot) { s.Pools[1].Spec.IPs, s.Pools[1].Status.TotalIPCount = []string{"10.0.1.9-10.0.1.1"}, nil },
+			func(s *Snapshot) {
+				s.Pools[1].Spec.IPs, s.Pools[1].Status.TotalIPCount = []string{"10.0.1.9-10.0.1.1"}, nil
+			},
 			[]Violation{{RulePools, `pool "green"`, "Ready although spec.ips[0]: 10.0.1.9-10.0.1.1: start after end", false}},
 		},
 		"an annotation that cannot be read": {
