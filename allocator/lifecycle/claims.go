@@ -1,0 +1,145 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strconv"
+
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// Claims is the index of pods by the addresses that their annotations say they
+// carry. It follows a watch, so it may be late; Revision says how far it is.
+// It is safe for concurrent use.
+type Claims struct {
+	informer cache.SharedIndexInformer
+}
+
+const (
+	byAddress = "address"
+	byPool    = "pool"
+)
+
+var (
+	_ manager.Runnable               = (*Claims)(nil)
+	_ manager.LeaderElectionRunnable = (*Claims)(nil)
+)
+
+// NewClaims returns an index that is empty until Start.
+func NewClaims(client kubernetes.Interface) (*Claims, error) {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(podOf))
+	informer := factory.Core().V1().Pods().Informer()
+	err := informer.AddIndexers(cache.Indexers{
+		byAddress: keys(func(c crdv1.Claim) string { return c.Address.String() }),
+		byPool:    keys(func(c crdv1.Claim) string { return c.Pool }),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Claims{informer: informer}, nil
+}
+
+func keys(of func(crdv1.Claim) string) cache.IndexFunc {
+	return func(object any) ([]string, error) {
+		pod, ok := object.(*Pod)
+		if !ok {
+			return nil, errors.New("the pod informer holds something that is not a Pod")
+		}
+		list := make([]string, 0, len(pod.Claims))
+		for _, c := range pod.Claims {
+			if key := of(c); !slices.Contains(list, key) {
+				list = append(list, key)
+			}
+		}
+		return list, nil
+	}
+}
+
+// Start follows the pods until ctx ends.
+func (c *Claims) Start(ctx context.Context) error {
+	c.informer.RunWithContext(ctx)
+	return nil
+}
+
+// NeedLeaderElection says that every replica keeps the index: admission names
+// the users of an address, and a new leader starts warm.
+func (*Claims) NeedLeaderElection() bool { return false }
+
+// Synced reports whether all pods were listed once (I11).
+func (c *Claims) Synced() bool { return c.informer.HasSynced() }
+
+// Revision returns the resourceVersion of pods that lookups answer for. It is
+// that of the store: what event handlers have seen, and what the watch has
+// received, are not in step with it.
+func (c *Claims) Revision() uint64 {
+	revision, err := strconv.ParseUint(c.informer.GetStore().LastStoreSyncResourceVersion(), 10, 64)
+	if err != nil {
+		return 0 // nothing was listed yet
+	}
+	return revision
+}
+
+// Live returns the live pods that claim an address, from whatever pool.
+func (c *Claims) Live(a netip.Addr) []*Pod {
+	return slices.DeleteFunc(c.find(byAddress, a.String()), (*Pod).done)
+}
+
+// Carrier returns the pod, finished or not, that claims an address by a token.
+func (c *Claims) Carrier(a netip.Addr, token string) (*Pod, bool) {
+	for _, p := range c.find(byAddress, a.String()) {
+		if p.Token == token {
+			return p, true
+		}
+	}
+	return nil, false
+}
+
+// UsersOf returns the live pods, as namespace/name, that claim addresses of a
+// pool.
+func (c *Claims) UsersOf(pool string) map[netip.Addr][]string {
+	users := map[netip.Addr][]string{}
+	for _, p := range c.find(byPool, pool) {
+		for _, claim := range p.Claims {
+			if claim.Pool == pool && p.Live() {
+				users[claim.Address] = append(users[claim.Address], p.String())
+			}
+		}
+	}
+	for _, names := range users {
+		slices.Sort(names)
+	}
+	return users
+}
+
+// Get returns a pod by namespace and name.
+func (c *Claims) Get(key string) (*Pod, bool) {
+	object, ok, err := c.informer.GetStore().GetByKey(key)
+	if !ok || err != nil {
+		return nil, false
+	}
+	pod, ok := object.(*Pod)
+	return pod, ok
+}
+
+func (c *Claims) find(index, key string) []*Pod {
+	objects, err := c.informer.GetIndexer().ByIndex(index, key)
+	if err != nil { // no such index: NewClaims made both
+		panic(err)
+	}
+	pods := make([]*Pod, 0, len(objects))
+	for _, o := range objects {
+		if p, ok := o.(*Pod); ok {
+			pods = append(pods, p)
+		}
+	}
+	return pods
+}
+
+func (p *Pod) done() bool { return p.Finished }

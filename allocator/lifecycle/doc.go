@@ -1,0 +1,28 @@
+// Package lifecycle is what the elected leader does with addresses after they
+// were reserved, one job one file:
+//
+//	tenure.go     taking a pool over: after it, only this leader's view counts
+//	addresses.go  settle, when the pod of a reservation is seen; release, when
+//	              it was seen finished
+//	expire.go     give a reservation back for which no pod came
+//	pools.go      make pools Ready, and let go of deleted ones
+//	endpoints.go  write the SpiderEndpoint of a pod
+//	claims.go     the index of pods by address that all of them look at
+//	pod.go        what is kept of a pod, and when it is finished
+//
+// Two may believe that they lead, and a view of the pods may be late or jump
+// over what happened. So no address is taken out of a record without a proof:
+//
+//   - Release rests on three things. Who settles raises the record's mark,
+//     podsSeenThrough; who releases has seen at least that much and looks at
+//     the claims only then. The end of the pod was seen by this leader, after
+//     it had taken the pool over. And the write says by its resourceVersion
+//     that nothing happened in between, by its term that nobody else leads.
+//   - Expiry rests on a grace longer than any admission, counted on this
+//     leader's clock, and then an uncached read.
+//
+// An address whose pod vanished without being seen finished stays taken.
+//
+// What does not live here: the sets and their transitions (package allocator),
+// their writing (package ledger), the choice of pools (package admission).
+package lifecycle

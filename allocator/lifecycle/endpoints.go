@@ -1,0 +1,167 @@
+package lifecycle
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// endpoints keeps a SpiderEndpoint for each live pod that has an address and a
+// node. It is written once and deleted once, and nothing is decided by it.
+type endpoints struct {
+	client client.Client // reads from the cache
+	claims *Claims
+	pools  ledger.Pools
+
+	// freed are the addresses that this leader has freed. The cached record may
+	// not show it yet.
+	mu    sync.Mutex
+	freed map[carried]bool
+}
+
+// carried is an address as one pod carried it.
+type carried struct {
+	uid     string
+	address netip.Addr
+}
+
+func (e *endpoints) noteFreed(p *Pod, a netip.Addr) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.freed[carried{string(p.UID), a}] = true
+}
+
+func (e *endpoints) wasFreed(uid string, a netip.Addr) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.freed[carried{uid, a}]
+}
+
+// forget drops what was noted for an endpoint that is gone.
+func (e *endpoints) forget(uid string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.freed, func(c carried, _ bool) bool { return c.uid == uid })
+}
+
+// Reconcile writes or deletes the endpoint of one pod.
+func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	var have *crdv1.SpiderEndpoint
+	var found crdv1.SpiderEndpoint
+	switch err := e.client.Get(ctx, r.NamespacedName, &found); {
+	case err == nil:
+		have = &found
+	case !apierrors.IsNotFound(err):
+		return reconcile.Result{}, err
+	}
+	pod, ok := e.claims.Get(r.String())
+	wanted := ok && pod.Live() && pod.Node != "" && len(pod.Claims) > 0
+	switch {
+	case wanted && have == nil:
+		err := e.client.Create(ctx, endpointOf(pod))
+		return reconcile.Result{}, ignore(err, apierrors.IsAlreadyExists)
+	case wanted && have.Status.Current != nil && have.Status.Current.UID == string(pod.UID):
+		return reconcile.Result{}, nil
+	case have != nil && (wanted || e.outlived(have)):
+		err := e.client.Delete(ctx, have, client.Preconditions{UID: &have.UID})
+		if err == nil && have.Status.Current != nil {
+			e.forget(have.Status.Current.UID)
+		}
+		return reconcile.Result{}, ignore(err, apierrors.IsNotFound) // the event of the deletion leads back here
+	}
+	return reconcile.Result{}, nil
+}
+
+func ignore(err error, expected func(error) bool) error {
+	if expected(err) {
+		return nil
+	}
+	return err
+}
+
+// outlived reports whether nothing of what the endpoint shows is kept for its
+// pod any more: each address is free, or another pod's.
+func (e *endpoints) outlived(have *crdv1.SpiderEndpoint) bool {
+	if have.Status.Current == nil {
+		return true
+	}
+	for _, ip := range have.Status.Current.IPs {
+		uid := have.Status.Current.UID
+		if e.kept(uid, ip.IPv4Pool, ip.IPv4) || e.kept(uid, ip.IPv6Pool, ip.IPv6) {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *endpoints) kept(uid, pool, prefix string) bool {
+	p, err := netip.ParsePrefix(prefix)
+	if err != nil || e.wasFreed(uid, p.Addr()) { // the family is not given, or its address was freed
+		return false
+	}
+	object, ok := e.pools.Pool(pool)
+	if !ok {
+		return false
+	}
+	state, err := ledger.Read(object)
+	if err != nil {
+		return true // not known: keep
+	}
+	switch state.Record.State(p.Addr()) {
+	case allocator.StateFree, allocator.StateReserved:
+		return false
+	case allocator.StateSettled, allocator.StateRetained, allocator.StateHeld:
+	}
+	return len(e.claims.Live(p.Addr())) == 0
+}
+
+// endpointOf shows what a pod was given.
+func endpointOf(p *Pod) *crdv1.SpiderEndpoint {
+	created := p.CreationTimestamp
+	se := &crdv1.SpiderEndpoint{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
+		Status: crdv1.EndpointStatus{
+			OwnerControllerType: "Pod",
+			OwnerControllerName: p.Name,
+			Current: &crdv1.EndpointAllocation{
+				UID:          string(p.UID),
+				Node:         p.Node,
+				CreationTime: &created,
+			},
+		},
+	}
+	if len(p.OwnerReferences) > 0 {
+		se.Status.OwnerControllerType = p.OwnerReferences[0].Kind
+		se.Status.OwnerControllerName = p.OwnerReferences[0].Name
+	}
+	for _, a := range p.Assigned {
+		se.Status.Current.IPs = append(se.Status.Current.IPs, crdv1.EndpointIP{
+			Interface:    a.Interface,
+			IPv4:         a.IPv4,
+			IPv6:         a.IPv6,
+			IPv4Pool:     a.IPv4Pool,
+			IPv6Pool:     a.IPv6Pool,
+			Vlan:         a.Vlan,
+			IPv4Gateway:  a.IPv4Gateway,
+			IPv6Gateway:  a.IPv6Gateway,
+			CleanGateway: a.CleanGateway,
+			Routes:       a.Routes,
+		})
+	}
+	return se
+}
+
+func keyOf(p *Pod) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: p.Name}}
+}

@@ -1,0 +1,149 @@
+package lifecycle
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// Options are what the leader works with.
+type Options struct {
+	Ledger Applier
+	Pools  ledger.Pools
+	Claims *Claims
+	// Grace is how long a reservation waits for its pod. It MUST be longer
+	// than any admission can last.
+	Grace time.Duration
+	// Depose is told when another leader was found. It MUST end the process:
+	// what this one believes is void.
+	Depose func(error)
+}
+
+// pools that are tended at once; most of the time each waits for a write.
+const tendedAtOnce = 64
+
+// Setup adds the leader's controllers to mgr, which starts them when this
+// process is elected and MUST end the process when it no longer is.
+func Setup(mgr manager.Manager, o Options) error {
+	t := newTenures(newTerm())
+	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools, freed: map[carried]bool{}}
+	endpointsOf := make(chan event.TypedGenericEvent[*Pod], 1024)
+	freed := func(p *Pod, a netip.Addr) {
+		e.noteFreed(p, a)
+		endpointsOf <- event.TypedGenericEvent[*Pod]{Object: p}
+	}
+	for _, setup := range []func() error{
+		func() error {
+			return build(mgr, "addresses", tendedAtOnce).
+				For(&crdv1.SpiderIPPool{}).
+				WatchesRawSource(podSource(o.Claims, t.podEvents)).
+				Complete(&addresses{ledger: o.Ledger, pools: o.Pools, claims: o.Claims, tenures: t, depose: o.Depose, freed: freed})
+		},
+		func() error {
+			return build(mgr, "expire", 1).
+				For(&crdv1.SpiderIPPool{}, created).
+				Complete(&expire{
+					ledger: o.Ledger, pools: o.Pools, api: mgr.GetAPIReader(), tenures: t, grace: o.Grace, depose: o.Depose,
+					now: time.Now, first: map[string]map[allocator.Token]time.Time{},
+				})
+		},
+		func() error {
+			return build(mgr, "pools", 1).
+				For(&crdv1.SpiderIPPool{}).
+				Complete(&readiness{client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, tenures: t, depose: o.Depose})
+		},
+		func() error {
+			return build(mgr, "endpoints", 8).
+				For(&crdv1.SpiderEndpoint{}).
+				WatchesRawSource(podSource(o.Claims, endpointEvents)).
+				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*Pod, reconcile.Request]{
+					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*Pod], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+						q.Add(keyOf(ev.Object))
+					},
+				})).
+				Complete(e)
+		},
+	} {
+		if err := setup(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func build(mgr manager.Manager, name string, workers int) *ctrl.Builder {
+	return ctrl.NewControllerManagedBy(mgr).Named(name).WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+}
+
+// created lets a pool's birth through, and nothing else: its controller comes
+// back by itself.
+var created = ctrlbuilder.WithPredicates(predicate.Funcs{
+	CreateFunc:  func(event.CreateEvent) bool { return true },
+	UpdateFunc:  func(event.UpdateEvent) bool { return false },
+	DeleteFunc:  func(event.DeleteEvent) bool { return false },
+	GenericFunc: func(event.GenericEvent) bool { return false },
+})
+
+// newTerm returns a name that no other leadership has.
+func newTerm() string { return strings.ToLower(rand.Text()[:12]) }
+
+// podSource feeds a controller from the claims index: from all pods that it
+// has, and then from the watch.
+func podSource(claims *Claims, handler func(workqueue.TypedRateLimitingInterface[reconcile.Request]) cache.ResourceEventHandler) source.Source {
+	return &pods{claims: claims, handler: handler}
+}
+
+type pods struct {
+	claims       *Claims
+	handler      func(workqueue.TypedRateLimitingInterface[reconcile.Request]) cache.ResourceEventHandler
+	registration cache.ResourceEventHandlerRegistration
+}
+
+var _ source.SyncingSource = (*pods)(nil)
+
+// Start adds the handler; it does not wait.
+func (p *pods) Start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) (err error) {
+	p.registration, err = p.claims.informer.AddEventHandler(p.handler(queue))
+	return err
+}
+
+// WaitForSync waits until the handler was told of all pods there are (I11).
+func (p *pods) WaitForSync(ctx context.Context) error {
+	if !cache.WaitForCacheSync(ctx.Done(), p.registration.HasSynced) {
+		return fmt.Errorf("waiting for the list of pods: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// endpointEvents asks for the endpoint of each pod that changed.
+func endpointEvents(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) cache.ResourceEventHandler {
+	enqueue := func(object any) {
+		if p, ok := object.(*Pod); ok && len(p.Claims) > 0 {
+			queue.Add(keyOf(p))
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc:    enqueue,
+		UpdateFunc: func(_, after any) { enqueue(after) },
+		DeleteFunc: enqueue,
+	}
+}

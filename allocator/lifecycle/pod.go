@@ -1,0 +1,82 @@
+package lifecycle
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// Pod is what is kept of a pod: all that decisions look at, little enough for
+// 100,000 of them. It is never changed.
+type Pod struct {
+	// ObjectMeta has namespace, name, UID, resourceVersion, creation time and
+	// the controller reference, nothing else.
+	metav1.ObjectMeta
+	Revision uint64 // the resourceVersion
+	Node     string // empty until the pod is bound
+	Finished bool
+	Token    string // of its reservations; empty where it has none
+	Assigned []crdv1.Assigned
+	Claims   []crdv1.Claim // the addresses of Assigned with their pools
+}
+
+// podOf keeps what Pod keeps. It is the transform of the informer.
+func podOf(object any) (any, error) {
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil // a *Pod already, or a tombstone
+	}
+	revision, err := strconv.ParseUint(pod.ResourceVersion, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("pod %s/%s: resourceVersion %q is no number", pod.Namespace, pod.Name, pod.ResourceVersion)
+	}
+	p := &Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:         pod.Namespace,
+			Name:              pod.Name,
+			UID:               pod.UID,
+			ResourceVersion:   pod.ResourceVersion,
+			CreationTimestamp: pod.CreationTimestamp,
+		},
+		Revision: revision,
+		Node:     pod.Spec.NodeName,
+		Finished: Finished(&pod.Status),
+		Token:    pod.Annotations[crdv1.AnnotationReservation],
+		Assigned: crdv1.AssignedOf(pod.Annotations, nil),
+	}
+	if owner := metav1.GetControllerOf(pod); owner != nil {
+		p.OwnerReferences = []metav1.OwnerReference{*owner}
+	}
+	for _, a := range p.Assigned {
+		claims, err := a.Claims()
+		if err != nil {
+			return nil, fmt.Errorf("pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		}
+		p.Claims = append(p.Claims, claims...)
+	}
+	return p, nil
+}
+
+// Finished reports whether a pod has ended: its phase says so, and no container
+// of it runs. The phase alone proves nothing: whoever may write pods/status can
+// set it, the pod garbage collector does, and the containers go on.
+func Finished(s *corev1.PodStatus) bool {
+	if s.Phase != corev1.PodSucceeded && s.Phase != corev1.PodFailed {
+		return false
+	}
+	running := func(c corev1.ContainerStatus) bool { return c.State.Running != nil }
+	return !slices.ContainsFunc(s.ContainerStatuses, running) &&
+		!slices.ContainsFunc(s.InitContainerStatuses, running) &&
+		!slices.ContainsFunc(s.EphemeralContainerStatuses, running)
+}
+
+// Live reports whether the pod may be using its addresses.
+func (p *Pod) Live() bool { return !p.Finished }
+
+// String returns namespace/name.
+func (p *Pod) String() string { return p.Namespace + "/" + p.Name }

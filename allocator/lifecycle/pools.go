@@ -1,0 +1,207 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// rejudge is how soon a pool that is not Ready is looked at again when no event
+// says that what stood against it has changed.
+const rejudge = 5 * time.Second
+
+// readiness judges each version of a pool's spec, and lets go of a deleted pool
+// once nothing of it is taken.
+//
+// Two pools, or two edits, can pass validation at one moment: webhooks do not
+// see one another. So a spec is used only when it was judged here. The judgement
+// reads all pools, and every one it compares must carry this leader's term: then
+// no other leader can make one of them Ready without taking this pool over
+// first, which breaks the write below.
+type readiness struct {
+	client  client.Client // writes
+	api     client.Reader // not a cache
+	ledger  Applier
+	pools   ledger.Pools
+	tenures *tenures
+	depose  func(error)
+}
+
+// Reconcile judges a pool.
+func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	pool, ok := r.pools.Pool(req.Name)
+	if !ok {
+		return reconcile.Result{}, nil
+	}
+	if !pool.DeletionTimestamp.IsZero() {
+		return r.letGo(ctx, pool)
+	}
+	if !controllerutil.ContainsFinalizer(pool, crdv1.PoolFinalizer) {
+		pool = pool.DeepCopy()
+		controllerutil.AddFinalizer(pool, crdv1.PoolFinalizer)
+		return reconcile.Result{}, r.client.Update(ctx, pool) // its event leads back here
+	}
+	if ready(pool) {
+		return reconcile.Result{}, nil
+	}
+	if _, err := ledger.Read(pool); err != nil {
+		return reconcile.Result{}, r.tellUnreadable(ctx, pool, err)
+	}
+	if !r.tenures.of(pool).begun {
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	return r.judge(ctx, pool)
+}
+
+// tellUnreadable sets the condition of a pool that the ledger cannot read, and
+// leaves all else of its status as it is.
+func (r *readiness) tellUnreadable(ctx context.Context, pool *crdv1.SpiderIPPool, cause error) error {
+	next := pool.DeepCopy()
+	verdict := unready(pool, crdv1.ReasonCorrupt, cause.Error())
+	if _, err := ledger.SpaceOf(&pool.Spec); err != nil {
+		verdict.Reason = crdv1.ReasonInvalid
+	}
+	if !meta.SetStatusCondition(&next.Status.Conditions, verdict) {
+		return nil
+	}
+	log.FromContext(ctx).Error(cause, "the pool cannot be used", "pool", pool.Name)
+	return r.client.Status().Patch(ctx, next, client.MergeFromWithOptions(pool, client.MergeFromWithOptimisticLock{}))
+}
+
+// letGo takes the finalizer away when no address is taken. Nothing is reserved
+// from a pool that is being deleted, and the write fails if this version of the
+// record is not the present one.
+func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
+	if !controllerutil.ContainsFinalizer(pool, crdv1.PoolFinalizer) {
+		return reconcile.Result{}, nil
+	}
+	state, err := ledger.Read(pool)
+	if err != nil {
+		return reconcile.Result{}, reconcile.TerminalError(err)
+	}
+	if state.Record.Count() > 0 {
+		return reconcile.Result{}, nil // its next write leads back here
+	}
+	pool = pool.DeepCopy()
+	controllerutil.RemoveFinalizer(pool, crdv1.PoolFinalizer)
+	if err := r.client.Update(ctx, pool); err != nil {
+		return reconcile.Result{}, client.IgnoreNotFound(err)
+	}
+	log.FromContext(ctx).Info("let the deleted pool go: none of its addresses is taken", "pool", pool.Name)
+	return reconcile.Result{}, nil
+}
+
+// judge compares the pool with all others and writes the verdict.
+func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
+	var all crdv1.SpiderIPPoolList
+	if err := r.api.List(ctx, &all); err != nil {
+		return reconcile.Result{}, fmt.Errorf("listing pools: %w", err)
+	}
+	var self *crdv1.SpiderIPPool
+	var others []*crdv1.SpiderIPPool
+	for i := range all.Items {
+		switch p := &all.Items[i]; {
+		case p.UID == pool.UID:
+			self = p
+		case subnetsOverlap(p, pool):
+			if _, err := ledger.Read(p); err != nil {
+				continue // nothing is given from a pool that cannot be read
+			}
+			others = append(others, p)
+			if p.Status.Term != r.tenures.term {
+				return reconcile.Result{RequeueAfter: catchUp}, nil
+			}
+		}
+	}
+	if self == nil || self.Generation != pool.Generation || self.Status.Term != r.tenures.term {
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	verdict := judgement(self, others)
+	err := r.ledger.Apply(ctx, pool.Name, ledger.Change{Do: r.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
+		if tx.Pool.Generation == self.Generation {
+			meta.SetStatusCondition(&tx.Conditions, verdict)
+		}
+		return nil
+	})})
+	if err != nil {
+		return reconcile.Result{}, stop(err, r.depose)
+	}
+	log.FromContext(ctx).Info("judged the pool", "pool", pool.Name, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
+	if verdict.Status != metav1.ConditionTrue {
+		return reconcile.Result{RequeueAfter: rejudge}, nil
+	}
+	return reconcile.Result{}, nil
+}
+
+func subnetsOverlap(a, b *crdv1.SpiderIPPool) bool {
+	pa, err1 := netip.ParsePrefix(a.Spec.Subnet)
+	pb, err2 := netip.ParsePrefix(b.Spec.Subnet)
+	return err1 != nil || err2 != nil || pa.Overlaps(pb)
+}
+
+// judgement says whether a pool may be used beside the others: no address of it
+// may be one of an older pool, of one that is Ready already, or in use from any
+// other.
+func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool) metav1.Condition {
+	self, err := ledger.Read(pool)
+	if err != nil {
+		return unready(pool, crdv1.ReasonCorrupt, err.Error())
+	}
+	for _, o := range others {
+		other, err := ledger.Read(o)
+		if err != nil {
+			continue
+		}
+		if common, ok := self.Space.Overlap(other.Space); ok && (ready(o) || older(o, pool)) {
+			return unready(pool, crdv1.ReasonOverlap,
+				fmt.Sprintf("addresses %s are those of pool %q; take them out of spec.ips of one of the two", common, o.Name))
+		}
+		for address := range other.Record.Taken().All() {
+			if self.Space.Contains(address) {
+				return unready(pool, crdv1.ReasonOverlap,
+					fmt.Sprintf("address %s is in use from pool %q; take it out of spec.ips", address, o.Name))
+			}
+		}
+	}
+	return metav1.Condition{
+		Type:               crdv1.ConditionReady,
+		Status:             metav1.ConditionTrue,
+		ObservedGeneration: pool.Generation,
+		Reason:             crdv1.ReasonInitialised,
+		Message:            "no address is one of another pool",
+	}
+}
+
+func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition {
+	return metav1.Condition{
+		Type:               crdv1.ConditionReady,
+		Status:             metav1.ConditionFalse,
+		ObservedGeneration: pool.Generation,
+		Reason:             reason,
+		Message:            message,
+	}
+}
+
+func ready(pool *crdv1.SpiderIPPool) bool {
+	c := meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == pool.Generation
+}
+
+// older orders pools by creation; the UID decides within a second.
+func older(a, b *crdv1.SpiderIPPool) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.UID < b.UID
+}
