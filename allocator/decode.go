@@ -1,6 +1,7 @@
 package allocator
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -36,7 +37,7 @@ func Decode(e Encoded) (*Record, error) {
 	if err := index(r); err != nil {
 		return nil, err
 	}
-	if err := canonicalText(e, r.Encode()); err != nil {
+	if err := canonicalText(e, r.encodeOwned()); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -81,7 +82,11 @@ func decodeHeld(r *Record, lines []string) error {
 
 func decodeRetained(r *Record, lines []string) error {
 	const set = "retained"
-	var rows []row[Retention]
+	n := 0
+	for _, line := range lines {
+		n += strings.Count(line, "=")
+	}
+	rows := make([]row[Retention], 0, n) // may be 60,000
 	for i, line := range lines {
 		owner, pods, err := parseOwner(line)
 		if err != nil {
@@ -177,7 +182,10 @@ func nameOrEmpty(s string) string {
 
 // place adds rows to what is taken and returns them as a map, built in one pass.
 func place[V any](r *Record, set string, rows []row[V]) (sorted[netip.Addr, V], error) {
-	slices.SortStableFunc(rows, func(a, b row[V]) int { return a.addr.Compare(b.addr) })
+	if len(rows) == 0 {
+		return sorted[netip.Addr, V]{}, nil
+	}
+	slices.SortFunc(rows, func(a, b row[V]) int { return cmp.Or(a.addr.Compare(b.addr), a.line-b.line) })
 	var own Set
 	entries := make([]entry[netip.Addr, V], 0, len(rows))
 	for _, w := range rows {

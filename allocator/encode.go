@@ -48,15 +48,22 @@ func (e Encoded) Size() int {
 
 // Encode writes the record down.
 func (r *Record) Encode() Encoded {
-	e := Encoded{Settled: r.settled.Lines(), Retained: r.retainedLines(), Term: r.term}
+	e := r.encodeOwned()
+	e.Settled, e.Term = r.settled.Lines(), r.term
+	if r.seenThrough > 0 {
+		e.PodsSeenThrough = strconv.FormatUint(r.seenThrough, 10)
+	}
+	return e
+}
+
+// encodeOwned writes the three sets that say more of an address than that it is taken.
+func (r *Record) encodeOwned() Encoded {
+	e := Encoded{Retained: r.retainedLines()}
 	for a, v := range r.reserved.all() {
 		e.Reserved = append(e.Reserved, a.String()+" "+v.String())
 	}
 	for a, v := range r.held.all() {
 		e.Held = append(e.Held, a.String()+" "+v.String())
-	}
-	if r.seenThrough > 0 {
-		e.PodsSeenThrough = strconv.FormatUint(r.seenThrough, 10)
 	}
 	return e
 }

@@ -114,14 +114,15 @@ func (s *Set) parseLine(line string) error {
 	return s.parseChunk(first, line)
 }
 
-// parseChunk appends the chunk of first.
+// parseChunk appends the chunk of a line that begins with the address first.
 func (s *Set) parseChunk(first netip.Addr, line string) error {
 	k, low := split(first)
 	c := chunk{key: k}
-	for i, item := range strings.Split(line, ",") {
+	head := true
+	for item := range strings.SplitSeq(line, ",") {
 		from, to, isRange := strings.Cut(item, "-")
 		var err error
-		if i > 0 { // the first is an address in full, and known
+		if !head {
 			low, err = c.parseTail(from, s.v6)
 		}
 		last := low
@@ -135,6 +136,7 @@ func (s *Set) parseChunk(first netip.Addr, line string) error {
 			return err
 		}
 		c.bits = c.bits.or(span(low, last))
+		head = false
 	}
 	return s.grow(c)
 }

@@ -1,0 +1,222 @@
+package allocator_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"go4.org/netipx"
+
+	"spidernet.io/spiderpool/allocator"
+)
+
+var fillings = []struct {
+	name  string
+	taken func(i int, rnd *rand.Rand) bool
+}{
+	{"full", func(int, *rand.Rand) bool { return true }},
+	{"half", func(_ int, rnd *rand.Rand) bool { return rnd.IntN(2) == 0 }},
+	{"worst", func(i int, _ *rand.Rand) bool { return i%2 == 0 }}, // every other address: no two share a dash
+}
+
+var poolSizes = []int{16, 254, 4096, 65534}
+
+// pool returns the addresses of a pool of n and a record in which some are settled.
+func pool(n int, taken func(int, *rand.Rand) bool) (allocator.Space, *allocator.Record) {
+	first := netip.MustParseAddr("10.0.0.1")
+	rnd, r, a := rand.New(rand.NewPCG(1, 2)), &allocator.Record{}, first
+	last := first
+	for i := range n {
+		if taken(i, rnd) {
+			if err := r.PutBack(a, 1); err != nil {
+				panic(err)
+			}
+		}
+		last, a = a, a.Next()
+	}
+	return must(allocator.NewSpace([]netipx.IPRange{netipx.IPRangeFrom(first, last)}, nil)), r
+}
+
+func eachPool(b *testing.B, run func(b *testing.B, s allocator.Space, r *allocator.Record)) {
+	for _, n := range poolSizes {
+		for _, f := range fillings {
+			b.Run(fmt.Sprintf("%d/%s", n, f.name), func(b *testing.B) {
+				s, r := pool(n, f.taken)
+				b.ReportAllocs()
+				b.ResetTimer()
+				run(b, s, r)
+			})
+		}
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	eachPool(b, func(b *testing.B, _ allocator.Space, r *allocator.Record) {
+		for b.Loop() {
+			r.Encode()
+		}
+		b.ReportMetric(float64(r.Encode().Size()), "bytes")
+	})
+}
+
+func BenchmarkDecode(b *testing.B) {
+	eachPool(b, func(b *testing.B, _ allocator.Space, r *allocator.Record) {
+		e := r.Encode()
+		for b.Loop() {
+			if _, err := allocator.Decode(e); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkPick(b *testing.B) {
+	now, recent := time.Now(), &allocator.Recent{}
+	eachPool(b, func(b *testing.B, s allocator.Space, r *allocator.Record) {
+		for b.Loop() {
+			allocator.Pick(s, r, recent, nil, now)
+		}
+	})
+}
+
+// The work of the ledger for a batch of one, less the write itself.
+func BenchmarkCloneReserveEncode(b *testing.B) {
+	eachPool(b, func(b *testing.B, s allocator.Space, r *allocator.Record) {
+		v, now := allocator.Reservation{Token: allocator.NewToken(), Pod: allocator.PodRef{Namespace: "default"}}, time.Now()
+		for b.Loop() {
+			c := r.Clone()
+			if a, ok := allocator.Pick(s, c, nil, nil, now); ok {
+				if err := c.Reserve(a, v); err != nil {
+					b.Fatal(err)
+				}
+			}
+			c.Encode()
+		}
+	})
+}
+
+// The lines of a set against one record per address, as JSON, since that is how both travel.
+func BenchmarkLinesAgainstRecords(b *testing.B) {
+	for _, f := range fillings {
+		_, r := pool(65534, f.taken)
+		b.Run("lines/"+f.name, func(b *testing.B) { roundTrip(b, r.Settled().Lines, decodeSet) })
+		b.Run("records/"+f.name, func(b *testing.B) {
+			roundTrip(b, func() []string { return records(r.Settled()) }, decodeRecords)
+		})
+	}
+}
+
+func roundTrip(b *testing.B, encode func() []string, decode func([]string) error) {
+	b.Helper()
+	b.ReportAllocs()
+	size := 0
+	for b.Loop() {
+		text := must(json.Marshal(encode()))
+		size = len(text)
+		var lines []string
+		if err := json.Unmarshal(text, &lines); err != nil {
+			b.Fatal(err)
+		}
+		if err := decode(lines); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(size), "bytes")
+}
+
+func records(s *allocator.Set) []string {
+	out := make([]string, 0, s.Len())
+	for a := range s.All() {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+func decodeSet(lines []string) error {
+	_, err := allocator.ParseSet(lines)
+	return err
+}
+
+func decodeRecords(lines []string) error {
+	var s allocator.Set
+	for _, l := range lines {
+		a, err := netip.ParseAddr(l)
+		if err != nil {
+			return err
+		}
+		s.Add(a)
+	}
+	return nil
+}
+
+// A pool that keeps 60,000 addresses for 600 StatefulSets: the most that fits into a status.
+func BenchmarkRetained60000(b *testing.B) {
+	r := retained(60000)
+	e := r.Encode()
+	another := allocator.Retention{Identity: allocator.Identity{Namespace: "n", Group: "apps", Kind: "StatefulSet", Name: "z", Pod: "z-0"}}
+	b.Run("encode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.Encode()
+		}
+		b.ReportMetric(float64(e.Size()), "bytes")
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			_, _ = allocator.Decode(e)
+		}
+	})
+	b.Run("clone and retain", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := r.Clone().Retain(netip.MustParseAddr("10.0.0.0"), another); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func retained(n int) *allocator.Record {
+	r, a := &allocator.Record{}, netip.MustParseAddr("10.0.0.1")
+	for i := range n {
+		owner := fmt.Sprintf("app%d", i/100)
+		v := allocator.Retention{OwnerUID: "8d0c3c1e-4f8a-4b39-9d0e-1f5d4dcf3251", Identity: allocator.Identity{
+			Namespace: "default", Group: "apps", Kind: "StatefulSet", Name: owner, Pod: fmt.Sprintf("%s-%d", owner, i%100),
+		}}
+		if err := r.Retain(a, v); err != nil {
+			panic(err)
+		}
+		a = a.Next()
+	}
+	return r
+}
+
+// The first half of a /10 is taken: every full chunk lies before the answer.
+func BenchmarkPickInHugePools(b *testing.B) {
+	for name, p := range hugePools() {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				allocator.Pick(p.space, p.record, nil, nil, time.Time{})
+			}
+		})
+	}
+}
+
+type hugePool struct {
+	space  allocator.Space
+	record *allocator.Record
+}
+
+func hugePools() map[string]hugePool {
+	halfOf10 := must(allocator.Decode(allocator.Encoded{Settled: []string{"10.0.0.0-10.31.255.255"}}))
+	someOf64 := must(allocator.Decode(allocator.Encoded{Settled: []string{"fc00::0-fc00::ffff"}}))
+	return map[string]hugePool{
+		"slash 10 half full":    {must(allocator.NewSpace(ranges("10.0.0.0-10.63.255.255"), nil)), halfOf10},
+		"slash 64 lowest taken": {must(allocator.NewSpace(ranges("fc00::-fc00::ffff:ffff:ffff:ffff"), nil)), someOf64},
+	}
+}
