@@ -1,0 +1,131 @@
+package selection
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// unfit says why a pool cannot serve the pod, or nothing. What the user decided comes before what passes by itself, so that nobody
+// waits for a pool that would not serve the pod anyway.
+func (s *Snapshot) unfit(pool *crdv1.SpiderIPPool, family Family) (string, cause) {
+	if f, ok := familyOf(pool); !ok || f != family {
+		return "is not an " + family.String() + " pool", wrongFamily
+	}
+	if reason := unusable(pool); reason != "" {
+		return reason, unfit
+	}
+	for _, filter := range [...]func(*crdv1.SpiderIPPool) string{s.otherNamespace, s.otherPod, s.otherNode, otherNetwork} {
+		if reason := filter(pool); reason != "" {
+			return reason, unfit
+		}
+	}
+	return unready(pool)
+}
+
+func unusable(pool *crdv1.SpiderIPPool) string {
+	switch {
+	case !pool.DeletionTimestamp.IsZero():
+		return "is being deleted"
+	case isTrue(pool.Spec.Disable):
+		return "is disabled"
+	}
+	return ""
+}
+
+// familyOf goes by the subnet, which is immutable and always there.
+func familyOf(pool *crdv1.SpiderIPPool) (Family, bool) {
+	subnet, err := allocator.ParsePrefix(pool.Spec.Subnet)
+	if err != nil {
+		return 0, false
+	}
+	if subnet.Addr().Is6() {
+		return IPv6, true
+	}
+	return IPv4, true
+}
+
+func (s *Snapshot) otherNamespace(pool *crdv1.SpiderIPPool) string {
+	if names := pool.Spec.NamespaceName; len(names) > 0 { // beats the selector
+		if !slices.Contains(names, s.Namespace.Name) {
+			return fmt.Sprintf("is for other namespaces than %s (namespaceName %s)", s.Namespace.Name, some(names))
+		}
+		return ""
+	}
+	return mismatch("namespaceAffinity", pool.Spec.NamespaceAffinity, s.Namespace.Labels, "namespace "+s.Namespace.Name)
+}
+
+func (s *Snapshot) otherPod(pool *crdv1.SpiderIPPool) string {
+	return mismatch("podAffinity", pool.Spec.PodAffinity, s.Pod.Labels, "the pod")
+}
+
+func mismatch(field string, selector *metav1.LabelSelector, have map[string]string, subject string) string {
+	if selector == nil {
+		return ""
+	}
+	parsed, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil { // only a pool made without validation
+		return fmt.Sprintf("has a %s that cannot be read: %v", field, err)
+	}
+	if parsed.Matches(labels.Set(have)) {
+		return ""
+	}
+	return fmt.Sprintf("does not match the labels of %s (%s %s)", subject, field, parsed)
+}
+
+// otherNode: a pool of certain nodes would have to bring the pod there. Until that is built it serves only pods that name their
+// node: an address on a wrong node is worse than none.
+func (s *Snapshot) otherNode(pool *crdv1.SpiderIPPool) string {
+	bound := s.Pod.Spec.NodeName
+	if names := pool.Spec.NodeName; len(names) > 0 { // beats the selector
+		switch {
+		case bound == "":
+			return "is for certain nodes: nodeName is not supported yet for pods without spec.nodeName"
+		case !slices.Contains(names, bound):
+			return fmt.Sprintf("is for other nodes than %s, which the pod names (nodeName %s)", bound, some(names))
+		}
+		return ""
+	}
+	if a := pool.Spec.NodeAffinity; a != nil && len(a.MatchLabels)+len(a.MatchExpressions) > 0 {
+		return "is for certain nodes: nodeAffinity is not supported yet"
+	}
+	return ""
+}
+
+func otherNetwork(pool *crdv1.SpiderIPPool) string {
+	if len(pool.Spec.MultusName) > 0 {
+		return "is for certain network attachments: multusName is not supported yet"
+	}
+	return ""
+}
+
+// unready tells the pool that the leader refused from the one it has not looked at, or not since its last change: a pool that grew
+// may overlap another one, and two pools that share an address are worse than a pod that waits.
+func unready(pool *crdv1.SpiderIPPool) (string, cause) {
+	ready := meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
+	switch {
+	case ready == nil || ready.Status == metav1.ConditionUnknown:
+		return "is not Ready yet", undecided
+	case ready.ObservedGeneration != 0 && ready.ObservedGeneration < pool.Generation:
+		return "is not Ready yet since its last change", undecided
+	case ready.Status != metav1.ConditionTrue:
+		return fmt.Sprintf("is not Ready: %s: %s", ready.Reason, ready.Message), notReady
+	}
+	return "", unfit
+}
+
+// some keeps a list of names readable.
+func some(names []string) string {
+	const shown = 3
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

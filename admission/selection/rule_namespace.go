@@ -1,0 +1,40 @@
+package selection
+
+import crdv1 "spidernet.io/spiderpool/crds/v1"
+
+// byNamespace: the namespace names the default pools of its pods. Where Spiderpool is not the default network, a pod that names
+// nothing itself is none of ours.
+func byNamespace(s *Snapshot) (*choice, error) {
+	if !s.Config.DefaultNetwork {
+		return nil, nil
+	}
+	var families [2][]named
+	rule := ""
+	for family, key := range [...]string{crdv1.AnnotationDefaultIPv4IPPool, crdv1.AnnotationDefaultIPv6IPPool} {
+		value, ok := s.Namespace.Annotations[key]
+		if !ok {
+			continue
+		}
+		where := annotation(key) + " of namespace " + s.Namespace.Name
+		names, err := parseNames(value)
+		if err != nil {
+			return nil, malformed(where, err)
+		}
+		for i := range names {
+			names[i].at = key + names[i].at
+		}
+		families[family] = names
+		if rule != "" {
+			rule += " and "
+		}
+		rule += annotation(key)
+	}
+	if rule == "" {
+		return nil, nil
+	}
+	return &choice{
+		rule:   rule + " of namespace " + s.Namespace.Name,
+		nics:   []wish{{nic: crdv1.DefaultNIC, families: families}},
+		strict: true,
+	}, nil
+}
