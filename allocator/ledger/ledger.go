@@ -22,6 +22,9 @@ type Options struct {
 	// Never returns the addresses that no pool may hand out (SpiderReservedIPs)
 	// and a number that changes with them. Nil means none.
 	Never func() (ranges []netipx.IPRange, version uint64)
+	// Synced reports whether pods and pools were all listed once; until then
+	// nothing is reserved (I11). Nil means that they were.
+	Synced func() bool
 	// Budget is the most bytes that a record may take; 0 means DefaultBudget.
 	Budget int
 	// Metrics counts what is written; nil counts nothing.
@@ -37,6 +40,7 @@ type Ledger struct {
 	api     API
 	pools   Pools
 	never   func() ([]netipx.IPRange, uint64)
+	synced  func() bool
 	budget  int
 	metrics *Metrics
 
@@ -49,6 +53,9 @@ func New(o Options) *Ledger {
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
 	}
+	if o.Synced == nil {
+		o.Synced = func() bool { return true }
+	}
 	if o.Never == nil {
 		o.Never = func() ([]netipx.IPRange, uint64) { return nil, 0 }
 	}
@@ -56,6 +63,7 @@ func New(o Options) *Ledger {
 		api:     o.API,
 		pools:   o.Pools,
 		never:   o.Never,
+		synced:  o.Synced,
 		budget:  o.Budget,
 		metrics: o.Metrics,
 		queues:  map[string]*queue{},
@@ -236,4 +244,14 @@ func begin(s *State, free allocator.Space, recent *allocator.Recent) *Tx {
 		recent:     recent,
 		free:       free,
 	}
+}
+
+// Waiting returns how many changes of a pool wait for the write in flight.
+func (l *Ledger) Waiting(pool string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if q, ok := l.queues[pool]; ok {
+		return len(q.waiting)
+	}
+	return 0
 }

@@ -27,6 +27,9 @@ func (l *Ledger) Reserve(ctx context.Context, token, namespace string, slots [][
 	if err != nil {
 		return nil, err
 	}
+	if !l.synced() {
+		return nil, errors.New("reserving: this replica has not listed all pods and pools yet")
+	}
 	if err := distinct(slots); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,137 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/cluster"
+)
+
+// kube talks to the one API server of all tests.
+var kube client.Client
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{})
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if stop := plane.Stop(ctx); err == nil {
+			err = stop
+		}
+	}()
+	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join("..", "..", "chart", "files", "crds")}, ErrorIfPathMissing: true, MaxTime: 30 * time.Second}
+	if _, err := envtest.InstallCRDs(plane.Config, crds); err != nil {
+		return 1, fmt.Errorf("installing the custom resources: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	if err := crdv1.AddToScheme(scheme); err != nil {
+		return 1, err
+	}
+	if kube, err = client.New(plane.Config, client.Options{Scheme: scheme}); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// nothing is a watch that has shown nothing yet.
+type nothing struct{}
+
+func (nothing) Pool(string) (*crdv1.SpiderIPPool, bool) { return nil, false }
+
+func newLedger(api ledger.API) *ledger.Ledger {
+	return ledger.New(ledger.Options{API: api, Pools: nothing{}})
+}
+
+var pools atomic.Int64
+
+// newPool makes a pool of its own for one test, and makes it Ready.
+func newPool(t *testing.T, subnet string, ips ...string) *crdv1.SpiderIPPool {
+	t.Helper()
+	pool := &crdv1.SpiderIPPool{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pool-%d", pools.Add(1))},
+		Spec:       crdv1.IPPoolSpec{Subnet: subnet, IPs: ips},
+	}
+	makePool(t, pool)
+	return pool
+}
+
+func makePool(t *testing.T, pool *crdv1.SpiderIPPool) {
+	t.Helper()
+	if err := kube.Create(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	err := newLedger(ledger.NewAPI(kube)).Apply(t.Context(), pool.Name, ledger.Change{Do: func(tx *ledger.Tx) error {
+		meta.SetStatusCondition(&tx.Conditions, metav1.Condition{
+			Type: crdv1.ConditionReady, Status: metav1.ConditionTrue, Reason: crdv1.ReasonInitialised, ObservedGeneration: tx.Pool.Generation,
+		})
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// record reads what the API server has.
+func record(t *testing.T, pool string) *allocator.Record {
+	t.Helper()
+	object, err := ledger.NewAPI(kube).Get(context.Background(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := ledger.Read(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := int64(state.Record.Count()); *object.Status.AllocatedIPCount != want {
+		t.Errorf("pool %s: allocatedIPCount is %d, its sets have %d", pool, *object.Status.AllocatedIPCount, want)
+	}
+	return state.Record
+}
+
+// reserve takes one address for a new token.
+func reserve(ctx context.Context, l *ledger.Ledger, pools ...string) (allocator.Token, netip.Addr, error) {
+	token := allocator.NewToken()
+	claims, err := l.Reserve(ctx, string(token), "default", [][]string{pools})
+	if err != nil {
+		return token, netip.Addr{}, err
+	}
+	return token, claims[0].Address, nil
+}
+
+// eventually waits until check says so.
+func eventually(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !check() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 20 s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
