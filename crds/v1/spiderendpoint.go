@@ -66,6 +66,7 @@ type EndpointAllocation struct {
 	// IPs per NIC, the pod network's first.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
 	IPs []EndpointIP `json:"ips,omitempty"`
 
 	// CreationTime of the pod.
@@ -114,5 +115,6 @@ type EndpointIP struct {
 	// Routes besides the default route.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=1024
 	Routes []Route `json:"routes,omitempty"`
 }
