@@ -42,13 +42,18 @@ const poll = 200 * time.Millisecond
 // Settled checks until nothing is wrong, and gives what may pass that long.
 // What cannot pass ends it at once. Nothing returned means all is well.
 func Settled(ctx context.Context, c client.Reader, within time.Duration) ([]Violation, error) {
+	return SettledOf(ctx, c, within, func(s Snapshot) Snapshot { return s })
+}
+
+// SettledOf is Settled for a part of each snapshot.
+func SettledOf(ctx context.Context, c client.Reader, within time.Duration, part func(Snapshot) Snapshot) ([]Violation, error) {
 	var found []Violation
 	err := wait.PollUntilContextTimeout(ctx, poll, within, true, func(ctx context.Context) (bool, error) {
-		now, err := Check(ctx, c)
+		s, err := Read(ctx, c)
 		if err != nil {
 			return false, err
 		}
-		found = now
+		found = Violations(part(s))
 		return len(found) == 0 || final(found), nil
 	})
 	if wait.Interrupted(err) && ctx.Err() == nil && len(found) > 0 {

@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -37,4 +38,28 @@ func Read(ctx context.Context, c client.Reader) (Snapshot, error) {
 		return Snapshot{}, fmt.Errorf("listing endpoints at revision %s: %w", pods.ResourceVersion, err)
 	}
 	return Snapshot{Pods: pods.Items, Pools: pools.Items, Endpoints: endpoints.Items}, nil
+}
+
+// Of returns the part of s that has to do with the namespaces and pools that
+// are owned; pods of other namespaces too that carry addresses of those pools.
+func (s Snapshot) Of(owned func(name string) bool) Snapshot {
+	var part Snapshot
+	for _, pod := range s.Pods {
+		claims, _ := crdv1.ClaimsOf(pod.Annotations)
+		inPool := slices.ContainsFunc(claims, func(c crdv1.Claim) bool { return owned(c.Pool) })
+		if inPool || owned(pod.Namespace) {
+			part.Pods = append(part.Pods, pod)
+		}
+	}
+	for _, pool := range s.Pools {
+		if owned(pool.Name) {
+			part.Pools = append(part.Pools, pool)
+		}
+	}
+	for _, endpoint := range s.Endpoints {
+		if owned(endpoint.Namespace) {
+			part.Endpoints = append(part.Endpoints, endpoint)
+		}
+	}
+	return part
 }

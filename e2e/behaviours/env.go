@@ -1,0 +1,143 @@
+package behaviours
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/checker"
+	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/cluster/process"
+	"spidernet.io/spiderpool/e2e/install"
+	"spidernet.io/spiderpool/e2e/kruise"
+)
+
+// Env is an API server with the product installed.
+type Env struct {
+	Config     *rest.Config
+	Client     client.WithWatch // reads past every cache
+	Clients    kubernetes.Interface
+	Controller *install.Controller
+
+	watch *checker.Watch
+	stop  []func(context.Context) error // in the order they were started
+}
+
+// Scheme has all kinds that behaviours use.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, crdv1.AddToScheme, kruise.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, err
+		}
+	}
+	return scheme, nil
+}
+
+// NewEnv makes the clients for an API server and begins to watch its pods. The
+// product must have been installed: the checker reads its kinds.
+func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
+	scheme, err := Scheme()
+	if err != nil {
+		return nil, err
+	}
+	e := &Env{Config: cfg}
+	if e.Client, err = client.NewWithWatch(cfg, client.Options{Scheme: scheme}); err != nil {
+		return nil, err
+	}
+	if e.Clients, err = kubernetes.NewForConfig(cfg); err != nil {
+		return nil, err
+	}
+	if e.watch, err = checker.Start(ctx, e.Client); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// StartControlPlane starts an API server without nodes, and the product. dir
+// takes the controller's files.
+func StartControlPlane(ctx context.Context, dir string) (*Env, error) {
+	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{
+		APIServerFlags:    []string{"--request-timeout=" + RequestTimeout.String()},
+		ControllerManager: true, // default service accounts, namespaces, garbage
+	})
+	if err != nil {
+		return nil, err
+	}
+	e, err := installOnLoopback(ctx, plane, dir)
+	if err != nil {
+		return nil, errors.Join(err, plane.Stop(context.WithoutCancel(ctx)))
+	}
+	e.stop = append([]func(context.Context) error{plane.Stop}, e.stop...)
+	return e, nil
+}
+
+func installOnLoopback(ctx context.Context, plane *cluster.ControlPlane, dir string) (*Env, error) {
+	ports, err := install.FreePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	if err := install.Chart(ctx, plane.Config, ChartValues("https://"+ports[0].String())); err != nil {
+		return nil, err
+	}
+	e, err := NewEnv(ctx, plane.Config)
+	if err != nil {
+		return nil, err
+	}
+	e.Controller, err = install.StartController(ctx, install.ControllerOptions{
+		Config: plane.Config, Dir: dir, Bind: ports[0], Metrics: ports[1], Health: ports[2], Flags: ControllerFlags,
+		Start: func(s process.Spec) (*process.Process, error) { return process.Start(process.Here, s) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.stop = append(e.stop, func(ctx context.Context) error { return e.Controller.Stop(ctx, patience) })
+	if err := install.AwaitWebhooks(ctx, plane.Config); err != nil {
+		return nil, errors.Join(err, e.Stop(context.WithoutCancel(ctx)))
+	}
+	return e, nil
+}
+
+// Finish looks at everything once more, ends the watch, and returns an error
+// for all that is wrong.
+func (e *Env) Finish(ctx context.Context) error {
+	found, err := checker.Settled(ctx, e.Client, settle)
+	if err != nil {
+		return err
+	}
+	doubles, err := e.watch.Stop()
+	if err != nil {
+		return err
+	}
+	if found = append(found, doubles...); len(found) > 0 {
+		return fmt.Errorf("not consistent in the end:\n%s", checker.Format(found))
+	}
+	return nil
+}
+
+// Stop ends what was started, the last first.
+func (e *Env) Stop(ctx context.Context) error {
+	var errs []error
+	for i := range e.stop {
+		errs = append(errs, e.stop[len(e.stop)-1-i](ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Log returns the controller's log, for a test that failed.
+func (e *Env) Log() string {
+	text, err := os.ReadFile(filepath.Clean(e.Controller.Spec.Log))
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}

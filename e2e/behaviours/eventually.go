@@ -1,0 +1,37 @@
+package behaviours
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+const poll = 50 * time.Millisecond
+
+// Eventually looks until a condition gives no error, and fails with the last
+// error when that takes too long.
+func Eventually(t *testing.T, within time.Duration, condition func(context.Context) error) {
+	t.Helper()
+	if err := await(t.Context(), within, condition); err != nil {
+		t.Fatalf("after %s: %v", within, err)
+	}
+}
+
+func await(ctx context.Context, within time.Duration, condition func(context.Context) error) error {
+	last := errors.New("it was never looked at")
+	err := wait.PollUntilContextTimeout(ctx, poll, within, true, func(ctx context.Context) (bool, error) {
+		now := condition(ctx)
+		if now != nil && ctx.Err() != nil {
+			return false, nil // says only that time is up; the error before says more
+		}
+		last = now
+		return now == nil, nil
+	})
+	if err != nil {
+		return errors.Join(err, last)
+	}
+	return nil
+}

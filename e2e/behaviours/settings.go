@@ -1,0 +1,42 @@
+package behaviours
+
+import (
+	"time"
+
+	"spidernet.io/spiderpool/e2e/install"
+)
+
+// Times that tests cannot wait for at their usual length.
+const (
+	// RequestTimeout is the API server's --request-timeout.
+	RequestTimeout = 10 * time.Second
+	// Grace is how long a reservation lives that no pod comes for.
+	Grace = 20 * time.Second
+	// patience bounds what takes a second or two.
+	patience = 30 * time.Second
+)
+
+// ControllerFlags make a successor lead soon after its predecessor was killed.
+var ControllerFlags = []string{
+	"--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s", "--leader-election-retry-period=500ms",
+}
+
+// DefaultPools are the cluster's default pools in the tests' configuration; the
+// behaviour annot-precedence owns them.
+const (
+	DefaultPoolV4 = "annot-precedence-cluster-v4"
+	DefaultPoolV6 = "annot-precedence-cluster-v6"
+)
+
+// ChartValues are the values of the tests' installation.
+func ChartValues(url string) install.Values {
+	return install.Values{
+		"controller": install.Values{"url": url},
+		"config": install.Values{
+			"expiryGrace":              Grace.String(),
+			"apiServerRequestTimeout":  RequestTimeout.String(),
+			"clusterDefaultIPv4IPPool": []string{DefaultPoolV4},
+			"clusterDefaultIPv6IPPool": []string{DefaultPoolV6},
+		},
+	}
+}

@@ -1,0 +1,188 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/cluster/component"
+	"spidernet.io/spiderpool/e2e/cluster/process"
+)
+
+// ControllerOptions say where and how a controller runs.
+type ControllerOptions struct {
+	Config *rest.Config // of an admin
+	// Server is the API server as the controller reaches it; empty means as
+	// Config does.
+	Server string
+	Dir    string         // for its binary, identity and log
+	Bind   netip.AddrPort // of its webhooks
+	// Local are two more free addresses beside Bind's, for metrics and health.
+	Metrics, Health netip.AddrPort
+	// Start starts the process where it shall run.
+	Start func(process.Spec) (*process.Process, error)
+	// Reach is where this process reaches Health; nil means directly.
+	Reach func(ctx context.Context, network, address string) (net.Conn, error)
+	// Flags are added to the controller's.
+	Flags []string
+}
+
+// Controller is a controller that runs.
+type Controller struct {
+	*process.Process
+	Metrics string // URL of its metrics
+	health  *http.Client
+	ready   string // URL
+}
+
+// StartController builds and starts a controller and returns once it is ready.
+func StartController(ctx context.Context, o ControllerOptions) (*Controller, error) {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	binary, err := component.Own(ctx, "admission/cmd/spiderpool-controller", o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	identity, err := NewIdentity(ctx, o.Config, "spiderpool-controller", o.Server, filepath.Join(o.Dir, "controller"))
+	if err != nil {
+		return nil, err
+	}
+	p, err := o.Start(process.Spec{
+		Name: "spiderpool-controller",
+		Path: binary,
+		Args: append([]string{
+			"--kubeconfig=" + identity.Kubeconfig,
+			"--namespace=" + Namespace,
+			"--webhook-bind-address=" + o.Bind.String(),
+			"--metrics-bind-address=" + o.Metrics.String(),
+			"--health-bind-address=" + o.Health.String(),
+			"--webhook-configuration=spiderpool",
+		}, o.Flags...),
+		Env:    []string{"HOME=" + o.Dir, "PATH=/usr/bin:/bin"},
+		Log:    filepath.Join(o.Dir, "spiderpool-controller.log"),
+		Record: filepath.Join(o.Dir, "spiderpool-controller.record"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{DialContext: o.Reach, DisableKeepAlives: true}
+	c := &Controller{
+		Process: p,
+		Metrics: "http://" + o.Metrics.String() + "/metrics",
+		health:  &http.Client{Transport: transport, Timeout: 5 * time.Second},
+		ready:   "http://" + o.Health.String() + "/readyz",
+	}
+	if err := c.AwaitReady(ctx); err != nil {
+		return nil, errors.Join(err, p.Kill(context.WithoutCancel(ctx)))
+	}
+	return c, nil
+}
+
+// AwaitReady waits until the controller says that it is ready.
+func (c *Controller) AwaitReady(ctx context.Context) error {
+	last := errors.New("it was not asked")
+	err := wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
+		if err := c.Check(); err != nil {
+			return false, err
+		}
+		last = c.getReady(ctx)
+		return last == nil, nil
+	})
+	if wait.Interrupted(err) {
+		err = fmt.Errorf("%w: %w", err, last)
+	}
+	if err != nil {
+		return fmt.Errorf("waiting for the controller to be ready: %w", err)
+	}
+	return nil
+}
+
+func (c *Controller) getReady(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.ready, nil)
+	if err != nil {
+		return err
+	}
+	response, err := c.health.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s says %s", c.ready, response.Status)
+	}
+	return nil
+}
+
+// AwaitWebhooks waits until the API server reaches all of the controller's
+// webhooks and trusts it. A ready controller is not enough: the API server sees
+// a new webhook configuration, and a new CA in it, a moment later.
+func AwaitWebhooks(ctx context.Context, cfg *rest.Config) error {
+	scheme := runtime.NewScheme()
+	if err := crdv1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	plain, err := client.New(cfg, client.Options{Scheme: scheme})
+	if err != nil {
+		return err
+	}
+	c := client.NewDryRunClient(plain)
+	var last error
+	err = wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
+		last = probe(ctx, c)
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the webhooks to answer: %w: %w", err, last)
+	}
+	return nil
+}
+
+// probe has a good pool mutated and a bad one refused, both dry. The pods'
+// webhook is in the same configuration as the mutating one of pools.
+func probe(ctx context.Context, c client.Client) error {
+	pool := func(ips ...string) *crdv1.SpiderIPPool {
+		return &crdv1.SpiderIPPool{
+			ObjectMeta: metav1.ObjectMeta{Name: "webhook-probe"},
+			Spec:       crdv1.IPPoolSpec{Subnet: "198.18.0.0/24", IPs: ips},
+		}
+	}
+	good := pool()
+	if err := c.Create(ctx, good); err != nil {
+		return fmt.Errorf("a good pool: %w", err)
+	}
+	if good.Spec.IPVersion == nil {
+		return errors.New("a good pool: its ipVersion was not filled in")
+	}
+	if err := c.Create(ctx, pool("198.18.1.1")); err == nil {
+		return errors.New("a pool with an address outside of its subnet was not refused")
+	}
+	return nil
+}
+
+// FreePorts returns addresses of loopback that nothing listens on.
+func FreePorts(n int) ([]netip.AddrPort, error) {
+	var free []netip.AddrPort
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() // only once all are chosen, so that they differ
+		free = append(free, netip.MustParseAddrPort(l.Addr().String()))
+	}
+	return free, nil
+}
