@@ -1,44 +1,23 @@
 package behaviours
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/install"
 )
-
-// Objects reads all objects of a manifest.
-func Objects(manifest []byte) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
-	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), 4096)
-	for {
-		var o unstructured.Unstructured
-		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
-			return objects, nil
-		} else if err != nil {
-			return nil, fmt.Errorf("reading a manifest: %w", err)
-		}
-		if len(o.Object) > 0 {
-			objects = append(objects, &o)
-		}
-	}
-}
 
 // Apply makes the objects of a manifest, and waits until its namespaces can
 // take pods and its pools are Ready.
 func (e *Env) Apply(t *testing.T, manifest []byte) {
 	t.Helper()
-	objects, err := Objects(manifest)
+	objects, err := install.Objects(manifest)
 	if err != nil {
 		t.Fatal(err)
 	}

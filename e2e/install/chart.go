@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/discovery"
@@ -46,18 +47,28 @@ func Render(ctx context.Context, kubeVersion string, values Values) ([]*unstruct
 	if err != nil {
 		return nil, err
 	}
+	return Objects(out)
+}
+
+// Objects reads all objects of a manifest.
+func Objects(manifest []byte) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
-	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(out), 4096)
+	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifest), 4096)
 	for {
-		var o unstructured.Unstructured
-		if err := decoder.Decode(&o.Object); errors.Is(err, io.EOF) {
+		var raw runtime.RawExtension
+		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
 			return objects, nil
 		} else if err != nil {
-			return nil, fmt.Errorf("reading the rendered chart: %w", err)
+			return nil, fmt.Errorf("reading a manifest: %w", err)
 		}
-		if len(o.Object) > 0 {
-			objects = append(objects, &o)
+		if len(raw.Raw) == 0 || string(raw.Raw) == "null" {
+			continue // nothing but comments between two separators
 		}
+		var o unstructured.Unstructured
+		if err := o.UnmarshalJSON(raw.Raw); err != nil {
+			return nil, fmt.Errorf("reading a manifest: %w", err)
+		}
+		objects = append(objects, &o)
 	}
 }
 
