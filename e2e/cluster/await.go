@@ -11,7 +11,7 @@ import (
 
 // patience bounds every wait for something that normally takes seconds: only a
 // machine under absurd load comes near it.
-const patience = 5 * time.Minute
+const patience = 2 * time.Minute
 
 // poll is how often a condition is looked at that nothing tells us about.
 const poll = 50 * time.Millisecond

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -185,11 +186,27 @@ func (c *ControlPlane) awaitOK(ctx context.Context, what, path string) error {
 	}
 	defer client.CloseIdleConnections()
 	return await(ctx, what, func(ctx context.Context) error {
-		if err := errors.Join(c.Etcd.Check(), c.APIServer.Check()); err != nil {
+		if err := c.check(); err != nil {
 			return hopeless{err}
 		}
 		return getOK(ctx, client, c.Config.Host+path)
 	})
+}
+
+// check returns an error if one of its processes has ended.
+func (c *ControlPlane) check() error {
+	var errs []error
+	for _, p := range c.processes() {
+		errs = append(errs, p.Check())
+	}
+	return errors.Join(errs...)
+}
+
+// processes returns those that were started, in the order to stop them: the API
+// server before etcd, or it would spend its last seconds waiting for it.
+func (c *ControlPlane) processes() []*process.Process {
+	all := []*process.Process{c.ControllerManager, c.Scheduler, c.APIServer, c.Etcd}
+	return slices.DeleteFunc(all, func(p *process.Process) bool { return p == nil })
 }
 
 // Ready waits until the API server is ready, after a restart for example.
@@ -198,12 +215,9 @@ func (c *ControlPlane) Ready(ctx context.Context) error { return c.awaitReady(ct
 // Stop ends all its processes and removes its files.
 func (c *ControlPlane) Stop(ctx context.Context) error {
 	var errs []error
-	// The API server before etcd: it would spend its last seconds waiting for it.
-	for _, p := range []*process.Process{c.ControllerManager, c.Scheduler, c.APIServer, c.Etcd} {
-		if p != nil {
-			p.Resume() //nolint:errcheck // a paused process hears nothing; a gone one is no matter
-			errs = append(errs, p.Stop(ctx, grace))
-		}
+	for _, p := range c.processes() {
+		p.Resume() //nolint:errcheck // a paused process hears nothing; a gone one is no matter
+		errs = append(errs, p.Stop(ctx, grace))
 	}
 	if c.dir != "" {
 		errs = append(errs, os.RemoveAll(c.dir))
