@@ -1,0 +1,154 @@
+package admission
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// usage is who uses the addresses of a pool: what its record says, and what live pods claim, recorded or not (I8).
+type usage struct {
+	record *allocator.Record
+	pods   map[netip.Addr][]string // address -> live pods
+}
+
+// usageOf reads the record of the pool as it is stored now, not as a cache remembers it.
+func usageOf(pool *crdv1.SpiderIPPool, users Users) (usage, error) {
+	record, err := allocator.Decode(allocator.Encoded{
+		Settled:         pool.Status.Settled,
+		Reserved:        pool.Status.Reserved,
+		Retained:        pool.Status.Retained,
+		Held:            pool.Status.Held,
+		PodsSeenThrough: pool.Status.PodsSeenThrough,
+		Term:            pool.Status.Term,
+	})
+	if err != nil {
+		record = &allocator.Record{}
+	}
+	return usage{record: record, pods: users.UsersOf(pool.Name)}, err
+}
+
+// addresses returns those in use that matter, in order.
+func (u usage) addresses(matters func(netip.Addr) bool) []netip.Addr {
+	var used []netip.Addr
+	for a := range u.record.Taken().All() {
+		if matters(a) {
+			used = append(used, a)
+		}
+	}
+	for a := range u.pods {
+		if !u.record.Contains(a) && matters(a) {
+			used = append(used, a)
+		}
+	}
+	slices.SortFunc(used, netip.Addr.Compare)
+	return used
+}
+
+// user says who uses an address.
+func (u usage) user(a netip.Addr) string {
+	if pods := u.pods[a]; len(pods) > 0 {
+		return strings.Join(pods, ", ")
+	}
+	if r, ok := u.record.ReservedAt(a); ok {
+		if r.LateBound() {
+			return "reserved for " + r.Pod.Namespace + "/" + r.Pod.Name
+		}
+		return "reserved for a pod of namespace " + r.Pod.Namespace
+	}
+	if r, ok := u.record.RetainedAt(a); ok {
+		return fmt.Sprintf("retained for %s/%s of %s %s", r.Identity.Namespace, r.Identity.Pod, r.Identity.Kind, r.Identity.Name)
+	}
+	if h, ok := u.record.HeldAt(a); ok {
+		node := "an unknown node"
+		if h.Node != "" {
+			node = "node " + h.Node
+		}
+		return fmt.Sprintf("held on %s since %s", node, h.Since.UTC().Format(time.RFC3339))
+	}
+	return "its pod was not seen to end"
+}
+
+// text names the first of the addresses with their users.
+func (u usage) text(used []netip.Addr) string {
+	texts := make([]string, 0, min(len(used), maxNamed))
+	for _, a := range used[:min(len(used), maxNamed)] {
+		texts = append(texts, fmt.Sprintf("%s (%s)", a, u.user(a)))
+	}
+	if more := len(used) - len(texts); more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(texts, ", "), more)
+	}
+	return strings.Join(texts, ", ")
+}
+
+// validateInUse refuses a spec that takes out an address in use.
+func validateInUse(before *crdv1.SpiderIPPool, now poolSpec, users Users, path *field.Path) field.ErrorList {
+	was, unreadable := parsePool(&before.Spec, path)
+	removed := was.usable().Minus(now.usable())
+	if len(unreadable) == 0 && removed.Size() == 0 {
+		return nil
+	}
+	u, err := usageOf(before, users)
+	if err != nil {
+		return field.ErrorList{field.InternalError(path.Child("ips"), fmt.Errorf("reading who uses the addresses that are taken out: %w", err))}
+	}
+	remaining := now.usable()
+	used := u.addresses(func(a netip.Addr) bool {
+		if len(unreadable) > 0 { // nobody knows what the pool had
+			return !remaining.Contains(a)
+		}
+		return removed.Contains(a)
+	})
+	return takenOut(used, u, now, path)
+}
+
+// takenOut says it at the field that took the addresses out: the gateway, excludeIPs, or ips for all that are left.
+func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.ErrorList {
+	excluded, _ := allocator.NewSpace(now.excludes, nil) // parsePool has made a space of them
+	var byGateway, byExclude, byIPs []netip.Addr
+	for _, a := range used {
+		switch {
+		case a == now.gateway:
+			byGateway = append(byGateway, a)
+		case excluded.Contains(a):
+			byExclude = append(byExclude, a)
+		default:
+			byIPs = append(byIPs, a)
+		}
+	}
+	var errs field.ErrorList
+	for _, f := range [...]struct {
+		name string
+		used []netip.Addr
+	}{{"ips", byIPs}, {"excludeIPs", byExclude}, {"gateway", byGateway}} {
+		if len(f.used) > 0 {
+			errs = append(errs, field.Forbidden(path.Child(f.name), "takes out addresses in use: "+u.text(f.used)))
+		}
+	}
+	return errs
+}
+
+// validateDelete refuses to delete a pool in use. Where its record cannot be read, only live pods count: the finalizer holds the
+// pool, and it must be possible to ask for its end.
+func validateDelete(pool *crdv1.SpiderIPPool, users Users) error {
+	u, _ := usageOf(pool, users)
+	used := u.addresses(func(netip.Addr) bool { return true })
+	if len(used) == 0 {
+		return nil
+	}
+	addresses := "addresses are"
+	if len(used) == 1 {
+		addresses = "address is"
+	}
+	return status(http.StatusConflict, metav1.StatusReasonConflict,
+		fmt.Sprintf("deleting pool %q: %d %s in use: %s", pool.Name, len(used), addresses, u.text(used)))
+}

@@ -1,0 +1,17 @@
+package admission
+
+import (
+	"maps"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// strip removes the annotations that only we set: at create they can only be forged, or copied from another pod.
+func strip(pod *corev1.Pod) {
+	maps.DeleteFunc(pod.Annotations, func(key, _ string) bool {
+		return key == crdv1.AnnotationReservation || strings.HasPrefix(key, crdv1.AnnotationAssignedPrefix)
+	})
+}
