@@ -46,6 +46,9 @@ func TestPick(t *testing.T) {
 		"given back again rests anew": {
 			space: []string{"10.0.0.4-10.0.0.5"}, recent: []gaveBack{{"10.0.0.4", 9 * time.Second}, {"10.0.0.5", 8 * time.Second}, {"10.0.0.4", time.Second}}, want: "10.0.0.5",
 		},
+		"given back again rests on when the first time is over": {
+			space: []string{"10.0.0.4-10.0.0.6"}, recent: []gaveBack{{"10.0.0.4", 70 * time.Second}, {"10.0.0.4", 30 * time.Second}, {"10.0.0.5", time.Second}}, want: "10.0.0.6",
+		},
 		"a resting and taken one is taken":   {space: []string{"10.0.0.4"}, taken: []string{"10.0.0.4"}, recent: []gaveBack{{"10.0.0.4", time.Second}}},
 		"a resting and vetoed one is vetoed": {space: []string{"10.0.0.4"}, veto: "10.0.0.4", recent: []gaveBack{{"10.0.0.4", time.Second}}},
 		"the last of all addresses":          {space: []string{"255.255.255.0-255.255.255.255"}, taken: []string{"255.255.255.0-254"}, want: "255.255.255.255"},

@@ -196,7 +196,8 @@ func (m *machine) stretch(t *rapid.T) []netip.Addr {
 
 func (m *machine) Hold(t *rapid.T) {
 	a := m.addr(t)
-	h := allocator.Hold{Node: rapid.SampledFrom([]string{"", "node1", "node2.example"}).Draw(t, "node"), Since: m.now}
+	h := allocator.Hold{Node: rapid.SampledFrom([]string{"", "node1", "node2.example"}).Draw(t, "node")}
+	h.Since = m.now.Add(time.Millisecond).In(time.FixedZone("CET", 3600))
 	_ = m.do(t, func(r *allocator.Record) error { return r.Hold(a, h) }, func(r *reference.Model) error { return r.Hold(a, h) })
 }
 

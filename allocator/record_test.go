@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,6 +57,9 @@ func TestRefusedTransitionsSayWhatStandsThere(t *testing.T) {
 		"freeing one used since": {func(r *allocator.Record) error {
 			return r.FreeRetained(ip("60"), statefulSet("web-1"), []allocator.Token{tokenC})
 		}, allocator.ErrChanged, allocator.StateRetained, "freeing 172.18.41.60: changed since it was read: it is retained for default/StatefulSet.apps/web pod web-1, 2 unconfirmed"},
+		"freeing one with other tokens, equally many": {func(r *allocator.Record) error {
+			return r.FreeRetained(ip("60"), statefulSet("web-1"), []allocator.Token{tokenC, tokenA})
+		}, allocator.ErrChanged, allocator.StateRetained, "freeing 172.18.41.60: changed since it was read: it is retained for default/StatefulSet.apps/web pod web-1, 2 unconfirmed"},
 		"freeing another's": {func(r *allocator.Record) error { return r.FreeRetained(ip("61"), statefulSet("web-1"), nil) },
 			allocator.ErrNotRetained, allocator.StateRetained, "freeing 172.18.41.61: not retained for this identity: it is retained for default/StatefulSet.apps/web pod web-0, 0 unconfirmed"},
 	} {
@@ -107,6 +111,7 @@ func TestNothingUnreadableIsRecorded(t *testing.T) {
 		"a name without UID":             reserve("2345672345672345", allocator.PodRef{Namespace: "x", Name: "y"}),
 		"a UID without name":             reserve("2345672345672345", allocator.PodRef{Namespace: "x", UID: "y"}),
 		"a name with a slash":            reserve("2345672345672345", allocator.PodRef{Namespace: "x", Name: "y/z", UID: "u"}),
+		"a name too long":                reserve("2345672345672345", allocator.PodRef{Namespace: strings.Repeat("x", 254)}),
 		"a name with a line":             reserve("2345672345672345", allocator.PodRef{Namespace: "x", Name: "y\nz", UID: "u"}),
 		"an identity without pod":        retain(broken(func(i *allocator.Identity) { i.Pod = "" }), ""),
 		"an identity without kind":       retain(broken(func(i *allocator.Identity) { i.Kind = "" }), ""),

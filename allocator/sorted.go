@@ -50,7 +50,7 @@ func (s *sorted[K, V]) put(k K, v V) {
 	s.pages[p] = page
 	if len(page) > pageSize {
 		half := len(page) / 2
-		s.pages = slices.Replace(s.pages, p, p+1, page[:half:half], page[half:])
+		s.pages = slices.Replace(s.pages, p, p+1, page[:half], page[half:])
 	}
 	s.size++
 }
