@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 
 	"go4.org/netipx"
@@ -16,19 +17,32 @@ import (
 // Watched are the pools that a watch has shown, without copying them: a large
 // pool is read at each of its writes.
 type Watched struct {
-	store cache.Store
+	store  cache.Store
+	synced cache.InformerSynced
 }
 
 var _ Pools = (*Watched)(nil)
 
-// Watch returns the pools of a cache.
-func Watch(ctx context.Context, c ctrlcache.Cache) (*Watched, error) {
+// Watch returns the pools of a cache. It calls changed, which MUST NOT block,
+// after each change.
+func Watch(ctx context.Context, c ctrlcache.Cache, changed func()) (*Watched, error) {
 	informer, err := informerOf(ctx, c, &crdv1.SpiderIPPool{})
 	if err != nil {
 		return nil, err
 	}
-	return &Watched{store: informer.GetStore()}, nil
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { changed() },
+		UpdateFunc: func(any, any) { changed() },
+		DeleteFunc: func(any) { changed() },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Watched{store: informer.GetStore(), synced: registration.HasSynced}, nil
 }
+
+// Synced reports whether all pools were listed once.
+func (w *Watched) Synced() bool { return w.synced() }
 
 func informerOf(ctx context.Context, c ctrlcache.Cache, object client.Object) (cache.SharedIndexInformer, error) {
 	informer, err := c.GetInformer(ctx, object, ctrlcache.BlockUntilSynced(false))
@@ -52,20 +66,21 @@ func (w *Watched) Pool(name string) (*crdv1.SpiderIPPool, bool) {
 	return pool, ok
 }
 
-// List returns all pools, in no order. They MUST NOT be changed.
-func (w *Watched) List() []*crdv1.SpiderIPPool {
-	objects := w.store.List()
-	pools := make([]*crdv1.SpiderIPPool, 0, len(objects))
-	for _, o := range objects {
-		if p, ok := o.(*crdv1.SpiderIPPool); ok {
-			pools = append(pools, p)
+// All yields all pools, in no order. They MUST NOT be changed.
+func (w *Watched) All() iter.Seq[*crdv1.SpiderIPPool] {
+	return func(yield func(*crdv1.SpiderIPPool) bool) {
+		for _, object := range w.store.List() {
+			if pool, ok := object.(*crdv1.SpiderIPPool); ok && !yield(pool) {
+				return
+			}
 		}
 	}
-	return pools
 }
 
 // Never are the addresses of all SpiderReservedIPs, as a watch has shown them.
 type Never struct {
+	synced cache.InformerSynced
+
 	mu      sync.Mutex
 	byName  map[string][]netipx.IPRange // SpiderReservedIP -> its addresses
 	all     []netipx.IPRange
@@ -79,13 +94,20 @@ func WatchNever(ctx context.Context, c ctrlcache.Cache) (*Never, error) {
 		return nil, err
 	}
 	n := &Never{byName: map[string][]netipx.IPRange{}}
-	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    n.set,
 		UpdateFunc: func(_, after any) { n.set(after) },
 		DeleteFunc: n.remove,
 	})
-	return n, err
+	if err != nil {
+		return nil, err
+	}
+	n.synced = registration.HasSynced
+	return n, nil
 }
+
+// Synced reports whether all SpiderReservedIPs were listed once.
+func (n *Never) Synced() bool { return n.synced() }
 
 // Ranges returns the addresses and a number that changes with them: what
 // Options.Never wants.

@@ -6,9 +6,6 @@ import (
 	"net/netip"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -236,49 +233,5 @@ func (t *tending) releases(r *allocator.Record) error {
 func (t *tending) log(ctx context.Context, pool string) {
 	for _, s := range t.steps {
 		log.FromContext(ctx).Info("address "+s.verb, "pool", pool, "address", s.address, "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node)
-	}
-}
-
-// podEvents returns the handler that notes the ends of pods and asks for their
-// pools to be tended.
-func (t *tenures) podEvents(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) cache.ResourceEventHandler {
-	enqueue := func(p *Pod) {
-		for _, c := range p.Claims {
-			queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: c.Pool}})
-		}
-	}
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(object any) {
-			if p, ok := object.(*Pod); ok {
-				enqueue(p)
-			}
-		},
-		UpdateFunc: func(before, after any) {
-			o, ok1 := before.(*Pod)
-			p, ok2 := after.(*Pod)
-			if !ok1 || !ok2 {
-				return
-			}
-			// Another UID is another pod of the name: the watch jumped over the
-			// end of the first.
-			if o.UID == p.UID && o.Live() && p.Finished {
-				t.note(p, p.Revision)
-			}
-			if len(o.Claims) != len(p.Claims) || o.Finished != p.Finished || o.UID != p.UID {
-				enqueue(p)
-			}
-		},
-		DeleteFunc: func(object any) {
-			p, ok := object.(*Pod)
-			if !ok { // a tombstone: the watch jumped over the end
-				return
-			}
-			// A pod that finished was noted then. One that never had a node
-			// never ran.
-			if p.Live() && p.Node == "" {
-				t.note(p, p.Revision)
-				enqueue(p)
-			}
-		},
 	}
 }

@@ -57,30 +57,40 @@ func (e *endpoints) forget(uid string) {
 
 // Reconcile writes or deletes the endpoint of one pod.
 func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
-	var have *crdv1.SpiderEndpoint
-	var found crdv1.SpiderEndpoint
-	switch err := e.client.Get(ctx, r.NamespacedName, &found); {
-	case err == nil:
-		have = &found
-	case !apierrors.IsNotFound(err):
+	var have crdv1.SpiderEndpoint
+	err := e.client.Get(ctx, r.NamespacedName, &have)
+	if client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, err
 	}
+	exists := err == nil
 	pod, ok := e.claims.Get(r.String())
 	wanted := ok && pod.Live() && pod.Node != "" && len(pod.Claims) > 0
 	switch {
-	case wanted && have == nil:
-		err := e.client.Create(ctx, endpointOf(pod))
-		return reconcile.Result{}, ignore(err, apierrors.IsAlreadyExists)
-	case wanted && have.Status.Current != nil && have.Status.Current.UID == string(pod.UID):
-		return reconcile.Result{}, nil
-	case have != nil && (wanted || e.outlived(have)):
-		err := e.client.Delete(ctx, have, client.Preconditions{UID: &have.UID})
-		if err == nil && have.Status.Current != nil {
-			e.forget(have.Status.Current.UID)
-		}
-		return reconcile.Result{}, ignore(err, apierrors.IsNotFound) // the event of the deletion leads back here
+	case wanted && !exists:
+		err = ignore(e.client.Create(ctx, endpointOf(pod)), apierrors.IsAlreadyExists)
+	case exists && (wanted && !shows(&have, pod) || !wanted && e.outlived(&have)):
+		err = e.remove(ctx, &have) // the event of the deletion leads back here
+	default:
+		err = nil
 	}
-	return reconcile.Result{}, nil
+	return reconcile.Result{}, err
+}
+
+// shows reports whether an endpoint is that of this pod, not of an earlier one
+// of the name.
+func shows(have *crdv1.SpiderEndpoint, p *Pod) bool {
+	return have.Status.Current != nil && have.Status.Current.UID == string(p.UID)
+}
+
+func (e *endpoints) remove(ctx context.Context, have *crdv1.SpiderEndpoint) error {
+	err := e.client.Delete(ctx, have, client.Preconditions{UID: &have.UID})
+	if ignore(err, apierrors.IsNotFound) != nil {
+		return err
+	}
+	if have.Status.Current != nil {
+		e.forget(have.Status.Current.UID)
+	}
+	return nil
 }
 
 func ignore(err error, expected func(error) bool) error {

@@ -55,7 +55,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		func() error {
 			return build(mgr, "addresses", tendedAtOnce).
 				For(&crdv1.SpiderIPPool{}).
-				WatchesRawSource(podSource(o.Claims, t.podEvents)).
+				WatchesRawSource(podSource(o.Claims, func(q queue) cache.ResourceEventHandler { return ends{t, q} })).
 				Complete(&addresses{ledger: o.Ledger, pools: o.Pools, claims: o.Claims, tenures: t, depose: o.Depose, freed: freed})
 		},
 		func() error {
@@ -76,7 +76,7 @@ func Setup(mgr manager.Manager, o Options) error {
 				For(&crdv1.SpiderEndpoint{}).
 				WatchesRawSource(podSource(o.Claims, endpointEvents)).
 				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*Pod, reconcile.Request]{
-					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*Pod], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*Pod], q queue) {
 						q.Add(keyOf(ev.Object))
 					},
 				})).
@@ -106,23 +106,26 @@ var created = ctrlbuilder.WithPredicates(predicate.Funcs{
 // newTerm returns a name that no other leadership has.
 func newTerm() string { return strings.ToLower(rand.Text()[:12]) }
 
+// queue is what a controller works off.
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
 // podSource feeds a controller from the claims index: from all pods that it
 // has, and then from the watch.
-func podSource(claims *Claims, handler func(workqueue.TypedRateLimitingInterface[reconcile.Request]) cache.ResourceEventHandler) source.Source {
+func podSource(claims *Claims, handler func(queue) cache.ResourceEventHandler) source.Source {
 	return &pods{claims: claims, handler: handler}
 }
 
 type pods struct {
 	claims       *Claims
-	handler      func(workqueue.TypedRateLimitingInterface[reconcile.Request]) cache.ResourceEventHandler
+	handler      func(queue) cache.ResourceEventHandler
 	registration cache.ResourceEventHandlerRegistration
 }
 
 var _ source.SyncingSource = (*pods)(nil)
 
 // Start adds the handler; it does not wait.
-func (p *pods) Start(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) (err error) {
-	p.registration, err = p.claims.informer.AddEventHandler(p.handler(queue))
+func (p *pods) Start(_ context.Context, q queue) (err error) {
+	p.registration, err = p.claims.informer.AddEventHandler(p.handler(q))
 	return err
 }
 
@@ -135,10 +138,10 @@ func (p *pods) WaitForSync(ctx context.Context) error {
 }
 
 // endpointEvents asks for the endpoint of each pod that changed.
-func endpointEvents(queue workqueue.TypedRateLimitingInterface[reconcile.Request]) cache.ResourceEventHandler {
+func endpointEvents(q queue) cache.ResourceEventHandler {
 	enqueue := func(object any) {
 		if p, ok := object.(*Pod); ok && len(p.Claims) > 0 {
-			queue.Add(keyOf(p))
+			q.Add(keyOf(p))
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{

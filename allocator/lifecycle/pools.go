@@ -104,31 +104,15 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 
 // judge compares the pool with all others and writes the verdict.
 func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
-	var all crdv1.SpiderIPPoolList
-	if err := r.api.List(ctx, &all); err != nil {
-		return reconcile.Result{}, fmt.Errorf("listing pools: %w", err)
+	self, others, err := r.neighbours(ctx, pool)
+	if err != nil {
+		return reconcile.Result{}, err
 	}
-	var self *crdv1.SpiderIPPool
-	var others []*crdv1.SpiderIPPool
-	for i := range all.Items {
-		switch p := &all.Items[i]; {
-		case p.UID == pool.UID:
-			self = p
-		case subnetsOverlap(p, pool):
-			if _, err := ledger.Read(p); err != nil {
-				continue // nothing is given from a pool that cannot be read
-			}
-			others = append(others, p)
-			if p.Status.Term != r.tenures.term {
-				return reconcile.Result{RequeueAfter: catchUp}, nil
-			}
-		}
-	}
-	if self == nil || self.Generation != pool.Generation || self.Status.Term != r.tenures.term {
+	if self == nil {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	verdict := judgement(self, others)
-	err := r.ledger.Apply(ctx, pool.Name, ledger.Change{Do: r.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
+	err = r.ledger.Apply(ctx, pool.Name, ledger.Change{Do: r.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
 		if tx.Pool.Generation == self.Generation {
 			meta.SetStatusCondition(&tx.Conditions, verdict)
 		}
@@ -142,6 +126,37 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 		return reconcile.Result{RequeueAfter: rejudge}, nil
 	}
 	return reconcile.Result{}, nil
+}
+
+// neighbours reads the pool and those whose subnets overlap with its own. It
+// returns nil while one of them is not this leader's, or the pool is not as the
+// cache has it.
+func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (self *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, err error) {
+	var all crdv1.SpiderIPPoolList
+	if err := r.api.List(ctx, &all); err != nil {
+		return nil, nil, fmt.Errorf("listing pools: %w", err)
+	}
+	for i := range all.Items {
+		p := &all.Items[i]
+		if p.UID != pool.UID && !subnetsOverlap(p, pool) {
+			continue
+		}
+		if _, err := ledger.Read(p); err != nil {
+			continue // nothing is given from a pool that cannot be read
+		}
+		if p.Status.Term != r.tenures.term {
+			return nil, nil, nil
+		}
+		if p.UID == pool.UID {
+			self = p
+			continue
+		}
+		others = append(others, p)
+	}
+	if self != nil && self.Generation != pool.Generation {
+		return nil, nil, nil
+	}
+	return self, others, nil
 }
 
 func subnetsOverlap(a, b *crdv1.SpiderIPPool) bool {

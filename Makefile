@@ -1,0 +1,43 @@
+# All that is longer than three lines of shell is Go, under e2e/.
+# CLUSTER=name works on a cluster beside the default one.
+CLUSTER ?=
+KUBECTL = ./.cluster$(if $(CLUSTER),-$(CLUSTER))/bin/kubectl
+
+# Tools, pinned here and nowhere else.
+CONTROLLER_GEN = go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
+GOLANGCI_LINT  = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit verify generate lint bench cluster-up cluster-down
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## From nothing to pods with addresses on a real cluster of two nodes (root).
+	@cd e2e && go run ./demo/cmd/demo -name "$(CLUSTER)"
+
+test: ## Everything: unit, race, a real API server, a real cluster (root).
+	@cd e2e && go run ./suite/cmd/suite
+
+unit: ## The quick part: no root, no cluster.
+	@go test ./... && echo "unit: all packages passed"
+
+verify: ## Lint, and what is generated is what is committed.
+	@cd e2e && go run ./verify/cmd/verify
+
+generate: ## Regenerate deepcopy functions and custom resources.
+	$(CONTROLLER_GEN) object paths=./crds/... crd:maxDescLen=10000 output:crd:dir=chart/files/crds
+
+lint: ## Lint both modules.
+	$(GOLANGCI_LINT) run ./...
+	cd e2e && $(GOLANGCI_LINT) run -c ../.golangci.yml ./...
+
+bench: ## Benchmarks; figures are ratios within one run.
+	go test -run '^$$' -bench . -benchtime 1s ./allocator/...
+	cd e2e && go test -run '^$$' -bench . -benchtime 200x ./datapath
+
+cluster-up: ## Start the real cluster and leave it up (root).
+	@cd e2e && go run ./cluster/cmd/cluster up -name "$(CLUSTER)"
+
+cluster-down: ## Stop it and remove all that it made.
+	@cd e2e && go run ./cluster/cmd/cluster down -name "$(CLUSTER)"
