@@ -122,8 +122,7 @@ func TestRecentIsBounded(t *testing.T) {
 	}
 	recent.GaveBack(a, noon.Add(time.Second))
 	one := must(allocator.NewSpace(ranges("10.0.0.1", "10.0.0.0"), nil))
-	veto := func(a netip.Addr) bool { return false }
-	if got, _ := allocator.Pick(one, &allocator.Record{}, &recent, veto, noon.Add(time.Second)); got != first {
+	if got, _ := allocator.Pick(one, &allocator.Record{}, &recent, nil, noon.Add(time.Second)); got != first {
 		t.Errorf("got %s, want %s, which is forgotten", got, first)
 	}
 }

@@ -13,9 +13,9 @@ var (
 	ErrNotSettled  = errors.New("not settled")
 	ErrNotHeld     = errors.New("not held")
 	ErrNotRetained = errors.New("not retained for this identity")
-	// ErrChanged: the retained address got another admission's token since the caller looked (reuse is a write).
+	// ErrChanged says that the retained address got another admission's token since the caller looked (reuse is a write).
 	ErrChanged = errors.New("changed since it was read")
-	// ErrUnknownToken: the retained address does not wait for this token, or no longer.
+	// ErrUnknownToken says that the retained address does not wait for this token, or no longer.
 	ErrUnknownToken = errors.New("does not wait for this token")
 )
 
@@ -23,7 +23,7 @@ var (
 	// ErrInvalid marks what could not be recorded because it could not be written down and read back: a name
 	// with a blank, an address of the other family, a token that is none.
 	ErrInvalid = errors.New("invalid")
-	// ErrElsewhere: the token or the identity already has another address in this record; each has at most one.
+	// ErrElsewhere says that the token or the identity already has another address in this record; each has at most one.
 	ErrElsewhere = errors.New("has another address in this pool")
 )
 

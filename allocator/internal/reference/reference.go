@@ -142,10 +142,8 @@ func (m *Model) Retain(a netip.Addr, v allocator.Retention) error {
 	if at, ok := m.ByIdentity(v.Identity); ok && at != a {
 		return allocator.ErrElsewhere
 	}
-	for _, t := range v.Tokens {
-		if at, ok := m.ByToken(t); ok && at != a {
-			return allocator.ErrElsewhere
-		}
+	if slices.ContainsFunc(v.Tokens, func(t allocator.Token) bool { at, ok := m.ByToken(t); return ok && at != a }) {
+		return allocator.ErrElsewhere
 	}
 	uid, tokens := v.OwnerUID, slices.Clone(e.Retention.Tokens)
 	if uid == "" {
