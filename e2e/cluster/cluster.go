@@ -97,6 +97,9 @@ func (p place) take(ctx context.Context, out io.Writer) (func(), error) {
 }
 
 func (c *Cluster) up(ctx context.Context) (err error) {
+	if err := os.RemoveAll(c.place.logs()); err != nil {
+		return err
+	}
 	for _, dir := range []string{c.place.disk, c.place.control(), c.place.logs(), c.place.bin()} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"spidernet.io/spiderpool/e2e/cluster/machine"
@@ -49,10 +50,12 @@ func (p place) clear(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var kills errgroup.Group
 	for _, m := range machines {
-		if err := m.Kill(ctx); err != nil {
-			return err
-		}
+		kills.Go(func() error { return m.Kill(ctx) })
+	}
+	if err := kills.Wait(); err != nil {
+		return err
 	}
 	if err := removeCgroup(ctx, p.cgroup()); err != nil {
 		return err

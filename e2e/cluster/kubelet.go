@@ -67,7 +67,6 @@ func (n *Node) kubeletSettings() map[string]any {
 		"evictionHard": map[string]any{
 			"memory.available": "100Mi", "nodefs.available": "0%", "nodefs.inodesFree": "0%", "imagefs.available": "0%", "imagefs.inodesFree": "0%",
 		},
-		"localStorageCapacityIsolation": false,
 	}
 }
 

@@ -52,7 +52,7 @@ func (n *Node) awaitRuntime(ctx context.Context) error {
 		if err := n.Containerd.Check(); err != nil {
 			return hopeless{err}
 		}
-		return n.Machine.Place(func() error {
+		return n.Machine.Inside(func() error {
 			conn, err := (&net.Dialer{}).DialContext(ctx, "unix", containerdSocket)
 			if err != nil {
 				return err

@@ -18,9 +18,10 @@ import (
 // everything is what makes a new process one of the machine's.
 const everything = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS
 
-// Place is where the machine's processes are born; see process.Place. Paths,
-// names and addresses are the machine's own there.
-func (m *Machine) Place(f func() error) error { return m.inside(everything, f) }
+// Inside runs a function that sees the machine's files and network, and whose
+// new processes are the machine's. Its own process is not. It MUST NOT leave its
+// goroutine for what has to happen inside.
+func (m *Machine) Inside(f func() error) error { return m.inside(everything, f) }
 
 // InNetwork runs a function in the machine's network: sockets that it opens are
 // the machine's, and stay so afterwards. Files and processes are as outside.
@@ -74,19 +75,13 @@ func (m *Machine) enter(namespaces int) error {
 	return unix.Setns(fd, namespaces)
 }
 
-// Start starts a program in the machine. It lives as long as the machine.
-func (m *Machine) Start(spec process.Spec) (*process.Process, error) {
-	spec.Survive = true
-	return process.Start(m.Place, spec)
-}
-
 // Output runs a program in the machine to its end and returns what it wrote.
 func (m *Machine) Output(ctx context.Context, path string, args ...string) ([]byte, error) {
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Env, cmd.Dir = []string{"PATH=" + SystemPath}, "/"
 	cmd.Stdout, cmd.Stderr = &output, &output
-	err := m.Place(cmd.Start)
+	err := m.Inside(cmd.Start)
 	if err == nil {
 		err = cmd.Wait()
 	}

@@ -96,8 +96,38 @@ func TestKillEndsWhatWasLeftRunning(t *testing.T) {
 	if m.Alive() {
 		t.Error("alive after Kill")
 	}
-	if err := m.Place(func() error { return nil }); !errors.Is(err, process.ErrGone) {
+	if err := m.Inside(func() error { return nil }); !errors.Is(err, process.ErrGone) {
 		t.Errorf("entering a dead machine: got %v, want %v", err, process.ErrGone)
+	}
+}
+
+func TestStartedProgramIsAChildOfTheMachine(t *testing.T) {
+	t.Parallel()
+	m := start(t, machine.Spec{}, nil)
+	dir := t.TempDir()
+	spec := process.Spec{
+		Name: "shell", Path: "/bin/sh", Args: []string{"-c", "echo $PPID $1 $WORD; exec sleep 1000", "sh", "argument"},
+		Env: []string{"PATH=" + machine.SystemPath, "WORD=word"},
+		Log: filepath.Join(dir, "log"), Record: filepath.Join(dir, "record"),
+	}
+	p, err := m.Start(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := shell(t, m, "until read line < "+spec.Log+"; do :; done; echo $line"); got != "1 argument word" {
+		t.Errorf("parent, argument and environment: got %q", got)
+	}
+	if !p.Alive() {
+		t.Error("not alive after its start")
+	}
+	// What has ended must not be kept by anybody, or the machine could not end.
+	if err := p.Kill(bounded(t)); err != nil {
+		t.Fatal(err)
+	}
+	shell(t, m, "while grep -qs '(sleep)' /proc/[0-9]*/stat; do :; done")
+	spec.Path = "/not/there"
+	if _, err := m.Start(spec); err == nil || !strings.Contains(err.Error(), "/not/there") {
+		t.Errorf("starting what is not there: got %v", err)
 	}
 }
 

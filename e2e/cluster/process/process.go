@@ -24,13 +24,30 @@ type Spec struct {
 	Survive bool     `json:"survive"` // outlives the process that starts it
 }
 
-// Place runs a function on a thread that stands where new processes shall be
-// born: in other namespaces, say. It returns the function's error. The thread
-// MUST stay as it is until the function returns.
-type Place func(func() error) error
+// Place brings a process to life where it belongs: here, or in a machine. The
+// command is complete but for that. A place that is not here leaves Pdeathsig
+// unset.
+type Place func(*exec.Cmd) (Child, error)
+
+// Child is a process that has just been started.
+type Child struct {
+	Record Record
+	Wait   func() // returns once nothing is left of it
+}
 
 // Here is the place where this process is.
-func Here(f func() error) error { return f() }
+func Here(cmd *exec.Cmd) (Child, error) {
+	if err := cmd.Start(); err != nil {
+		return Child{}, err
+	}
+	wait := func() { cmd.Wait() } //nolint:errcheck // how it ended is told by its log
+	// Before Wait, which gives the id free.
+	record, err := Identify(cmd.Process.Pid)
+	if err != nil {
+		wait()
+	}
+	return Child{record, wait}, err
+}
 
 // Process is a program that was started, here or by an earlier process.
 type Process struct {
@@ -85,13 +102,13 @@ func (p *Process) startLocked() error {
 		// child, so that thread stays with it to its end.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := p.place(cmd.Start)
+		child, err := p.place(cmd)
 		if err == nil {
-			err = p.recordLocked(cmd.Process.Pid) // before Wait, which frees the id
+			err = p.recordLocked(child.Record)
 		}
 		started <- err
-		if cmd.Process != nil {
-			cmd.Wait() //nolint:errcheck // reaps; how it ended is told by its log
+		if child.Wait != nil {
+			child.Wait()
 		}
 	}()
 	if err := <-started; err != nil {
@@ -101,11 +118,7 @@ func (p *Process) startLocked() error {
 	return nil
 }
 
-func (p *Process) recordLocked(pid int) error {
-	record, err := Identify(pid)
-	if err != nil {
-		return err
-	}
+func (p *Process) recordLocked(record Record) error {
 	p.record = record
 	if p.Spec.Record == "" {
 		return nil

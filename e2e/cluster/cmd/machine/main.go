@@ -1,6 +1,7 @@
 // Command machine is the first process of a machine; see package machine. It is
 // born in the machine's namespaces, sets up what the machine sees, says that it
 // is ready, and then only buries the dead and leads connections from its door.
+// It also brings the machine's other processes to life; see machine.Place.
 package main
 
 import (
@@ -24,15 +25,31 @@ func main() {
 }
 
 func run() int {
-	ready := os.NewFile(machine.ReadyFD, "ready")
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: machine <spec file>; started by package machine only")
-		return 2
+	var err error
+	switch {
+	case len(os.Args) == 2:
+		return first(os.Args[1])
+	case len(os.Args) > 2 && os.Args[1] == machine.SpawnWord:
+		err = spawn(os.Args[2:])
+	case len(os.Args) > 2 && os.Args[1] == machine.BecomeWord:
+		err = become(os.Args[2:])
+	default:
+		err = errors.New("started by package machine only")
 	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "machine: %v\n", err)
+		return 1
+	}
+	return 0
+}
+
+// first is the life of a machine's first process. It never ends by itself.
+func first(spec string) int {
+	ready := os.NewFile(machine.ReadyFD, "ready")
 	// From here on children may end; being the first process, we bury them.
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, unix.SIGCHLD)
-	if err := boot(os.Args[1]); err != nil {
+	if err := boot(spec); err != nil {
 		log.Print(err)
 		fmt.Fprintln(ready, err)
 		return 1
