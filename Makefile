@@ -17,7 +17,9 @@ demo: ## From nothing to pods with addresses on a real cluster of two nodes (roo
 	@cd e2e && go run ./demo/cmd/demo -name "$(CLUSTER)"
 
 test: ## Everything: unit, race, a real API server, a real cluster (root).
-	@cd e2e && go run ./suite/cmd/suite
+	@echo "test: unit tests with the race detector" && go test -race -timeout 20m ./...
+	@echo "test: building what the clusters are made of" && cd e2e && go run ./cluster/cmd/cluster build
+	@echo "test: against a real API server and a real cluster" && cd e2e && go test -count=1 -p 1 -timeout 60m ./... && echo "test: everything passed"
 
 unit: ## The quick part: no root, no cluster.
 	@go test ./... && echo "unit: all packages passed"
