@@ -162,13 +162,13 @@ func validateSelectors(spec *crdv1.IPPoolSpec, path *field.Path) field.ErrorList
 	return errs
 }
 
-// validateFamily: a pool of a family that is not given would never be used.
-func validateFamily(c config.Config, subnet netip.Prefix, path *field.Path) field.ErrorList {
+// validateFamily: addresses of a family that is not given would never be used. The value is what the user wrote.
+func validateFamily(c config.Config, a netip.Addr, value string, path *field.Path) field.ErrorList {
 	switch {
-	case subnet.Addr().Is4() && !c.EnableIPv4:
-		return field.ErrorList{field.Invalid(path, subnet.String(), "IPv4 is disabled by the configuration (enableIPv4: false)")}
-	case subnet.Addr().Is6() && !c.EnableIPv6:
-		return field.ErrorList{field.Invalid(path, subnet.String(), "IPv6 is disabled by the configuration (enableIPv6: false)")}
+	case a.Is4() && !c.EnableIPv4:
+		return field.ErrorList{field.Invalid(path, value, "IPv4 is disabled by the configuration (enableIPv4: false)")}
+	case a.Is6() && !c.EnableIPv6:
+		return field.ErrorList{field.Invalid(path, value, "IPv6 is disabled by the configuration (enableIPv6: false)")}
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func (v *PoolValidator) ValidateCreate(_ context.Context, pool *crdv1.SpiderIPPo
 	path := field.NewPath("spec")
 	parsed, errs := parsePool(&pool.Spec, path)
 	if len(errs) == 0 {
-		errs = append(errs, validateFamily(v.o.Config, parsed.subnet, path.Child("subnet"))...)
+		errs = append(errs, validateFamily(v.o.Config, parsed.subnet.Addr(), pool.Spec.Subnet, path.Child("subnet"))...)
 		errs = append(errs, validateDisjoint(pool.Name, parsed, poolSpec{}, v.o.Pools, path)...)
 	}
 	return nestedSubnets(pool.Name, parsed.subnet, v.o.Pools), invalid("SpiderIPPool", pool.Name, errs)

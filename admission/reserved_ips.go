@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"reflect"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -44,7 +43,7 @@ func (v *ReservedIPValidator) ValidateCreate(_ context.Context, r *crdv1.SpiderR
 	errs := validateReservedIPs(&r.Spec, path)
 	if len(errs) == 0 {
 		first, _ := allocator.ParseRange(r.Spec.IPs[0]) // validated above
-		errs = validateFamily(v.config, netip.PrefixFrom(first.From(), first.From().BitLen()), path.Child("ips").Index(0))
+		errs = validateFamily(v.config, first.From(), r.Spec.IPs[0], path.Child("ips").Index(0))
 	}
 	return nil, invalid("SpiderReservedIP", r.Name, errs)
 }

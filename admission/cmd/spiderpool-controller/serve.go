@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"spidernet.io/spiderpool/admission"
+	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/lifecycle"
+	"spidernet.io/spiderpool/certs"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// serve runs the controller until ctx ends or it may no longer lead.
+func serve(ctx context.Context, stop context.CancelCauseFunc, o options) error {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), crdv1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	restConfig, err := connection(o.kubeconfig)
+	if err != nil {
+		return err
+	}
+	direct, err := client.New(restConfig, client.Options{Scheme: scheme})
+	if err != nil {
+		return err
+	}
+	conf, err := readConfig(ctx, direct, o)
+	if err != nil {
+		return err
+	}
+	certificate, err := prepareCertificate(ctx, direct, o)
+	if err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(restConfig, managerOptions(scheme, certificate, o))
+	if err != nil {
+		return err
+	}
+	if err := assemble(ctx, mgr, direct, conf, stop); err != nil {
+		return err
+	}
+	if err := mgr.Start(ctx); err != nil {
+		return err
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// connection has no limits of its own: the API server knows better how much it
+// can take, and says so (API Priority and Fairness).
+func connection(kubeconfig string) (*rest.Config, error) {
+	rules := clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig}
+	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("reading -kubeconfig: %w", err)
+	}
+	c.QPS = -1
+	c.UserAgent = "spiderpool-controller"
+	return c, nil
+}
+
+func readConfig(ctx context.Context, c client.Reader, o options) (config.Config, error) {
+	var m corev1.ConfigMap
+	key := types.NamespacedName{Namespace: o.namespace, Name: o.configMap}
+	if err := c.Get(ctx, key, &m); err != nil {
+		return config.Config{}, fmt.Errorf("reading the configuration: %w", err)
+	}
+	const entry = "conf.yml"
+	text, ok := m.Data[entry]
+	if !ok {
+		return config.Config{}, fmt.Errorf("reading the configuration: ConfigMap %s has no key %s", key, entry)
+	}
+	parsed, err := config.Parse([]byte(text))
+	if err != nil {
+		return config.Config{}, fmt.Errorf("reading the configuration: ConfigMap %s, key %s: %w", key, entry, err)
+	}
+	return parsed, nil
+}
+
+// prepareCertificate makes sure that the API server can call this replica
+// before it starts to listen.
+func prepareCertificate(ctx context.Context, c client.Client, o options) (tls.Certificate, error) {
+	names, addresses := split(o.servingHosts)
+	bundle, err := certs.Ensure(ctx, c, certs.Options{
+		Namespace: o.namespace, SecretName: o.servingSecret, DNSNames: names, IPAddresses: addresses,
+	})
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	if err := certs.Inject(ctx, c, bundle.CA, o.webhookConfiguration, o.webhookConfiguration); err != nil {
+		return tls.Certificate{}, err
+	}
+	return bundle.Serving()
+}
+
+func managerOptions(scheme *runtime.Scheme, certificate tls.Certificate, o options) manager.Options {
+	renew, retry := o.lease*2/3, o.lease/5
+	return manager.Options{
+		Scheme:                        scheme,
+		LeaderElection:                true,
+		LeaderElectionID:              "spiderpool-controller",
+		LeaderElectionNamespace:       o.namespace,
+		LeaderElectionReleaseOnCancel: true, // the process ends right after
+		LeaseDuration:                 &o.lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddress},
+		HealthProbeBindAddress:        o.healthAddress,
+		WebhookServer: webhook.NewServer(webhook.Options{
+			Host: o.webhookAddress.Addr().String(),
+			Port: int(o.webhookAddress.Port()),
+			TLSOpts: []func(*tls.Config){func(c *tls.Config) {
+				c.MinVersion = tls.VersionTLS13
+				c.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &certificate, nil }
+			}},
+		}),
+	}
+}
+
+// assemble joins the packages: the only place that knows all of them.
+func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, conf config.Config, stop context.CancelCauseFunc) error {
+	typed, err := kubernetes.NewForConfigAndClient(rest.CopyConfig(mgr.GetConfig()), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	claims, err := lifecycle.NewClaims(typed)
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(claims); err != nil {
+		return err
+	}
+	var changes admission.Signal
+	pools, err := ledger.Watch(ctx, mgr.GetCache(), changes.Ring)
+	if err != nil {
+		return err
+	}
+	never, err := ledger.WatchNever(ctx, mgr.GetCache())
+	if err != nil {
+		return err
+	}
+	synced := func() bool { return claims.Synced() && pools.Synced() && never.Synced() }
+	lo := ledger.Options{
+		API:     ledger.NewAPI(direct),
+		Pools:   pools,
+		Never:   never.Ranges,
+		Synced:  synced,
+		Metrics: ledger.NewMetrics(metrics.Registry),
+	}
+	l := ledger.New(lo)
+	// Asked for now, so that the first pod does not wait for the list.
+	if _, err := mgr.GetCache().GetInformer(ctx, &corev1.Namespace{}, cache.BlockUntilSynced(false)); err != nil {
+		return err
+	}
+	admission.Register(mgr.GetWebhookServer(), mgr.GetScheme(),
+		admission.NewPodDefaulter(admission.PodOptions{
+			Config: conf, Pools: pools, Changes: &changes, Cached: mgr.GetClient(), Live: direct, Reserver: l, DryRun: ledger.NewDryRun(lo),
+		}),
+		admission.NewPoolValidator(admission.PoolOptions{Config: conf, Pools: pools, Users: claims}),
+		admission.NewReservedIPValidator(conf),
+	)
+	err = lifecycle.Setup(mgr, lifecycle.Options{Ledger: l, Pools: pools, Claims: claims, Grace: conf.ExpiryGrace, Depose: stop})
+	if err != nil {
+		return err
+	}
+	return checks(mgr, synced)
+}
+
+// checks tells the kubelet that the process lives, and the Service whether this
+// replica may answer (I11).
+func checks(mgr manager.Manager, synced func() bool) error {
+	started := mgr.GetWebhookServer().StartedChecker()
+	return errors.Join(
+		mgr.AddHealthzCheck("process", func(*http.Request) error { return nil }),
+		mgr.AddReadyzCheck("webhooks", started),
+		mgr.AddReadyzCheck("lists", func(*http.Request) error {
+			if !synced() {
+				return errors.New("pods, pools and reserved addresses are not all listed yet")
+			}
+			return nil
+		}),
+	)
+}
