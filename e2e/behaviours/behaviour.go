@@ -1,6 +1,7 @@
 package behaviours
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 type Behaviour struct {
 	// ID is the stem of its files and the beginning of all names it makes.
 	ID string
+	// Also are namespaces and pools of its own whose names do not begin with it.
+	Also []string
 	// Manifest is applied before Test; the pools in it are Ready then.
 	Manifest []byte
 	// Test proves it.
@@ -39,7 +42,7 @@ func Run(t *testing.T, e *Env, all []Behaviour) {
 
 // owns reports whether a namespace or a pool of that name is b's.
 func (b Behaviour) owns(name string) bool {
-	return name == b.ID || strings.HasPrefix(name, b.ID+"-")
+	return name == b.ID || slices.Contains(b.Also, name) || strings.HasPrefix(name, b.ID+"-")
 }
 
 // Consistent has the checker look at what is owned until it finds nothing.

@@ -27,6 +27,7 @@ type Env struct {
 	Client     client.WithWatch // reads past every cache
 	Clients    kubernetes.Interface
 	Controller *install.Controller
+	Cluster    *cluster.Cluster // nil without nodes
 
 	watch *checker.Watch
 	stop  []func(context.Context) error // in the order they were started
@@ -100,7 +101,7 @@ func installOnLoopback(ctx context.Context, plane *cluster.ControlPlane, dir str
 	if err != nil {
 		return nil, err
 	}
-	e.stop = append(e.stop, func(ctx context.Context) error { return e.Controller.Stop(ctx, patience) })
+	e.stop = append(e.stop, func(ctx context.Context) error { return e.Controller.Stop(ctx, Patience) })
 	if err := install.AwaitWebhooks(ctx, plane.Config); err != nil {
 		return nil, errors.Join(err, e.Stop(context.WithoutCancel(ctx)))
 	}

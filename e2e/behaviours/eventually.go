@@ -15,12 +15,13 @@ const poll = 50 * time.Millisecond
 // error when that takes too long.
 func Eventually(t *testing.T, within time.Duration, condition func(context.Context) error) {
 	t.Helper()
-	if err := await(t.Context(), within, condition); err != nil {
+	if err := Await(t.Context(), within, condition); err != nil {
 		t.Fatalf("after %s: %v", within, err)
 	}
 }
 
-func await(ctx context.Context, within time.Duration, condition func(context.Context) error) error {
+// Await looks until a condition gives no error. An error names the last one.
+func Await(ctx context.Context, within time.Duration, condition func(context.Context) error) error {
 	last := errors.New("it was never looked at")
 	err := wait.PollUntilContextTimeout(ctx, poll, within, true, func(ctx context.Context) (bool, error) {
 		now := condition(ctx)

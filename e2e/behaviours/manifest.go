@@ -40,7 +40,7 @@ func (e *Env) Apply(t *testing.T, manifest []byte) {
 // before it takes pods.
 func (e *Env) awaitServiceAccount(t *testing.T, namespace string) {
 	t.Helper()
-	Eventually(t, patience, func(ctx context.Context) error {
+	Eventually(t, Patience, func(ctx context.Context) error {
 		return e.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "default"}, &corev1.ServiceAccount{})
 	})
 }
@@ -70,7 +70,7 @@ func (e *Env) AwaitReady(t *testing.T, name string) {
 // AwaitPool waits until a pool is as wanted.
 func (e *Env) AwaitPool(t *testing.T, name string, wanted func(*crdv1.SpiderIPPool) error) {
 	t.Helper()
-	Eventually(t, patience, func(ctx context.Context) error {
+	Eventually(t, Patience, func(ctx context.Context) error {
 		var pool crdv1.SpiderIPPool
 		if err := e.Client.Get(ctx, client.ObjectKey{Name: name}, &pool); err != nil {
 			return err

@@ -130,3 +130,13 @@ func AtOnce(n int, f func(i int)) {
 	close(next)
 	wg.Wait()
 }
+
+// Ready returns an error that says why a pod is not Ready.
+func Ready(pod *corev1.Pod) error {
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return nil
+		}
+	}
+	return fmt.Errorf("pod %s/%s is not Ready: %+v", pod.Namespace, pod.Name, pod.Status)
+}

@@ -12,13 +12,13 @@ const (
 	RequestTimeout = 10 * time.Second
 	// Grace is how long a reservation lives that no pod comes for.
 	Grace = 20 * time.Second
-	// patience bounds what takes a second or two.
-	patience = 30 * time.Second
+	// Patience bounds what takes seconds on a computer that does nothing else.
+	Patience = time.Minute
 )
 
 // ControllerFlags make a successor lead soon after its predecessor was killed.
 var ControllerFlags = []string{
-	"--leader-election-lease-duration=4s", "--leader-election-renew-deadline=3s", "--leader-election-retry-period=500ms",
+	"--leader-election-lease-duration=3s",
 }
 
 // DefaultPools are the cluster's default pools in the tests' configuration; the

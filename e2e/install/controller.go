@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -173,16 +174,25 @@ func probe(ctx context.Context, c client.Client) error {
 	return nil
 }
 
-// FreePorts returns addresses of loopback that nothing listens on.
+// firstPort and lastPort are below what the kernel gives to outgoing
+// connections: none of those takes the port of a controller that is restarted.
+const firstPort, lastPort = 20000, 32000
+
+// FreePorts returns different addresses of loopback that nothing listens on.
 func FreePorts(n int) ([]netip.AddrPort, error) {
 	var free []netip.AddrPort
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for attempt := 0; len(free) < n; attempt++ {
+		port := uint16(firstPort + rand.IntN(lastPort-firstPort)) //nolint:gosec // within 16 bits
+		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(a))
 		if err != nil {
-			return nil, err
+			if attempt == 100 {
+				return nil, fmt.Errorf("finding a free port: %w", err)
+			}
+			continue
 		}
 		defer l.Close() // only once all are chosen, so that they differ
-		free = append(free, netip.MustParseAddrPort(l.Addr().String()))
+		free = append(free, a)
 	}
 	return free, nil
 }

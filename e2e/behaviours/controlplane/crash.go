@@ -1,0 +1,143 @@
+package controlplane
+
+import (
+	"context"
+	_ "embed" // the manifest
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/behaviours"
+)
+
+//go:embed crash.yaml
+var crashManifest []byte
+
+// Crash: the controller is killed at a random moment of each of ten bursts.
+// Every pod is admitted in the end, no two ever carry one address, and what the
+// dead left reserved is free after the grace. It needs an API server and a
+// controller of its own.
+var Crash = behaviours.Behaviour{ID: "crash", Manifest: crashManifest, Test: crash}
+
+const (
+	crashPool  = "crash-pool"
+	crashPods  = 200
+	crashTimes = 10
+	// crashPatience bounds one burst: reservations of the dead may fill the pool
+	// until they expire.
+	crashPatience = 3 * behaviours.Grace
+	// seedVariable repeats the moments of another run.
+	seedVariable = "SPIDERPOOL_SEED"
+)
+
+func crash(t *testing.T, e *behaviours.Env) {
+	random := rand.New(rand.NewPCG(seed(t), 0))
+	for round := range crashTimes {
+		after := 1 + random.Int64N(crashPods)
+		if !t.Run(fmt.Sprintf("kill %d after %d pods", round+1, after), func(t *testing.T) { crashOnce(t, e, round, after) }) {
+			return
+		}
+	}
+}
+
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	s := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	if text := os.Getenv(seedVariable); text != "" {
+		var err error
+		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("reading $%s: %v", seedVariable, err)
+		}
+	}
+	t.Logf("seed %d; %s=%d repeats it", s, seedVariable, s)
+	return s
+}
+
+func crashOnce(t *testing.T, e *behaviours.Env, round int, after int64) {
+	term := e.Pool(t, crashPool).Status.Term
+	moment, done := make(chan struct{}), make(chan struct{})
+	var admitted atomic.Int64
+	go func() {
+		defer close(done)
+		behaviours.AtOnce(crashPods, func(i int) {
+			admitDespiteCrash(t, e, fmt.Sprintf("round-%d-%d", round, i))
+			if admitted.Add(1) == after {
+				close(moment)
+			}
+		})
+	}()
+	select {
+	case <-moment:
+	case <-done: // it failed before
+		t.FailNow()
+	}
+	if err := e.Controller.Kill(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Controller.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Controller.AwaitReady(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-done
+	// The successor leads once it has taken the pool over; only then does it see
+	// the pods end.
+	e.AwaitPool(t, crashPool, func(p *crdv1.SpiderIPPool) error {
+		if p.Status.Term == term {
+			return fmt.Errorf("still under the term of the dead, %q", term)
+		}
+		return nil
+	})
+	awaitAllSettled(t, e)
+	e.DeleteAll(t, "crash")
+	e.AwaitPool(t, crashPool, func(p *crdv1.SpiderIPPool) error {
+		if len(p.Status.Settled) > 0 {
+			return fmt.Errorf("%v are settled although their pods have ended", p.Status.Settled)
+		}
+		return nil
+	})
+}
+
+// admitDespiteCrash creates a pod, again and again while the controller is away
+// or its dead predecessor's reservations fill the pool.
+func admitDespiteCrash(t *testing.T, e *behaviours.Env, name string) {
+	ctx, cancel := context.WithTimeout(t.Context(), crashPatience)
+	defer cancel()
+	err := behaviours.Await(ctx, crashPatience, func(ctx context.Context) error {
+		err := e.Client.Create(ctx, behaviours.NewPod("crash", name, behaviours.FromPools([]string{crashPool}, nil)))
+		if apierrors.IsAlreadyExists(err) {
+			return nil // the answer to an earlier attempt was lost
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("pod %s: %v", name, err)
+	}
+}
+
+// awaitAllSettled waits until the leader has seen every pod; what is reserved
+// beside them belongs to nobody and expires.
+func awaitAllSettled(t *testing.T, e *behaviours.Env) {
+	t.Helper()
+	pods, err := e.Pods(t.Context(), "crash")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(behaviours.Addresses(pods)); len(pods) != crashPods || got != crashPods {
+		t.Fatalf("%d pods carry %d addresses, want %d", len(pods), got, crashPods)
+	}
+	e.AwaitPool(t, crashPool, func(p *crdv1.SpiderIPPool) error {
+		if p.Status.AllocatedIPCount == nil || *p.Status.AllocatedIPCount-int64(len(p.Status.Reserved)) != crashPods {
+			return fmt.Errorf("status is %+v, want %d settled", p.Status, crashPods)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,116 @@
+package controlplane
+
+import (
+	"context"
+	_ "embed" // the manifest
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/behaviours"
+)
+
+//go:embed pool-overlap.yaml
+var poolOverlapManifest []byte
+
+// PoolOverlap: twenty pools with one another's addresses, made at one moment so
+// that webhooks do not see one another: one becomes Ready, the others are
+// refused or stay unready with that one's name; only that one gives addresses.
+var PoolOverlap = behaviours.Behaviour{ID: "pool-overlap", Manifest: poolOverlapManifest, Test: poolOverlap}
+
+func poolOverlap(t *testing.T, e *behaviours.Env) {
+	template := e.Pool(t, "pool-overlap-template")
+	if err := e.Client.Delete(t.Context(), template); err != nil {
+		t.Fatal(err)
+	}
+	behaviours.Eventually(t, behaviours.Grace, func(ctx context.Context) error {
+		pools, err := overlapping(ctx, e)
+		if len(pools) > 0 {
+			return errors.Join(err, fmt.Errorf("the template is still there"))
+		}
+		return err
+	})
+	const n = 20
+	refusals := make([]error, n)
+	behaviours.AtOnce(n, func(i int) {
+		refusals[i] = e.Client.Create(t.Context(), &crdv1.SpiderIPPool{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pool-overlap-%02d", i)}, Spec: template.Spec,
+		})
+	})
+	stored := 0
+	for _, err := range refusals {
+		if err == nil {
+			stored++
+		} else if !strings.Contains(err.Error(), `overlaps pool "pool-overlap-`) {
+			t.Errorf("refused for another reason: %v", err)
+		}
+	}
+	t.Logf("%d of %d pools passed validation", stored, n)
+	if stored == 0 {
+		t.Fatal("no pool passed validation")
+	}
+	winner := awaitOneReady(t, e)
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("pool-overlap-%02d", i)
+	}
+	for i := range names { // whatever a pod asks for, the winner's addresses it gets or none
+		if refusals[i] != nil {
+			continue
+		}
+		pod := behaviours.NewPod("pool-overlap", "pod-"+names[i], behaviours.FromPools([]string{names[i]}, nil))
+		err := e.Client.Create(t.Context(), pod)
+		if names[i] == winner && err != nil || names[i] != winner && err == nil {
+			t.Errorf("a pod that asks for %s, where %s is Ready: %v", names[i], winner, err)
+		}
+	}
+	e.DeleteAll(t, "pool-overlap")
+}
+
+// awaitOneReady waits until all pools have been judged, and returns the Ready one.
+func awaitOneReady(t *testing.T, e *behaviours.Env) string {
+	t.Helper()
+	var ready []string
+	behaviours.Eventually(t, behaviours.Grace, func(ctx context.Context) error {
+		pools, err := overlapping(ctx, e)
+		if err != nil {
+			return err
+		}
+		ready = nil
+		for _, p := range pools {
+			c := meta.FindStatusCondition(p.Status.Conditions, crdv1.ConditionReady)
+			switch {
+			case c == nil:
+				return fmt.Errorf("pool %q has not been judged", p.Name)
+			case c.Status == metav1.ConditionTrue:
+				ready = append(ready, p.Name)
+			case c.Reason != crdv1.ReasonOverlap || !strings.Contains(c.Message, `"pool-overlap-`):
+				return fmt.Errorf("pool %q is unready for %s: %s", p.Name, c.Reason, c.Message)
+			}
+		}
+		return nil
+	})
+	if len(ready) != 1 {
+		t.Fatalf("%q are Ready, want exactly one", ready)
+	}
+	return ready[0]
+}
+
+func overlapping(ctx context.Context, e *behaviours.Env) ([]crdv1.SpiderIPPool, error) {
+	var list crdv1.SpiderIPPoolList
+	if err := e.Client.List(ctx, &list); err != nil {
+		return nil, err
+	}
+	var pools []crdv1.SpiderIPPool
+	for _, p := range list.Items {
+		if strings.HasPrefix(p.Name, "pool-overlap-") {
+			pools = append(pools, p)
+		}
+	}
+	return pools, nil
+}

@@ -1,0 +1,91 @@
+package controlplane_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"spidernet.io/spiderpool/e2e/behaviours"
+	"spidernet.io/spiderpool/e2e/behaviours/controlplane"
+)
+
+var env *behaviours.Env
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) (code int) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "controlplane-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	if env, err = behaviours.StartControlPlane(ctx, dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	code = m.Run()
+	if err := env.Finish(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	if code != 0 {
+		fmt.Fprintf(os.Stderr, "the controller's log:\n%s\n", env.Log())
+	}
+	if err := env.Stop(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	return code
+}
+
+func TestBehaviours(t *testing.T) { behaviours.Run(t, env, controlplane.All) }
+
+func TestEveryBehaviourIsOneGoAndOneManifestOfItsID(t *testing.T) {
+	t.Parallel()
+	stems := map[string]bool{} // stem -> runs
+	for _, b := range append(controlplane.All, controlplane.Crash) {
+		stems[b.ID] = true
+		for _, ext := range []string{".go", ".yaml"} {
+			if _, err := os.Stat(b.ID + ext); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	manifests, err := filepath.Glob("*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range manifests {
+		if stem := strings.TrimSuffix(file, ".yaml"); !stems[stem] {
+			t.Errorf("%s belongs to no behaviour that runs", file)
+		}
+	}
+}
+
+// TestCrash has an API server of its own: it kills the controller that others
+// would share.
+func TestCrash(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	own, err := behaviours.StartControlPlane(ctx, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := own.Finish(ctx); err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the controller's log:\n%s", own.Log())
+		}
+		if err := own.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	behaviours.Run(t, own, []behaviours.Behaviour{controlplane.Crash})
+}

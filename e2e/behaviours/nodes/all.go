@@ -1,0 +1,6 @@
+package nodes
+
+import "spidernet.io/spiderpool/e2e/behaviours"
+
+// All are the behaviours that share a cluster.
+var All = []behaviours.Behaviour{AssignNet, Seed1}

@@ -1,0 +1,176 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/cluster/component"
+	"spidernet.io/spiderpool/e2e/cluster/process"
+	"spidernet.io/spiderpool/e2e/kruise"
+)
+
+// Where things are on the control plane's machine, as the API server sees them.
+var (
+	onLoopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	webhooksAt = netip.AddrPortFrom(onLoopback, 9443)
+	metricsAt  = netip.AddrPortFrom(onLoopback, 9090)
+	healthAt   = netip.AddrPortFrom(onLoopback, 9440)
+)
+
+const (
+	// localServer is the API server for programs on the control plane's machine.
+	localServer = "https://127.0.0.1:6443"
+	// confOnNode is where nodes have the plugin's kubeconfig.
+	confOnNode = "/etc/cni/net.d/spiderpool"
+)
+
+// ClusterOptions say how the product is installed in a cluster with nodes.
+type ClusterOptions struct {
+	Values Values   // beside controller.url
+	Flags  []string // of the controller
+	// Step is told what is done next; may be nil.
+	Step func(what string)
+}
+
+// OnCluster installs the product, and OpenKruise's stand-in, in a cluster that
+// is up. Both programs run on the control plane's machine and end with it. It
+// returns once the webhooks answer and the nodes are Ready.
+func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Controller, error) {
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	dir := filepath.Join(filepath.Dir(c.Kubeconfig), "spiderpool")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	o.Step("building the controller, the plugin and the stand-in of OpenKruise")
+	standin, err := component.Own(ctx, "e2e/kruise/cmd/kruise-standin", dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := BuildPlugin(ctx, filepath.Join(dir, "plugin")); err != nil {
+		return nil, err
+	}
+	o.Step("installing the chart with helm")
+	values := Values{"controller": Values{"url": "https://" + webhooksAt.String()}}
+	for key, value := range o.Values {
+		values[key] = value
+	}
+	if err := Chart(ctx, c.Config, values); err != nil {
+		return nil, err
+	}
+	o.Step("starting the controller beside the API server")
+	controller, err := StartController(ctx, ControllerOptions{
+		Config: c.Config, Server: localServer, Dir: dir, Bind: webhooksAt, Metrics: metricsAt, Health: healthAt, Flags: o.Flags,
+		Start: func(s process.Spec) (*process.Process, error) {
+			return c.StartInControlPlane(s.Name, s.Path, s.Args, s.Env)
+		},
+		Reach: c.Control.Dial,
+	})
+	if err != nil {
+		return nil, err
+	}
+	o.Step("starting the stand-in of OpenKruise beside it")
+	if err := startStandin(ctx, c, standin, dir); err != nil {
+		return nil, err
+	}
+	o.Step("putting the plugin onto the nodes")
+	if err := pluginOnNodes(ctx, c, dir); err != nil {
+		return nil, err
+	}
+	o.Step("waiting for webhooks and nodes")
+	if err := AwaitWebhooks(ctx, c.Config); err != nil {
+		return nil, err
+	}
+	return controller, awaitNodes(ctx, c)
+}
+
+// startStandin gives OpenKruise's stand-in an admin's rights: what the real one
+// asks for is not the product's business.
+func startStandin(ctx context.Context, c *cluster.Cluster, program, dir string) error {
+	config, err := clientcmd.LoadFromFile(c.Kubeconfig)
+	if err != nil {
+		return fmt.Errorf("reading the kubeconfig of an admin: %w", err)
+	}
+	for _, known := range config.Clusters {
+		known.Server = localServer
+	}
+	file := filepath.Join(dir, "kruise-standin.kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		return err
+	}
+	if err := kruise.Install(ctx, c.Config); err != nil {
+		return err
+	}
+	_, err = c.StartInControlPlane("kruise-standin", program, []string{"--kubeconfig=" + file}, nil)
+	return err
+}
+
+func pluginOnNodes(ctx context.Context, c *cluster.Cluster, dir string) error {
+	identity, err := NewIdentity(ctx, c.Config, "spiderpool-cni", cluster.Server, filepath.Join(dir, "cni"))
+	if err != nil {
+		return err
+	}
+	for _, n := range c.Nodes {
+		err := Plugin(ctx, PluginOptions{
+			Source: filepath.Join(dir, "plugin"), BinDir: n.CNIBinDir(),
+			ConfDir: filepath.Join(n.CNIConfDir(), filepath.Base(confOnNode)), OnNode: confOnNode,
+			Server: cluster.Server, Identity: identity,
+		})
+		if err != nil {
+			return fmt.Errorf("node %q: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
+// awaitNodes waits until all nodes are Ready: with the plugin their network is.
+func awaitNodes(ctx context.Context, c *cluster.Cluster) error {
+	api, err := client.New(c.Config, client.Options{Scheme: clientgoscheme.Scheme})
+	if err != nil {
+		return err
+	}
+	last := errors.New("not looked at")
+	err = wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
+		last = nodesReady(ctx, api, len(c.Nodes))
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the nodes to be Ready: %w: %w", err, last)
+	}
+	return nil
+}
+
+func nodesReady(ctx context.Context, api client.Reader, want int) error {
+	var nodes corev1.NodeList
+	if err := api.List(ctx, &nodes); err != nil {
+		return err
+	}
+	ready := 0
+	for _, n := range nodes.Items {
+		for _, condition := range n.Status.Conditions {
+			if condition.Type != corev1.NodeReady {
+				continue
+			}
+			if condition.Status != corev1.ConditionTrue {
+				return fmt.Errorf("node %q: %s", n.Name, condition.Message)
+			}
+			ready++
+		}
+	}
+	if ready != want {
+		return fmt.Errorf("%d of %d nodes are Ready", ready, want)
+	}
+	return nil
+}
