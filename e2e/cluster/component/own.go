@@ -21,7 +21,7 @@ func Own(ctx context.Context, pkg, into string) (string, error) {
 		module, rel = filepath.Join(tree, "e2e"), sub
 	}
 	output := filepath.Join(into, filepath.Base(pkg))
-	args := []string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", output, "./" + filepath.ToSlash(rel)}
+	args := []string{"build", "-buildvcs=false", "-ldflags=-s -w", "-o", output, "./" + filepath.ToSlash(rel)}
 	if err := goBuild(ctx, module, []string{"CGO_ENABLED=0", "GOWORK=off"}, args); err != nil {
 		return "", fmt.Errorf("building %s: %w", pkg, err)
 	}
