@@ -1,0 +1,44 @@
+package demo
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"spidernet.io/spiderpool/e2e/install"
+)
+
+func TestDemoShowsWhatBehaviourSeed1Proves(t *testing.T) {
+	t.Parallel()
+	proven, err := os.ReadFile("../behaviours/nodes/seed-1.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(manifest []byte) []*unstructured.Unstructured {
+		t.Helper()
+		objects, err := install.Objects(manifest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects { // the user's default namespace, said or not
+			if o.GetNamespace() == "default" {
+				o.SetNamespace("")
+			}
+		}
+		return objects
+	}
+	if diff := cmp.Diff(read(proven), slices.Concat(read(poolManifest), read(cloneSetManifest))); diff != "" {
+		t.Errorf("manifests (-behaviour +demo):\n%s", diff)
+	}
+}
+
+func TestShownCommandsCanBeRepeatedInAShell(t *testing.T) {
+	t.Parallel()
+	got := quoted([]string{"get", "po", "-o", `jsonpath={.items[*]['metadata.name']}`})
+	if want := `get po -o 'jsonpath={.items[*]['\''metadata.name'\'']}'`; got != want {
+		t.Errorf("shown is %s, want %s", got, want)
+	}
+}

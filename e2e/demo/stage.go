@@ -1,0 +1,57 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// stage is where the demo is shown.
+type stage struct {
+	out   io.Writer
+	start time.Time
+
+	bin, kubeconfig string // of the cluster, once it is up
+}
+
+// step says what is done next, and how long it has been.
+func (s *stage) step(what string) {
+	fmt.Fprintf(s.out, "[%5.1fs] %s\n", time.Since(s.start).Seconds(), what)
+}
+
+// kubectl runs kubectl for the audience: the command, then what it prints.
+func (s *stage) kubectl(ctx context.Context, args ...string) error {
+	fmt.Fprintf(s.out, "\n$ kubectl %s\n", quoted(args))
+	out, err := s.quietly(ctx, args...)
+	fmt.Fprint(s.out, out)
+	return err
+}
+
+// quietly runs kubectl without showing it.
+func (s *stage) quietly(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "kubectl"), args...)
+	cmd.Env = []string{"KUBECONFIG=" + s.kubeconfig, "HOME=" + filepath.Dir(s.kubeconfig)}
+	var out, complaint bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("kubectl %s: %w: %s", quoted(args), err, bytes.TrimSpace(complaint.Bytes()))
+	}
+	return out.String(), nil
+}
+
+// quoted writes arguments so that a shell would read them back.
+func quoted(args []string) string {
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = a
+		if strings.ContainsAny(a, " {}()*?'\"$") {
+			words[i] = "'" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
+}
