@@ -29,19 +29,16 @@ func (e *reserveError) Error() string {
 func (e *reserveError) Unwrap() error { return e.cause }
 
 // answer turns the outcome for a pod into what the API server is told. What a user can mend is refused as forbidden.
-func answer(ctx context.Context, given bool, err error) error {
+func answer(ctx context.Context, given bool, err error) (outcome, error) {
 	var refusal *selection.Refusal
 	switch {
 	case err == nil && given:
-		count(outcomeAssigned)
-		return nil
+		return outcomeAssigned, nil
 	case err == nil:
-		count(outcomeLeftAlone)
-		return nil
+		return outcomeLeftAlone, nil
 	case errors.As(err, &refusal) && !refusal.NotYet:
-		count(outcomeRefused)
 		log.FromContext(ctx).V(1).Info("pod refused", "reason", err.Error())
-		return status(http.StatusForbidden, metav1.StatusReasonForbidden, err.Error())
+		return outcomeRefused, status(http.StatusForbidden, metav1.StatusReasonForbidden, err.Error())
 	}
 	return noAddressYet(ctx, err)
 }
@@ -49,22 +46,15 @@ func answer(ctx context.Context, given bool, err error) error {
 // noAddressYet answers for every pod that is to have an address and cannot be given one now, be it that its pools are full or not
 // Ready, be it that something failed inside. There is nothing to mend in the pod. Late binding will admit it here; until then it is
 // refused and its controller tries again.
-func noAddressYet(ctx context.Context, err error) error {
+func noAddressYet(ctx context.Context, err error) (outcome, error) {
 	var exhausted Exhausted
 	var refusal *selection.Refusal
 	if errors.As(err, &refusal) || errors.As(err, &exhausted) && exhausted.Exhausted() {
-		count(outcomeNoAddress)
 		log.FromContext(ctx).V(1).Info("no address for pod", "reason", err.Error())
-		return status(http.StatusConflict, metav1.StatusReasonConflict, err.Error())
+		return outcomeNoAddress, status(http.StatusConflict, metav1.StatusReasonConflict, err.Error())
 	}
 	log.FromContext(ctx).Error(err, "no address for pod")
-	return internalError(err)
-}
-
-// internalError is not the user's fault, and says so.
-func internalError(err error) error {
-	count(outcomeFailed)
-	return status(http.StatusInternalServerError, metav1.StatusReasonInternalError,
+	return outcomeFailed, status(http.StatusInternalServerError, metav1.StatusReasonInternalError,
 		"no address could be reserved for an internal reason, try again: "+err.Error())
 }
 

@@ -179,6 +179,7 @@ type world struct {
 	reserver, dryRun *reserver
 	signal           *Signal
 	config           config.Config
+	metrics          *Metrics
 }
 
 // newWorld knows namespace "team-a", in the cache and live.
@@ -201,6 +202,7 @@ func (w *world) webhook(t *testing.T) *admission.Webhook {
 	t.Helper()
 	return admission.WithDefaulter(testScheme(t), NewPodDefaulter(PodOptions{
 		Config: w.config, Pools: w.cached, Changes: w.signal, Cached: w.cached, Live: w.live, Reserver: w.reserver, DryRun: w.dryRun,
+		Metrics: w.metrics,
 	}))
 }
 

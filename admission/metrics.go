@@ -1,24 +1,35 @@
 package admission
 
-import (
-	"github.com/prometheus/client_golang/prometheus"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
-)
+import "github.com/prometheus/client_golang/prometheus"
 
-// Outcomes of the admission of a pod.
+// outcome of the admission of a pod.
+type outcome string
+
 const (
-	outcomeAssigned  = "assigned"   // it carries its addresses
-	outcomeLeftAlone = "left_alone" // none of ours
-	outcomeRefused   = "refused"    // something to mend in the pod, its namespace or the pools
-	outcomeNoAddress = "no_address" // pools full or not Ready
-	outcomeFailed    = "failed"     // for an internal reason
+	outcomeAssigned  outcome = "assigned"   // it carries its addresses
+	outcomeLeftAlone outcome = "left_alone" // none of ours
+	outcomeRefused   outcome = "refused"    // something to mend in the pod, its namespace or the pools
+	outcomeNoAddress outcome = "no_address" // pools full or not Ready
+	outcomeFailed    outcome = "failed"     // for an internal reason
 )
 
-var podsAdmitted = prometheus.NewCounterVec(prometheus.CounterOpts{
-	Name: "spiderpool_admission_pods_total",
-	Help: "Pods that the admission webhook answered, by outcome. A dry run counts too.",
-}, []string{"outcome"})
+// Metrics count what the webhooks answer. A nil *Metrics counts nothing.
+type Metrics struct {
+	pods *prometheus.CounterVec // by outcome
+}
 
-func init() { metrics.Registry.MustRegister(podsAdmitted) }
+// NewMetrics returns metrics that r knows.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{pods: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "spiderpool_admission_pods_total",
+		Help: "Pods that the admission webhook answered, by outcome. A dry run counts too.",
+	}, []string{"outcome"})}
+	r.MustRegister(m.pods)
+	return m
+}
 
-func count(outcome string) { podsAdmitted.WithLabelValues(outcome).Inc() }
+func (m *Metrics) count(o outcome) {
+	if m != nil {
+		m.pods.WithLabelValues(string(o)).Inc()
+	}
+}

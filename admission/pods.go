@@ -26,7 +26,7 @@ const (
 	giveBackDeadline = 5 * time.Second
 )
 
-// PodOptions is what a PodDefaulter needs; every field is required.
+// PodOptions is what a PodDefaulter needs; every field but Metrics is required.
 type PodOptions struct {
 	Config  config.Config
 	Pools   PoolLister
@@ -35,6 +35,8 @@ type PodOptions struct {
 	Cached, Live client.Reader
 	// Reserver serves pods, DryRun serves dry runs and must not be able to write.
 	Reserver, DryRun Reserver
+	// Metrics may be nil.
+	Metrics *Metrics
 }
 
 // PodDefaulter gives pods their addresses at create.
@@ -49,25 +51,26 @@ func NewPodDefaulter(o PodOptions) *PodDefaulter { return &PodDefaulter{o} }
 func (d *PodDefaulter) Default(ctx context.Context, pod *corev1.Pod) error {
 	request, err := admission.RequestFromContext(ctx)
 	if err != nil {
-		return internalError(fmt.Errorf("reading the request: %w", err))
+		return fmt.Errorf("reading the request: %w", err)
 	}
 	if request.Operation != admissionv1.Create || request.SubResource != "" {
 		return nil // what a stored pod carries is its own
-	}
-	strip(pod)
-	if leftAlone(pod) {
-		count(outcomeLeftAlone)
-		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, podDeadline)
 	defer cancel()
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("pod", request.Namespace+"/"+nameOf(pod)))
 	given, err := d.assign(ctx, &request, pod)
-	return answer(ctx, given, err)
+	o, err := answer(ctx, given, err)
+	d.o.Metrics.count(o)
+	return err
 }
 
-// assign chooses, reserves and writes. It reports whether the pod was given anything.
+// assign strips, chooses, reserves and writes. It reports whether the pod was given anything.
 func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, pod *corev1.Pod) (bool, error) {
+	strip(pod)
+	if leftAlone(pod) {
+		return false, nil
+	}
 	chosen, err := d.choose(ctx, pod, request.Namespace)
 	if err != nil || len(chosen.NICs) == 0 {
 		return false, err

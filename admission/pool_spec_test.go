@@ -1,7 +1,6 @@
 package admission
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -250,7 +249,7 @@ func FuzzValidatePoolSpec(f *testing.F) {
 			}
 		}
 		if again, errs := ValidatePoolSpec(&spec); len(errs) > 0 || !again.Equal(space) {
-			t.Error(fmt.Sprintf("read %v, then %v", rangesOf(space), rangesOf(again)))
+			t.Errorf("read %v, then %v", rangesOf(space), rangesOf(again))
 		}
 	})
 }

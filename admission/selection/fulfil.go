@@ -2,6 +2,7 @@ package selection
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -113,31 +114,37 @@ type failures struct {
 }
 
 func (f *failures) add(nic string, w *Want, strict bool) {
-	reason := ""
-	var wrong []string
-	notReadyYet := false
-	for _, p := range w.PassedOver {
-		if strict && (p.cause == missing || p.cause == wrongFamily) {
-			wrong = append(wrong, fmt.Sprintf("%s: pool %s", p.at, p))
-		}
-		notReadyYet = notReadyYet || p.cause == notReady || p.cause == undecided
-	}
+	wrong := misnamed(w.PassedOver, strict)
 	switch {
-	case len(wrong) > 0:
-		reason = strings.Join(wrong, "; ")
+	case wrong != "":
+		f.reasons = append(f.reasons, wrong)
 		f.final = true
 	case len(w.Candidates) > 0:
 		return
 	default:
-		reason = fmt.Sprintf("no pool is left for %s of %s: %s", w.Family, nic, join(w.PassedOver))
-		f.waiting = f.waiting || notReadyYet
-		f.final = f.final || !notReadyYet
+		f.reasons = append(f.reasons, fmt.Sprintf("no pool is left for %s of %s: %s", w.Family, nic, join(w.PassedOver)))
+		waits := slices.ContainsFunc(w.PassedOver, func(p PassedOver) bool { return p.cause == notReady || p.cause == undecided })
+		f.waiting = f.waiting || waits
+		f.final = f.final || !waits
 	}
-	f.reasons = append(f.reasons, reason)
 	for _, p := range w.PassedOver {
 		f.pools = append(f.pools, p.Pool)
 		f.undecided = f.undecided || p.cause == undecided
 	}
+}
+
+// misnamed says which names a strict rule does not forgive.
+func misnamed(passed []PassedOver, strict bool) string {
+	if !strict {
+		return ""
+	}
+	var wrong []string
+	for _, p := range passed {
+		if p.cause == missing || p.cause == wrongFamily {
+			wrong = append(wrong, fmt.Sprintf("%s: pool %s", p.at, p))
+		}
+	}
+	return strings.Join(wrong, "; ")
 }
 
 func (f *failures) refusal(c *choice) *Refusal {

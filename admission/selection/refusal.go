@@ -1,7 +1,7 @@
 package selection
 
 // Refusal says why a pod cannot be given what it asks for.
-type Refusal struct {
+type Refusal struct { //nolint:errname // refusal is the project's word for it
 	Rule   string // the rule that decided; empty where none did
 	Reason string // lists every pool that was passed over and why
 
