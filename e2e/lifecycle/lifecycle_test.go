@@ -1,0 +1,252 @@
+package lifecycle
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+const longGrace = time.Hour
+
+func state(t *testing.T, c crdv1.Claim) allocator.State {
+	t.Helper()
+	return get(t, c.Pool).Record.State(c.Address)
+}
+
+func wait(t *testing.T, c crdv1.Claim, want allocator.State) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%s is %s", c.Address, want), func() bool { return state(t, c) == want })
+}
+
+// barrier returns once the leader has acted on everything that happened before:
+// it has settled a pod that was made now.
+func barrier(t *testing.T, pool string) {
+	t.Helper()
+	token, claim := reserve(t, pool)
+	pod := newPod(t, "", token, claim)
+	wait(t, claim, allocator.StateSettled)
+	remove(t, pod)
+	wait(t, claim, allocator.StateFree)
+}
+
+func remove(t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	if err := kube.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestLifeOfAnAddress(t *testing.T) {
+	lead(t, longGrace)
+	pool := newPool(t, "10.2.0.0/24", "10.2.0.1-10.2.0.99")
+
+	t.Run("settled when seen, released when finished, with an endpoint in between", func(t *testing.T) {
+		token, claim := reserve(t, pool)
+		pod := newPod(t, "node", token, claim)
+		wait(t, claim, allocator.StateSettled)
+		if mark := get(t, pool).Record.SeenThrough(); mark == 0 {
+			t.Error("settling raised no mark")
+		}
+		var se crdv1.SpiderEndpoint
+		eventually(t, "the endpoint is there", func() bool { return kube.Get(t.Context(), client.ObjectKeyFromObject(pod), &se) == nil })
+		if c := se.Status.Current; c == nil || c.Node != "node" || c.UID != string(pod.UID) || len(c.IPs) != 1 || c.IPs[0].IPv4Pool != pool {
+			t.Errorf("the endpoint shows %+v", se.Status)
+		}
+		say(t, pod, corev1.PodRunning, true)
+		say(t, pod, corev1.PodSucceeded, false)
+		wait(t, claim, allocator.StateFree)
+		eventually(t, "the endpoint is gone", func() bool {
+			return apierrors.IsNotFound(kube.Get(t.Context(), client.ObjectKeyFromObject(pod), &se))
+		})
+	})
+	t.Run("a phase written by somebody else frees nothing", func(t *testing.T) {
+		token, claim := reserve(t, pool)
+		pod := newPod(t, "node", token, claim)
+		wait(t, claim, allocator.StateSettled)
+		say(t, pod, corev1.PodFailed, true)
+		barrier(t, pool)
+		if got := state(t, claim); got != allocator.StateSettled {
+			t.Errorf("the address is %s", got)
+		}
+	})
+	t.Run("a pod that vanished from its node keeps its address", func(t *testing.T) {
+		token, claim := reserve(t, pool)
+		pod := newPod(t, "node", token, claim)
+		wait(t, claim, allocator.StateSettled)
+		remove(t, pod)
+		barrier(t, pool)
+		if got := state(t, claim); got != allocator.StateSettled {
+			t.Errorf("the address is %s", got)
+		}
+	})
+	t.Run("a pod that never had a node gives back when it is deleted", func(t *testing.T) {
+		token, claim := reserve(t, pool)
+		pod := newPod(t, "", token, claim)
+		wait(t, claim, allocator.StateSettled)
+		remove(t, pod)
+		wait(t, claim, allocator.StateFree)
+	})
+	t.Run("a finished pod that is deleted later does not free its successor's address", func(t *testing.T) {
+		token, claim := reserve(t, pool)
+		first := newPod(t, "node", token, claim)
+		wait(t, claim, allocator.StateSettled)
+		say(t, first, corev1.PodSucceeded, false)
+		wait(t, claim, allocator.StateFree)
+		token = takeAgain(t, claim)
+		second := newPod(t, "node", token, claim)
+		wait(t, claim, allocator.StateSettled)
+		remove(t, second) // by force: its end was not seen
+		remove(t, first)
+		barrier(t, pool)
+		if got := state(t, claim); got != allocator.StateSettled {
+			t.Errorf("the address is %s", got)
+		}
+	})
+}
+
+// takeAgain reserves exactly this address, as the webhook would once nothing
+// lower is free.
+func takeAgain(t *testing.T, c crdv1.Claim) string {
+	t.Helper()
+	token := allocator.NewToken()
+	l := ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: none{}})
+	err := l.Apply(t.Context(), c.Pool, ledger.Change{Do: func(tx *ledger.Tx) error {
+		return tx.Record.Reserve(c.Address, allocator.Reservation{Token: token, Pod: allocator.PodRef{Namespace: "default"}})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(token)
+}
+
+func TestAReservationThatNoPodCameForExpires(t *testing.T) {
+	lead(t, time.Second)
+	pool := newPool(t, "10.3.0.0/24", "10.3.0.1-10.3.0.99")
+	_, orphan := reserve(t, pool)
+	token, claim := reserve(t, pool)
+	newPod(t, "node", token, claim)
+	wait(t, claim, allocator.StateSettled)
+	wait(t, orphan, allocator.StateFree)
+	if got := state(t, claim); got != allocator.StateSettled {
+		t.Errorf("the address of a pod that came is %s", got)
+	}
+}
+
+func TestALeaderThatWasOvertakenStops(t *testing.T) {
+	first := lead(t, longGrace)
+	pool := newPool(t, "10.4.0.0/24", "10.4.0.1-10.4.0.99")
+	term := get(t, pool).Record.Term()
+	token, claim := reserve(t, pool)
+	pod := newPod(t, "node", token, claim)
+	wait(t, claim, allocator.StateSettled)
+
+	lead(t, longGrace)
+	eventually(t, "the second has taken over", func() bool { return get(t, pool).Record.Term() != term })
+	second := get(t, pool).Record.Term()
+	// Both see the end; only the second may act on it.
+	say(t, pod, corev1.PodSucceeded, false)
+	wait(t, claim, allocator.StateFree)
+	if err := <-first.deposed; err == nil {
+		t.Error("the first was told nothing")
+	}
+	if got := get(t, pool).Record.Term(); got != second {
+		t.Errorf("the term is %s, want the second's %s", got, second)
+	}
+}
+
+// The first leader frees an address, it is given on, and its new pod vanishes
+// unseen. A leader that comes later sees the old pod, finished, with the same
+// address in its annotations: that proves nothing about the new one.
+func TestANewLeaderDoesNotFreeByAnOldPodsEnd(t *testing.T) {
+	first := lead(t, longGrace)
+	pool := newPool(t, "10.5.0.0/24", "10.5.0.1-10.5.0.99")
+	token, claim := reserve(t, pool)
+	old := newPod(t, "node", token, claim)
+	wait(t, claim, allocator.StateSettled)
+	say(t, old, corev1.PodSucceeded, false)
+	wait(t, claim, allocator.StateFree)
+	young := newPod(t, "node", takeAgain(t, claim), claim)
+	wait(t, claim, allocator.StateSettled)
+	first.end()
+	remove(t, young)
+
+	term := get(t, pool).Record.Term()
+	lead(t, longGrace)
+	eventually(t, "the second has taken over", func() bool { return get(t, pool).Record.Term() != term })
+	old.Labels = map[string]string{"touched": "yes"} // raises its resourceVersion above every mark
+	if err := kube.Update(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	barrier(t, pool)
+	if got := state(t, claim); got != allocator.StateSettled {
+		t.Errorf("the address is %s", got)
+	}
+}
+
+func TestOverlappingPoolsMadeAtOneMoment(t *testing.T) {
+	lead(t, longGrace)
+	lead(t, longGrace)
+	var wg sync.WaitGroup
+	pools := make([]*crdv1.SpiderIPPool, 20)
+	for i := range pools {
+		pools[i] = &crdv1.SpiderIPPool{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("overlap-%d", i)},
+			Spec:       crdv1.IPPoolSpec{Subnet: "10.6.0.0/24", IPs: []string{fmt.Sprintf("10.6.0.%d-10.6.0.100", i+1)}},
+		}
+		wg.Go(func() {
+			if err := kube.Create(t.Context(), pools[i]); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	ready := func() (n int) {
+		judged := 0
+		for _, p := range pools {
+			if c := meta.FindStatusCondition(get(t, p.Name).Pool.Status.Conditions, crdv1.ConditionReady); c != nil {
+				judged++
+				if c.Status == metav1.ConditionTrue {
+					n++
+				}
+			}
+		}
+		if judged < len(pools) {
+			return -1
+		}
+		return n
+	}
+	eventually(t, "all are judged", func() bool { return ready() >= 0 })
+	if n := ready(); n != 1 {
+		t.Errorf("%d of the overlapping pools are Ready, want 1", n)
+	}
+}
+
+func TestADeletedPoolGoesWhenItsLastAddressIsFree(t *testing.T) {
+	lead(t, longGrace)
+	pool := newPool(t, "10.7.0.0/24", "10.7.0.1-10.7.0.9")
+	token, claim := reserve(t, pool)
+	pod := newPod(t, "", token, claim)
+	wait(t, claim, allocator.StateSettled)
+	object := get(t, pool).Pool
+	if err := kube.Delete(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	if got := state(t, claim); got != allocator.StateSettled {
+		t.Errorf("the address is %s", got)
+	}
+	remove(t, pod)
+	eventually(t, "the pool is gone", func() bool {
+		return apierrors.IsNotFound(kube.Get(t.Context(), client.ObjectKeyFromObject(object), object))
+	})
+}

@@ -1,0 +1,241 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/lifecycle"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/cluster"
+)
+
+var (
+	kube   client.Client // uncached
+	config *rest.Config
+	scheme = runtime.NewScheme()
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	ctrl.SetLogger(logr.Discard())
+	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{})
+	if err != nil {
+		return 1, err
+	}
+	defer func() {
+		if stop := plane.Stop(ctx); err == nil {
+			err = stop
+		}
+	}()
+	config = plane.Config
+	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join("..", "..", "chart", "files", "crds")}, ErrorIfPathMissing: true, MaxTime: 30 * time.Second}
+	if _, err := envtest.InstallCRDs(config, crds); err != nil {
+		return 1, fmt.Errorf("installing the custom resources: %w", err)
+	}
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return 1, err
+	}
+	if err := crdv1.AddToScheme(scheme); err != nil {
+		return 1, err
+	}
+	if kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return 1, err
+	}
+	// What the controller manager would make.
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}}
+	if err := kube.Create(ctx, account); err != nil {
+		return 1, err
+	}
+	return m.Run(), nil
+}
+
+// leader is one that believes it leads.
+type leader struct {
+	deposed chan error
+	stop    context.CancelFunc
+	done    chan struct{}
+}
+
+// lead starts a leader. It ends with the test.
+func lead(t *testing.T, grace time.Duration) *leader {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &leader{deposed: make(chan error, 100), stop: cancel, done: make(chan struct{})}
+	skip := true
+	mgr, err := ctrl.NewManager(config, manager.Options{
+		Scheme:     scheme,
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: &skip},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	typed, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims, err := lifecycle.NewClaims(typed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := mgr.Add(claims); err != nil {
+		t.Fatal(err)
+	}
+	pools, err := ledger.Watch(ctx, mgr.GetCache(), func() {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = lifecycle.Setup(mgr, lifecycle.Options{
+		Ledger: ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: pools}),
+		Pools:  pools,
+		Claims: claims,
+		Grace:  grace,
+		Depose: func(err error) { l.deposed <- err },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(l.done)
+		if err := mgr.Start(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(l.end)
+	return l
+}
+
+func (l *leader) end() {
+	l.stop()
+	<-l.done
+}
+
+var names atomic.Int64
+
+// newPool makes a pool and waits until a leader has made it Ready.
+func newPool(t *testing.T, subnet string, ips ...string) string {
+	t.Helper()
+	pool := &crdv1.SpiderIPPool{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pool-%d", names.Add(1))},
+		Spec:       crdv1.IPPoolSpec{Subnet: subnet, IPs: ips},
+	}
+	if err := kube.Create(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "pool "+pool.Name+" is Ready", func() bool {
+		return meta.IsStatusConditionTrue(get(t, pool.Name).Pool.Status.Conditions, crdv1.ConditionReady)
+	})
+	return pool.Name
+}
+
+func get(t *testing.T, pool string) *ledger.State {
+	t.Helper()
+	object, err := ledger.NewAPI(kube).Get(context.Background(), pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := ledger.Read(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
+// reserve does what the webhook does before it answers.
+func reserve(t *testing.T, pool string) (token string, claim crdv1.Claim) {
+	t.Helper()
+	l := ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: none{}})
+	token = string(allocator.NewToken())
+	claims, err := l.Reserve(t.Context(), token, "default", [][]string{{pool}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token, claims[0]
+}
+
+type none struct{}
+
+func (none) Pool(string) (*crdv1.SpiderIPPool, bool) { return nil, false }
+
+// newPod makes a pod that carries what was reserved, bound to node unless that
+// is empty.
+func newPod(t *testing.T, node, token string, claim crdv1.Claim) *corev1.Pod {
+	t.Helper()
+	a := crdv1.Assigned{Interface: "eth0", IPv4Pool: claim.Pool, IPv4: netip.PrefixFrom(claim.Address, 24).String()}
+	value, err := json.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default",
+			Name:      fmt.Sprintf("pod-%d", names.Add(1)),
+			Annotations: map[string]string{
+				crdv1.AnnotationAssignedPrefix + "eth0": string(value),
+				crdv1.AnnotationReservation:             token,
+			},
+		},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "busybox"}}, NodeName: node},
+	}
+	if err := kube.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+// say writes the status that a kubelet, or somebody else, would.
+func say(t *testing.T, pod *corev1.Pod, phase corev1.PodPhase, running bool) {
+	t.Helper()
+	container := corev1.ContainerStatus{Name: "c", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}
+	if running {
+		container.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
+	}
+	pod.Status.Phase, pod.Status.ContainerStatuses = phase, []corev1.ContainerStatus{container}
+	if err := kube.Status().Update(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, check func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for !check() {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not within 30 s", what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
