@@ -115,7 +115,7 @@ func (e *Env) Finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	doubles, err := e.watch.Stop()
+	doubles, err := e.watch.Stop(ctx)
 	if err != nil {
 		return err
 	}

@@ -313,3 +313,15 @@ func TestWatchSeesAnAnnotationThatComesLate(t *testing.T) {
 		t.Errorf("found %v, want one double", d.found)
 	}
 }
+
+func TestPartIsWhatIsOwnedAndWhatIsTakenFromIt(t *testing.T) {
+	t.Parallel()
+	s := good()
+	s.Pods[1].Namespace = "elsewhere" // with an address of an owned pool
+	s.Pods[4].Namespace = "elsewhere" // with none
+	s.Endpoints = append(s.Endpoints, crdv1.SpiderEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "x"}})
+	part := s.Of(func(name string) bool { return name == "shop" || name == "blue" })
+	if len(part.Pods) != 4 || len(part.Pools) != 1 || len(part.Endpoints) != 1 {
+		t.Errorf("%d pods, %d pools, %d endpoints; want 4, 1, 1", len(part.Pods), len(part.Pools), len(part.Endpoints))
+	}
+}

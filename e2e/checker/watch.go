@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -20,10 +23,15 @@ type Watch struct {
 	client client.WithWatch
 	cancel context.CancelFunc
 	done   chan struct{}
-	ledger *doubles
-	since  string // the revision up to which all is seen
+	since  string // the revision up to which all is seen; of run alone
 	err    error  // why it stopped seeing; written before done is closed
+
+	mu     sync.Mutex
+	ledger *doubles
 }
+
+// patience bounds how far behind the watch may be.
+const patience = 30 * time.Second
 
 // errGap means that changes went by unseen.
 var errGap = errors.New("the watch lost changes")
@@ -46,12 +54,40 @@ func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
 	return w, nil
 }
 
-// Stop ends the watch and returns every double that there was at any moment.
-// An error means that it did not see everything.
-func (w *Watch) Stop() ([]Violation, error) {
+// Stop waits until the watch has seen what there is now, ends it, and returns
+// every double that there was at any moment. An error means that it did not see
+// everything.
+func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
+	err := wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
+		select {
+		case <-w.done:
+			return true, nil // its own error says why
+		default:
+			return w.upToDate(ctx)
+		}
+	})
 	w.cancel()
 	<-w.done
+	if w.err == nil && err != nil {
+		w.err = fmt.Errorf("waiting for the watch to see the pods as they are: %w", err)
+	}
 	return w.ledger.found, w.err
+}
+
+// upToDate reports whether the pods last seen are those that are there.
+func (w *Watch) upToDate(ctx context.Context) (bool, error) {
+	var pods corev1.PodList
+	if err := w.client.List(ctx, &pods); err != nil {
+		return false, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, pod := range pods.Items {
+		if w.ledger.seen[pod.UID] != pod.ResourceVersion {
+			return false, nil
+		}
+	}
+	return len(w.ledger.seen) == len(pods.Items), nil
 }
 
 // run watches again from where it was whenever the API server ends a watch,
@@ -61,17 +97,16 @@ func (w *Watch) run(ctx context.Context) error {
 		stream, err := w.client.Watch(ctx, &corev1.PodList{}, &client.ListOptions{Raw: &metav1.ListOptions{
 			ResourceVersion: w.since, AllowWatchBookmarks: true,
 		}})
-		if err != nil {
-			select { // the API server may be restarting; do not spin
-			case <-ctx.Done():
-			case <-time.After(poll):
+		if err == nil {
+			err := w.follow(stream)
+			stream.Stop()
+			if err != nil {
+				return err
 			}
-			continue
 		}
-		err = w.follow(stream)
-		stream.Stop()
-		if err != nil {
-			return err
+		select { // the API server may be restarting; do not spin
+		case <-ctx.Done():
+		case <-time.After(poll):
 		}
 	}
 	return nil
@@ -80,19 +115,24 @@ func (w *Watch) run(ctx context.Context) error {
 func (w *Watch) follow(stream watch.Interface) error {
 	for event := range stream.ResultChan() {
 		if event.Type == watch.Error {
-			return fmt.Errorf("watching pods from revision %s: %w: %v", w.since, errGap, event.Object)
+			if err := apierrors.FromObject(event.Object); apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+				return fmt.Errorf("watching pods from revision %s: %w: %w", w.since, errGap, err)
+			}
+			return nil // the connection broke; what it had not brought the next one will
 		}
 		pod, ok := event.Object.(*corev1.Pod)
 		if !ok {
 			return fmt.Errorf("watching pods from revision %s: %w: got a %T", w.since, errGap, event.Object)
 		}
+		w.mu.Lock()
 		switch event.Type {
 		case watch.Deleted:
-			w.ledger.forget(pod.UID)
+			w.ledger.gone(pod.UID)
 		case watch.Added, watch.Modified:
 			w.ledger.see(pod)
 		case watch.Bookmark, watch.Error:
 		}
+		w.mu.Unlock()
 		w.since = pod.ResourceVersion
 	}
 	return nil
@@ -100,17 +140,19 @@ func (w *Watch) follow(stream watch.Interface) error {
 
 // doubles knows at each moment who carries what.
 type doubles struct {
+	seen    map[types.UID]string       // pod that is there -> the resourceVersion last seen
 	carried map[types.UID][]netip.Addr // live pod -> its addresses
 	holders map[netip.Addr][]holder    // address -> live pods that carry it
 	found   []Violation
 }
 
 func newDoubles() *doubles {
-	return &doubles{carried: map[types.UID][]netip.Addr{}, holders: map[netip.Addr][]holder{}}
+	return &doubles{seen: map[types.UID]string{}, carried: map[types.UID][]netip.Addr{}, holders: map[netip.Addr][]holder{}}
 }
 
 // see takes in the newest state of a pod.
 func (d *doubles) see(pod *corev1.Pod) {
+	d.seen[pod.UID] = pod.ResourceVersion
 	if !live(pod) {
 		d.forget(pod.UID)
 		return
@@ -134,7 +176,13 @@ func (d *doubles) see(pod *corev1.Pod) {
 	}
 }
 
-// forget takes in that a pod is finished or gone.
+// gone takes in that a pod is there no more.
+func (d *doubles) gone(uid types.UID) {
+	delete(d.seen, uid)
+	d.forget(uid)
+}
+
+// forget takes in that a pod carries nothing any more.
 func (d *doubles) forget(uid types.UID) {
 	for _, a := range d.carried[uid] {
 		d.holders[a] = slices.DeleteFunc(d.holders[a], func(h holder) bool { return h.UID == uid })
