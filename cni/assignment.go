@@ -1,7 +1,6 @@
 package cni
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 
@@ -143,7 +142,7 @@ func (a *Assignment) readFamily(object strictjson.Object, name string) error {
 }
 
 func (a *Assignment) readRoutes(object strictjson.Object) error {
-	list, err := strictjson.Value[[]json.RawMessage](object, "routes")
+	list, err := strictjson.Value[[]strictjson.Raw](object, "routes")
 	if err != nil {
 		return err
 	}
@@ -162,7 +161,7 @@ func (a *Assignment) readRoutes(object strictjson.Object) error {
 	return nil
 }
 
-func (a *Assignment) parseRoute(raw json.RawMessage) (Route, error) {
+func (a *Assignment) parseRoute(raw strictjson.Raw) (Route, error) {
 	object, err := strictjson.Parse(raw, "dst", "gw")
 	if err != nil {
 		return Route{}, err

@@ -1,48 +1,74 @@
 package cni
 
 import (
-	"bytes"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
 )
 
+// about is for people who start the plugin by hand.
+const about = "spiderpool is a CNI IPAM plugin; container runtimes start it, with CNI_COMMAND set"
+
 // Main runs the command that CNI_COMMAND names and returns the exit code.
 func Main() int {
-	if os.Getenv("CNI_COMMAND") == "DEL" {
-		// Before skel, which refuses a DEL whose environment or configuration
-		// is wrong. Read to the end, so that the runtime's write succeeds.
+	switch os.Getenv("CNI_COMMAND") {
+	case "DEL", "GC":
+		// Whatever they are given: see the package's comment. Read to the end,
+		// so that the runtime's write succeeds.
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 0
+	case "VERSION":
+		return report(version.PluginSupports(versions...).Encode(os.Stdout))
+	case "":
+		fmt.Fprintln(os.Stderr, about)
 	}
-	// Held back until skel has made its last check: an error printed behind a
-	// result is no JSON.
-	var result bytes.Buffer
-	plugin := &Plugin{
-		Lookup: func() (Lookup, error) { return siblingLookup() },
-		Stdout: &result,
-		Now:    time.Now,
-	}
-	commands := skel.CNIFuncs{Add: plugin.Add, Check: plugin.Check, GC: plugin.GC, Status: plugin.Status}
-	err := skel.PluginMainFuncsWithError(commands, version.PluginSupports("0.3.1", "0.4.0", "1.0.0", "1.1.0"),
-		"CNI IPAM plugin "+PluginName+", started by container runtimes")
+	err := run()
 	if err == nil {
-		return report(result.WriteTo(os.Stdout))
+		return 0
 	}
-	if printErr := err.Print(); printErr != nil {
-		fmt.Fprintf(os.Stderr, "%s: writing error %q: %v\n", PluginName, err, printErr)
+	var told *types.Error
+	if !errors.As(err, &told) {
+		told = fail(types.ErrInternal, "", "%v", err)
 	}
+	_ = report(printError(os.Stdout, told))
 	return 1
 }
 
-// report returns the exit code for a result that was written or could not be.
-func report(_ int64, err error) int {
+func run() error {
+	call, err := newCall(os.Getenv)
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: writing the result: %v\n", PluginName, err)
+		return err
+	}
+	if call.Stdin, err = io.ReadAll(os.Stdin); err != nil {
+		return fail(types.ErrIOFailure, "", "reading standard input: %v", err)
+	}
+	plugin := &Plugin{
+		Lookup: func() (Lookup, error) { return siblingLookup() },
+		Stdout: os.Stdout,
+		Now:    time.Now,
+	}
+	return plugin.Run(call)
+}
+
+// printError writes an error result. Its version is the newest: it is also
+// printed where the configuration's could not be read.
+func printError(w io.Writer, e *types.Error) error {
+	return json.NewEncoder(w).Encode(struct {
+		CNIVersion string `json:"cniVersion"`
+		*types.Error
+	}{version.Current(), e})
+}
+
+// report returns the exit code for an answer that was written or could not be.
+func report(err error) int {
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: writing the answer: %v\n", PluginName, err)
 		return 1
 	}
 	return 0

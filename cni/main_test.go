@@ -18,6 +18,8 @@ func TestMain(m *testing.M) {
 	switch filepath.Base(os.Args[0]) {
 	case PluginName:
 		os.Exit(Main())
+	case skelName:
+		os.Exit(skelMain())
 	case LookupName:
 		os.Exit(strangeLookup())
 	}
@@ -105,19 +107,23 @@ func TestProcessAnswers(t *testing.T) {
 		"ADD": {env: addEnv("ADD"), stdin: netConf(t, nil, annotated, nil), wantOutput: singleResult},
 		"ADD that is refused": {
 			env: addEnv("ADD"), stdin: netConf(t, map[string]any{"x": 1}, nil, nil), wantCode: 1,
-			wantOutput: `{"code":7,"msg":"network configuration: ipam: unknown key \"x\""}`,
+			wantOutput: `{"cniVersion":"1.1.0","code":7,"msg":"network configuration: ipam: unknown key \"x\""}`,
 		},
 		"ADD of a version that is not spoken": {
 			env: addEnv("ADD"), stdin: netConf(t, nil, annotated, map[string]any{"cniVersion": "0.2.0"}), wantCode: 1,
-			wantOutput: `{"code":1,"msg":"incompatible CNI versions","details":"config is \"0.2.0\", plugin supports [\"0.3.1\" \"0.4.0\" \"1.0.0\" \"1.1.0\"]"}`,
+			wantOutput: `{"cniVersion":"1.1.0","code":1,"msg":"cniVersion \"0.2.0\" is none of 0.3.1, 0.4.0, 1.0.0, 1.1.0"}`,
 		},
-		"ADD into the runtime's own namespace gives an error and no result": {
-			env:   append(addEnv("ADD"), "CNI_NETNS=/proc/self/ns/net"),
-			stdin: netConf(t, nil, annotated, nil), wantCode: 1,
-			wantOutput: `{"code":8,"msg":"plugin's netns and netns from CNI_NETNS should not be the same"}`,
+		"nothing on standard input": {
+			env: addEnv("ADD"), wantCode: 1,
+			wantOutput: `{"cniVersion":"1.1.0","code":6,"msg":"decoding network configuration: the text ends before the object does"}`,
 		},
+		"a command that is not known": {
+			env: addEnv("MOVE"), wantCode: 1, wantOutput: `{"cniVersion":"1.1.0","code":4,"msg":"CNI_COMMAND: unknown command \"MOVE\""}`,
+		},
+		"no command":              {wantCode: 1, wantOutput: `{"cniVersion":"1.1.0","code":4,"msg":"CNI_COMMAND: unknown command \"\""}`},
 		"GC":                      {env: addEnv("GC"), stdin: netConf(t, map[string]any{"x": 1}, nil, map[string]any{"cniVersion": "1.1.0"})},
 		"STATUS":                  {env: addEnv("STATUS"), stdin: netConf(t, nil, nil, map[string]any{"cniVersion": "1.1.0"})},
+		"GC of garbage":           {env: []string{"CNI_COMMAND=GC"}, stdin: []byte("}{")},
 		"DEL":                     {env: addEnv("DEL"), stdin: netConf(t, nil, annotated, nil)},
 		"DEL of garbage":          {env: addEnv("DEL"), stdin: []byte("}{")},
 		"DEL of an unknown key":   {env: addEnv("DEL"), stdin: netConf(t, map[string]any{"x": 1}, nil, nil)},
@@ -150,10 +156,10 @@ func TestProcessAsksTheLookupBesideIt(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ how, want string }{
 		"an answer":           {`{"annotations":{"ipam.spidernet.io/assigned-eth0":` + quoted(single) + `}}`, singleResult},
-		"an error":            {`{"error":{"code":100,"msg":"gone"}}`, `{"code":100,"msg":"gone"}`},
-		"a pod without":       {`{}`, `"code": 11`},
+		"an error":            {`{"error":{"code":100,"msg":"gone"}}`, `{"cniVersion":"1.1.0","code":100,"msg":"gone"}`},
+		"a pod without":       {`{}`, `"code":11`},
 		"an answer of no use": {`what?`, `are the two binaries of one release?`},
-		"a crash":             {`crash`, `"details": "no luck"`},
+		"a crash":             {`crash`, `"details":"no luck"`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -190,7 +196,7 @@ func TestProcessWantsThePodNamedForALookup(t *testing.T) {
 	folder := installed(t, PluginName, LookupName)
 	env := append(addEnv("ADD"), "CNI_ARGS=")
 	output, code := start(t, folder, netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil), env...)
-	if want := `"code": 4`; code != 1 || !strings.Contains(output, want) {
+	if want := `"code":4`; code != 1 || !strings.Contains(output, want) {
 		t.Errorf("exit code %d, got %s, want %s", code, output, want)
 	}
 }

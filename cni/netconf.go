@@ -1,7 +1,6 @@
 package cni
 
 import (
-	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -69,6 +68,9 @@ func (c *NetConf) read(top strictjson.Object) (err error) {
 	if c.Name, err = strictjson.Value[string](top, "name"); err != nil {
 		return err
 	}
+	if !isIdentifier(c.Name) {
+		return fmt.Errorf("name: %q is empty or has characters that are not allowed", c.Name)
+	}
 	section, ok := top["ipam"]
 	if !ok {
 		return fmt.Errorf(`key "ipam" is missing; the main plugin's entry wants "ipam": {"type": %q}`, PluginName)
@@ -82,7 +84,7 @@ func (c *NetConf) read(top strictjson.Object) (err error) {
 	return nil
 }
 
-func (c *NetConf) readRuntimeConfig(raw json.RawMessage) error {
+func (c *NetConf) readRuntimeConfig(raw strictjson.Raw) error {
 	if raw == nil {
 		return nil
 	}
@@ -111,7 +113,7 @@ func (c *NetConf) readRuntimeConfig(raw json.RawMessage) error {
 	return nil
 }
 
-func parseIPAM(section json.RawMessage) (IPAMConf, error) {
+func parseIPAM(section strictjson.Raw) (IPAMConf, error) {
 	var conf IPAMConf
 	object, err := strictjson.Parse(section, "type", "kubeconfig", "log_level", "log_file_path",
 		"clean_gateway", "default_ipv4_ippool", "default_ipv6_ippool")

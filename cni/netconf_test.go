@@ -36,30 +36,32 @@ func TestParseNetConf(t *testing.T) {
 			},
 		},
 		"a pod without annotations": {
-			stdin: `{"ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}`,
-			want:  &NetConf{AnnotationsPassed: true},
+			stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}`,
+			want:  &NetConf{Name: "n", AnnotationsPassed: true},
 		},
 		"a runtime that passes others only": {
-			stdin: `{"ipam":{"type":"spiderpool"},"runtimeConfig":{"portMappings":[]}}`,
-			want:  &NetConf{},
+			stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"portMappings":[]}}`,
+			want:  &NetConf{Name: "n"},
 		},
-		"no JSON":                   {stdin: `x`, wantCode: 6, wantErr: `decoding network configuration: invalid character 'x' looking for beginning of value`},
-		"two objects":               {stdin: `{}{}`, wantCode: 6, wantErr: `decoding network configuration: text after the object at byte 3`},
-		"no ipam section":           {stdin: `{"type":"spiderpool"}`, wantCode: 7, wantErr: `network configuration: key "ipam" is missing; the main plugin's entry wants "ipam": {"type": "spiderpool"}`},
-		"ipam twice":                {stdin: `{"ipam":{"type":"spiderpool"},"ipam":{}}`, wantCode: 6, wantErr: `decoding network configuration: key "ipam" is there twice`},
-		"ipam of another kind":      {stdin: `{"ipam":[]}`, wantCode: 7, wantErr: `network configuration: ipam: want an object, found "["`},
-		"no type":                   {stdin: `{"ipam":{}}`, wantCode: 7, wantErr: `network configuration: ipam: key "type" is missing`},
-		"another type":              {stdin: `{"ipam":{"type":"host-local"}}`, wantCode: 7, wantErr: `network configuration: ipam: type: this is "spiderpool", not "host-local"`},
-		"an unknown key":            {stdin: `{"ipam":{"type":"spiderpool","ipam_unix_socket_path":"/s"}}`, wantCode: 7, wantErr: `network configuration: ipam: unknown key "ipam_unix_socket_path"`},
-		"a key in other letters":    {stdin: `{"ipam":{"type":"spiderpool","Kubeconfig":"/k"}}`, wantCode: 7, wantErr: `network configuration: ipam: unknown key "Kubeconfig"`},
-		"a relative kubeconfig":     {stdin: `{"ipam":{"type":"spiderpool","kubeconfig":"k"}}`, wantCode: 7, wantErr: `network configuration: ipam: kubeconfig: "k" is not an absolute path`},
-		"a relative log file":       {stdin: `{"ipam":{"type":"spiderpool","log_file_path":"l"}}`, wantCode: 7, wantErr: `network configuration: ipam: log_file_path: "l" is not an absolute path`},
-		"an unknown level":          {stdin: `{"ipam":{"type":"spiderpool","log_level":"loud"}}`, wantCode: 7, wantErr: `network configuration: ipam: log_level: "loud" is none of debug, info, warn, error`},
-		"a gateway choice in text":  {stdin: `{"ipam":{"type":"spiderpool","clean_gateway":"true"}}`, wantCode: 7, wantErr: `network configuration: ipam: key "clean_gateway": want true or false, found "true"`},
-		"a pool that is no list":    {stdin: `{"ipam":{"type":"spiderpool","default_ipv4_ippool":"p"}}`, wantCode: 7, wantErr: `network configuration: ipam: key "default_ipv4_ippool": want a list of strings, found "p"`},
-		"a pool without a name":     {stdin: `{"ipam":{"type":"spiderpool","default_ipv6_ippool":["p"," "]}}`, wantCode: 7, wantErr: `network configuration: ipam: default_ipv6_ippool[1]: empty name`},
-		"annotations as a list":     {stdin: `{"ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":[]}}`, wantCode: 7, wantErr: `network configuration: runtimeConfig: io.kubernetes.cri.pod-annotations: want an object, found "["`},
-		"an annotation of a number": {stdin: `{"ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":1}}}`, wantCode: 7, wantErr: `network configuration: runtimeConfig: io.kubernetes.cri.pod-annotations: key "x": want a string, found 1`},
+		"no JSON":                   {stdin: `x`, wantCode: 6, wantErr: `decoding network configuration: want an object, found 'x' at byte 0`},
+		"two objects":               {stdin: `{}{}`, wantCode: 6, wantErr: `decoding network configuration: text after the object at byte 2`},
+		"no name":                   {stdin: `{"ipam":{"type":"spiderpool"}}`, wantCode: 7, wantErr: `network configuration: name: "" is empty or has characters that are not allowed`},
+		"a name that is a path":     {stdin: `{"name":"../n"}`, wantCode: 7, wantErr: `network configuration: name: "../n" is empty or has characters that are not allowed`},
+		"no ipam section":           {stdin: `{"name":"n","type":"spiderpool"}`, wantCode: 7, wantErr: `network configuration: key "ipam" is missing; the main plugin's entry wants "ipam": {"type": "spiderpool"}`},
+		"ipam twice":                {stdin: `{"name":"n","ipam":{"type":"spiderpool"},"ipam":{}}`, wantCode: 6, wantErr: `decoding network configuration: key "ipam" is there twice`},
+		"ipam of another kind":      {stdin: `{"name":"n","ipam":[]}`, wantCode: 7, wantErr: `network configuration: ipam: want an object, found '[' at byte 0`},
+		"no type":                   {stdin: `{"name":"n","ipam":{}}`, wantCode: 7, wantErr: `network configuration: ipam: key "type" is missing`},
+		"another type":              {stdin: `{"name":"n","ipam":{"type":"host-local"}}`, wantCode: 7, wantErr: `network configuration: ipam: type: this is "spiderpool", not "host-local"`},
+		"an unknown key":            {stdin: `{"name":"n","ipam":{"type":"spiderpool","ipam_unix_socket_path":"/s"}}`, wantCode: 7, wantErr: `network configuration: ipam: unknown key "ipam_unix_socket_path"`},
+		"a key in other letters":    {stdin: `{"name":"n","ipam":{"type":"spiderpool","Kubeconfig":"/k"}}`, wantCode: 7, wantErr: `network configuration: ipam: unknown key "Kubeconfig"`},
+		"a relative kubeconfig":     {stdin: `{"name":"n","ipam":{"type":"spiderpool","kubeconfig":"k"}}`, wantCode: 7, wantErr: `network configuration: ipam: kubeconfig: "k" is not an absolute path`},
+		"a relative log file":       {stdin: `{"name":"n","ipam":{"type":"spiderpool","log_file_path":"l"}}`, wantCode: 7, wantErr: `network configuration: ipam: log_file_path: "l" is not an absolute path`},
+		"an unknown level":          {stdin: `{"name":"n","ipam":{"type":"spiderpool","log_level":"loud"}}`, wantCode: 7, wantErr: `network configuration: ipam: log_level: "loud" is none of debug, info, warn, error`},
+		"a gateway choice in text":  {stdin: `{"name":"n","ipam":{"type":"spiderpool","clean_gateway":"true"}}`, wantCode: 7, wantErr: `network configuration: ipam: key "clean_gateway": want true or false, found "true"`},
+		"a pool that is no list":    {stdin: `{"name":"n","ipam":{"type":"spiderpool","default_ipv4_ippool":"p"}}`, wantCode: 7, wantErr: `network configuration: ipam: key "default_ipv4_ippool": want a list of strings, found "p"`},
+		"a pool without a name":     {stdin: `{"name":"n","ipam":{"type":"spiderpool","default_ipv6_ippool":["p"," "]}}`, wantCode: 7, wantErr: `network configuration: ipam: default_ipv6_ippool[1]: empty name`},
+		"annotations as a list":     {stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":[]}}`, wantCode: 7, wantErr: `network configuration: runtimeConfig: io.kubernetes.cri.pod-annotations: want an object, found '[' at byte 0`},
+		"an annotation of a number": {stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":1}}}`, wantCode: 7, wantErr: `network configuration: runtimeConfig: io.kubernetes.cri.pod-annotations: key "x": want a string, found 1`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -92,8 +94,8 @@ func wantError(t *testing.T, err error, code uint, message string) {
 // runtime writes it anew, and that one more key in its ipam section is refused.
 func FuzzNetConf(f *testing.F) {
 	f.Add([]byte(`{"cniVersion":"1.0.0","name":"n","ipam":{"type":"spiderpool","kubeconfig":"/k","log_level":"warn"}}`))
-	f.Add([]byte(`{"ipam":{"type":"spiderpool","default_ipv4_ippool":["a"]},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"a":"b"}}}`))
-	f.Add([]byte(`{"ipam":null,"runtimeConfig":null}`))
+	f.Add([]byte(`{"name":"n","ipam":{"type":"spiderpool","default_ipv4_ippool":["a"]},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"a":"b"}}}`))
+	f.Add([]byte(`{"name":"n","ipam":null,"runtimeConfig":null}`))
 	f.Fuzz(func(t *testing.T, stdin []byte) {
 		conf, err := ParseNetConf(stdin)
 		if err != nil {

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/version"
@@ -28,41 +27,49 @@ type Plugin struct {
 	Now func() time.Time
 }
 
-// Add answers ADD: the result that the NIC's annotation asks for.
-func (p *Plugin) Add(args *skel.CmdArgs) error {
-	return p.logged("ADD", args, func(conf *NetConf, pod PodRef) (*Assignment, error) {
+// Run answers one call. What it returns is nil or a *types.Error.
+func (p *Plugin) Run(call *Call) error {
+	switch call.Command {
+	case "ADD":
+		return p.add(call)
+	case "CHECK":
+		return p.check(call)
+	default: // newCall takes no others
+		return p.status(call)
+	}
+}
+
+// add answers ADD: the result that the NIC's annotation asks for.
+func (p *Plugin) add(call *Call) error {
+	return p.logged(call, func(conf *NetConf, pod PodRef) (*Assignment, error) {
 		annotations, err := p.annotations(conf, pod)
 		if err != nil {
 			return nil, err
 		}
-		assignment, err := FindAssignment(annotations, args.IfName, pod)
+		assignment, err := FindAssignment(annotations, call.IfName, pod)
 		if err != nil {
 			return nil, err
 		}
-		result, err := assignment.Result(conf.IPAM.CleanGateway).GetAsVersion(conf.CNIVersion)
-		if err != nil {
-			return nil, fail(types.ErrIncompatibleCNIVersion, "", "making a result of version %q: %v", conf.CNIVersion, err)
-		}
-		if err := result.PrintTo(p.Stdout); err != nil {
+		if _, err := p.Stdout.Write(assignment.Result(conf.CNIVersion, conf.IPAM.CleanGateway)); err != nil {
 			return nil, fail(types.ErrIOFailure, "", "writing the result: %v", err)
 		}
 		return assignment, nil
 	})
 }
 
-// Check answers CHECK: the interface still has the addresses of the annotation.
+// check answers CHECK: the interface still has the addresses of the annotation.
 // Gateways and routes are not compared, since later plugins in the chain may
 // have changed them.
-func (p *Plugin) Check(args *skel.CmdArgs) error {
-	return p.logged("CHECK", args, func(conf *NetConf, pod PodRef) (*Assignment, error) {
-		previous, err := previousResult(args.StdinData)
+func (p *Plugin) check(call *Call) error {
+	return p.logged(call, func(conf *NetConf, pod PodRef) (*Assignment, error) {
+		previous, err := previousResult(call.Stdin)
 		if err != nil {
 			return nil, err
 		}
 		if !conf.AnnotationsPassed {
 			return &Assignment{}, nil
 		}
-		assignment, err := FindAssignment(conf.Annotations, args.IfName, pod)
+		assignment, err := FindAssignment(conf.Annotations, call.IfName, pod)
 		if err != nil {
 			return nil, err
 		}
@@ -70,12 +77,12 @@ func (p *Plugin) Check(args *skel.CmdArgs) error {
 	})
 }
 
-// Status answers STATUS: whether an ADD could be served. Runtimes take the
+// status answers STATUS: whether an ADD could be served. Runtimes take the
 // capabilities out of what they pass on, so a missing declaration cannot be
 // seen here.
-func (p *Plugin) Status(args *skel.CmdArgs) (err error) {
+func (p *Plugin) status(call *Call) (err error) {
 	defer recovered(&err)
-	conf, err := ParseNetConf(args.StdinData)
+	conf, err := p.configuration(call)
 	if err != nil || conf.IPAM.Kubeconfig == "" {
 		return err
 	}
@@ -89,8 +96,15 @@ func (p *Plugin) Status(args *skel.CmdArgs) (err error) {
 	return nil
 }
 
-// GC answers GC: there is nothing on the node to collect.
-func (p *Plugin) GC(*skel.CmdArgs) error { return nil }
+// configuration reads what comes on standard input and makes sure of its
+// version.
+func (p *Plugin) configuration(call *Call) (*NetConf, error) {
+	conf, err := ParseNetConf(call.Stdin)
+	if err != nil {
+		return nil, err
+	}
+	return conf, call.speaks(conf)
+}
 
 // annotations returns those of the pod, from the runtime where it passes them.
 func (p *Plugin) annotations(conf *NetConf, pod PodRef) (map[string]string, error) {
@@ -112,13 +126,13 @@ func (p *Plugin) annotations(conf *NetConf, pod PodRef) (map[string]string, erro
 
 // logged reads the configuration and CNI_ARGS, calls command, and appends the
 // outcome to the log if one is asked for.
-func (p *Plugin) logged(name string, args *skel.CmdArgs, command func(*NetConf, PodRef) (*Assignment, error)) (err error) {
+func (p *Plugin) logged(call *Call, command func(*NetConf, PodRef) (*Assignment, error)) (err error) {
 	defer recovered(&err)
-	conf, err := ParseNetConf(args.StdinData)
+	conf, err := p.configuration(call)
 	if err != nil {
 		return err
 	}
-	pod, err := ParseArgs(args.Args)
+	pod, err := ParseArgs(call.Args)
 	var assignment *Assignment
 	if err == nil {
 		assignment, err = command(conf, pod)
@@ -126,7 +140,7 @@ func (p *Plugin) logged(name string, args *skel.CmdArgs, command func(*NetConf, 
 	if conf.IPAM.LogFilePath == "" {
 		return err
 	}
-	pairs := []string{"command", name, "pod", pod.String(), "nic", args.IfName, "container", args.ContainerID}
+	pairs := []string{"command", call.Command, "pod", pod.String(), "nic", call.IfName, "container", call.ContainerID}
 	if err != nil {
 		appendLog(conf.IPAM, p.Now(), levelOf(err), "refused", append(pairs, "error", err.Error())...)
 		return err

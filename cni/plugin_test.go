@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/google/go-cmp/cmp"
 )
@@ -83,7 +82,7 @@ func TestAddTakesTheRuntimesAnnotationsAndAsksNobody(t *testing.T) {
 	t.Parallel()
 	lookup := &fakeLookup{}
 	p, stdout := plugin(lookup)
-	err := p.Add(&skel.CmdArgs{IfName: "eth0", Args: podArgs, StdinData: netConf(t, map[string]any{"kubeconfig": "/k"}, annotated, nil)})
+	err := p.Run(&Call{Command: "ADD", IfName: "eth0", Args: podArgs, Stdin: netConf(t, map[string]any{"kubeconfig": "/k"}, annotated, nil)})
 	wantError(t, err, 0, "")
 	if diff := cmp.Diff(decoded(t, singleResult), decoded(t, stdout.String())); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -97,7 +96,7 @@ func TestAddLooksUpThePodWhereTheRuntimePassesNothing(t *testing.T) {
 	t.Parallel()
 	lookup := &fakeLookup{annotations: annotated}
 	p, stdout := plugin(lookup)
-	err := p.Add(&skel.CmdArgs{IfName: "eth0", Args: podArgs, StdinData: netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil)})
+	err := p.Run(&Call{Command: "ADD", IfName: "eth0", Args: podArgs, Stdin: netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil)})
 	wantError(t, err, 0, "")
 	if diff := cmp.Diff(decoded(t, singleResult), decoded(t, stdout.String())); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
@@ -127,14 +126,14 @@ func TestAddRefuses(t *testing.T) {
 			"pod shop/web has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing"},
 		"a lookup that fails":  {podArgs, netConf(t, kubeconfig, nil, nil), fakeLookup{err: types.NewError(100, "gone", "")}, 100, "gone"},
 		"a lookup that panics": {podArgs, netConf(t, kubeconfig, nil, nil), fakeLookup{panics: true}, 999, "panic: out of paper"},
-		"a version no result exists for": {podArgs, netConf(t, nil, annotated, map[string]any{"cniVersion": "9.9.9"}), fakeLookup{}, 1,
-			`making a result of version "9.9.9": no converter for CNI result version 1.1.0 to 9.9.9`},
+		"a version that is not spoken": {podArgs, netConf(t, nil, annotated, map[string]any{"cniVersion": "9.9.9"}), fakeLookup{}, 1,
+			`cniVersion "9.9.9" is none of 0.3.1, 0.4.0, 1.0.0, 1.1.0`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, stdout := plugin(&tc.lookup)
-			err := p.Add(&skel.CmdArgs{IfName: "eth0", Args: tc.args, StdinData: tc.stdin})
+			err := p.Run(&Call{Command: "ADD", IfName: "eth0", Args: tc.args, Stdin: tc.stdin})
 			wantError(t, err, tc.wantCode, tc.wantErr)
 			if stdout.Len() > 0 {
 				t.Errorf("printed %s", stdout)
@@ -159,6 +158,8 @@ func TestCheck(t *testing.T) {
 		"another prefix length":          {netConf(t, nil, annotated, wider), 101, `NIC eth0 has not address 172.18.41.40/24 of pool "p"`},
 		"no previous result":             {netConf(t, nil, annotated, nil), 7, "CHECK needs prevResult, the result of ADD, and it is missing"},
 		"a previous result without form": {netConf(t, nil, annotated, map[string]any{"prevResult": map[string]any{"ips": 1}}), 6, "decoding prevResult: could not parse prevResult: json: cannot unmarshal number into Go struct field Result.ips of type []*types100.IPConfig"},
+		"an older version": {netConf(t, nil, annotated, map[string]any{"cniVersion": "0.3.1"}), 1,
+			`CHECK needs cniVersion 0.4.0 or later, not "0.3.1"`},
 		"no annotation for the NIC": {netConf(t, nil, map[string]string{}, previous), 11,
 			"pod shop/web has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing"},
 	}
@@ -166,13 +167,14 @@ func TestCheck(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, _ := plugin(&fakeLookup{})
-			wantError(t, p.Check(&skel.CmdArgs{IfName: "eth0", Args: podArgs, StdinData: tc.stdin}), tc.wantCode, tc.wantErr)
+			wantError(t, p.Run(&Call{Command: "CHECK", IfName: "eth0", Args: podArgs, Stdin: tc.stdin}), tc.wantCode, tc.wantErr)
 		})
 	}
 }
 
 func TestStatus(t *testing.T) {
 	t.Parallel()
+	newest := map[string]any{"cniVersion": "1.1.0"}
 	cases := map[string]struct {
 		stdin     []byte
 		lookupErr error
@@ -180,11 +182,12 @@ func TestStatus(t *testing.T) {
 		wantErr   string
 		wantAsked []string
 	}{
-		"a fine configuration":  {stdin: netConf(t, nil, nil, nil)},
-		"a fine kubeconfig":     {stdin: netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil), wantAsked: []string{"/k"}},
-		"a wrong configuration": {stdin: netConf(t, map[string]any{"x": 1}, nil, nil), wantCode: 7, wantErr: `network configuration: ipam: unknown key "x"`},
+		"a fine configuration":  {stdin: netConf(t, nil, nil, newest)},
+		"a fine kubeconfig":     {stdin: netConf(t, map[string]any{"kubeconfig": "/k"}, nil, newest), wantAsked: []string{"/k"}},
+		"an older version":      {stdin: netConf(t, nil, nil, nil), wantCode: 1, wantErr: `STATUS needs cniVersion 1.1.0 or later, not "1.0.0"`},
+		"a wrong configuration": {stdin: netConf(t, map[string]any{"x": 1}, nil, newest), wantCode: 7, wantErr: `network configuration: ipam: unknown key "x"`},
 		"a kubeconfig of no use": {
-			stdin: netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil), lookupErr: errors.New("no token"),
+			stdin: netConf(t, map[string]any{"kubeconfig": "/k"}, nil, newest), lookupErr: errors.New("no token"),
 			wantCode: 50, wantErr: "pods cannot be looked up: no token", wantAsked: []string{"/k"},
 		},
 	}
@@ -193,7 +196,7 @@ func TestStatus(t *testing.T) {
 			t.Parallel()
 			lookup := &fakeLookup{err: tc.lookupErr}
 			p, _ := plugin(lookup)
-			wantError(t, p.Status(&skel.CmdArgs{StdinData: tc.stdin}), tc.wantCode, tc.wantErr)
+			wantError(t, p.Run(&Call{Command: "STATUS", Stdin: tc.stdin}), tc.wantCode, tc.wantErr)
 			if diff := cmp.Diff(tc.wantAsked, lookup.asked); diff != "" {
 				t.Errorf("asked (-want +got):\n%s", diff)
 			}
@@ -221,9 +224,9 @@ func TestLogHasOneLinePerOutcome(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log")
 			p, _ := plugin(&fakeLookup{})
 			stdin := netConf(t, map[string]any{"log_level": level, "log_file_path": path}, annotated, nil)
-			_ = p.Add(&skel.CmdArgs{ContainerID: "c1", IfName: "eth0", Args: podArgs, StdinData: stdin}) // each outcome is in the log
-			_ = p.Add(&skel.CmdArgs{ContainerID: "c1", IfName: "net1", Args: podArgs, StdinData: stdin})
-			_ = p.Add(&skel.CmdArgs{ContainerID: "c1", IfName: "eth0", Args: "X", StdinData: stdin})
+			_ = p.Run(&Call{Command: "ADD", ContainerID: "c1", IfName: "eth0", Args: podArgs, Stdin: stdin}) // each outcome is in the log
+			_ = p.Run(&Call{Command: "ADD", ContainerID: "c1", IfName: "net1", Args: podArgs, Stdin: stdin})
+			_ = p.Run(&Call{Command: "ADD", ContainerID: "c1", IfName: "eth0", Args: "X", Stdin: stdin})
 			text, err := os.ReadFile(path)
 			if err != nil {
 				t.Fatal(err)
@@ -246,7 +249,7 @@ func TestLogThatCannotBeWrittenStopsNoPod(t *testing.T) {
 	p, stdout := plugin(&fakeLookup{})
 	path := filepath.Join(t.TempDir(), "missing", "log")
 	stdin := netConf(t, map[string]any{"log_file_path": path}, annotated, nil)
-	wantError(t, p.Add(&skel.CmdArgs{IfName: "eth0", Args: podArgs, StdinData: stdin}), 0, "")
+	wantError(t, p.Run(&Call{Command: "ADD", IfName: "eth0", Args: podArgs, Stdin: stdin}), 0, "")
 	if diff := cmp.Diff(decoded(t, singleResult), decoded(t, stdout.String())); diff != "" {
 		t.Errorf("result (-want +got):\n%s", diff)
 	}
@@ -256,7 +259,7 @@ func TestAddSaysWhenItsResultCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	p, _ := plugin(&fakeLookup{})
 	p.Stdout = brokenPipe{}
-	err := p.Add(&skel.CmdArgs{IfName: "eth0", Args: podArgs, StdinData: netConf(t, nil, annotated, nil)})
+	err := p.Run(&Call{Command: "ADD", IfName: "eth0", Args: podArgs, Stdin: netConf(t, nil, annotated, nil)})
 	wantError(t, err, 5, "writing the result: broken pipe")
 }
 

@@ -3,43 +3,67 @@ package cni
 import (
 	"net"
 	"net/netip"
-
-	"github.com/containernetworking/cni/pkg/types"
-	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"slices"
+	"strings"
 )
 
-// Result is what the main plugin puts on the NIC. With cleanGateway there is
-// neither a gateway nor a default route, whatever the annotation says; a default
-// route that the annotation lists among its routes was asked for by name and
-// stays.
-func (a *Assignment) Result(cleanGateway bool) *types100.Result {
+// Result is what the main plugin puts on the NIC, in the words of a version of
+// CNI. With cleanGateway there is neither a gateway nor a default route,
+// whatever the annotation says; a default route that the annotation lists among
+// its routes was asked for by name and stays.
+//
+// It is written by hand since all in it is versions, addresses and prefixes,
+// which need no quoting, and the library's way there (convert, encode, decode,
+// encode, indent, all by reflection) is the largest part of an ADD. A test
+// holds it to the library.
+func (a *Assignment) Result(cniVersion string, cleanGateway bool) []byte {
 	clean := cleanGateway || a.CleanGateway
-	result := &types100.Result{CNIVersion: types100.ImplementedSpecVersion}
+	var ips []string
+	var routes []Route
 	for _, family := range a.Families {
-		ip := &types100.IPConfig{Address: ipNet(family.Address)}
-		if family.Gateway.IsValid() && !clean {
-			ip.Gateway = family.Gateway.AsSlice()
-			if destination := allOf(family.Address.Addr()); !a.routes(destination) {
-				result.Routes = append(result.Routes, cniRoute(Route{destination, family.Gateway}))
-			}
+		gateway := family.Gateway
+		if clean {
+			gateway = netip.Addr{}
 		}
-		result.IPs = append(result.IPs, ip)
+		ips = append(ips, ipText(cniVersion, family.Address, gateway))
+		destination := allOf(family.Address.Addr())
+		// Main plugins would make two routes to one destination an ECMP route.
+		if gateway.IsValid() && !slices.ContainsFunc(a.Routes, func(r Route) bool { return r.Destination == destination }) {
+			routes = append(routes, Route{destination, gateway})
+		}
 	}
-	for _, route := range a.Routes {
-		result.Routes = append(result.Routes, cniRoute(route))
+	text := `{"cniVersion":"` + cniVersion + `","ips":[` + strings.Join(ips, ",") + `]`
+	if routes = append(routes, a.Routes...); len(routes) > 0 {
+		text += `,"routes":[` + routesText(routes) + `]`
 	}
-	return result
+	return []byte(text + "}\n")
 }
 
-// routes tells whether the annotation names destination itself. Main plugins
-// would make two routes to one destination an ECMP route.
-func (a *Assignment) routes(destination netip.Prefix) bool {
-	for _, route := range a.Routes {
-		if route.Destination == destination {
-			return true
-		}
+func ipText(cniVersion string, address netip.Prefix, gateway netip.Addr) string {
+	text := `{`
+	if strings.HasPrefix(cniVersion, "0.") { // those versions name the family
+		text += `"version":"` + familyName(address.Addr()) + `",`
 	}
-	return false
+	text += `"address":"` + address.String() + `"`
+	if gateway.IsValid() {
+		text += `,"gateway":"` + gateway.String() + `"`
+	}
+	return text + `}`
+}
+
+func familyName(addr netip.Addr) string {
+	if addr.Is4() {
+		return "4"
+	}
+	return "6"
+}
+
+func routesText(routes []Route) string {
+	texts := make([]string, len(routes))
+	for i, r := range routes {
+		texts[i] = `{"dst":"` + r.Destination.String() + `","gw":"` + r.Gateway.String() + `"}`
+	}
+	return strings.Join(texts, ",")
 }
 
 // allOf is the destination of the default route of addr's family.
@@ -48,10 +72,6 @@ func allOf(addr netip.Addr) netip.Prefix {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
 	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-}
-
-func cniRoute(r Route) *types.Route {
-	return &types.Route{Dst: ipNet(r.Destination), GW: r.Gateway.AsSlice()}
 }
 
 func ipNet(p netip.Prefix) net.IPNet {

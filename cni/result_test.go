@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"testing"
 
+	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -29,7 +32,7 @@ func TestResult(t *testing.T) {
 		},
 		"in the words of an older version": {
 			Assignment{Families: []Family{v4, v6}}, false, "0.3.1",
-			`{"cniVersion":"0.3.1","dns":{},"ips":[{"version":"4","address":"172.18.41.40/24","gateway":"172.18.41.1"},
+			`{"cniVersion":"0.3.1","ips":[{"version":"4","address":"172.18.41.40/24","gateway":"172.18.41.1"},
 			{"version":"6","address":"fc00::28/64","gateway":"fc00::1"}],
 			"routes":[{"dst":"0.0.0.0/0","gw":"172.18.41.1"},{"dst":"::/0","gw":"fc00::1"}]}`,
 		},
@@ -57,17 +60,11 @@ func TestResult(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			result, err := tc.assignment.Result(tc.clean).GetAsVersion(tc.version)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got bytes.Buffer
-			if err := result.PrintTo(&got); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(decoded(t, tc.want), decoded(t, got.String())); diff != "" {
+			got := tc.assignment.Result(tc.version, tc.clean)
+			if diff := cmp.Diff(decoded(t, tc.want), decoded(t, string(got))); diff != "" {
 				t.Errorf("result (-want +got):\n%s", diff)
 			}
+			checkResult(t, &tc.assignment, tc.version)
 		})
 	}
 }
@@ -79,4 +76,61 @@ func decoded(t *testing.T, text string) any {
 		t.Fatalf("%v in %s", err, text)
 	}
 	return value
+}
+
+// checkResult reads the result as a runtime does, and compares it with the one
+// that the library makes.
+func checkResult(t *testing.T, assignment *Assignment, version string) {
+	t.Helper()
+	got, err := create.CreateFromBytes(assignment.Result(version, false))
+	if err != nil {
+		t.Fatalf("version %s: %v", version, err)
+	}
+	want, err := libraryResult(assignment).GetAsVersion(version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Both printed by the library: its types differ in how they keep an address.
+	if diff := cmp.Diff(printed(t, want), printed(t, got)); diff != "" {
+		t.Errorf("version %s (-library +plugin):\n%s", version, diff)
+	}
+	current, err := types100.NewResultFromResult(got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compare(assignment, current); err != nil {
+		t.Errorf("version %s: CHECK would say %v", version, err)
+	}
+}
+
+// libraryResult is the result without a clean gateway, by the library's types.
+func libraryResult(a *Assignment) *types100.Result {
+	result := &types100.Result{CNIVersion: types100.ImplementedSpecVersion}
+	named := map[string]bool{} // destinations of the annotation's own routes
+	for _, r := range a.Routes {
+		named[r.Destination.String()] = true
+	}
+	for _, family := range a.Families {
+		ip := &types100.IPConfig{Address: ipNet(family.Address)}
+		if family.Gateway.IsValid() && !a.CleanGateway {
+			ip.Gateway = family.Gateway.AsSlice()
+			if all := allOf(family.Gateway); !named[all.String()] {
+				result.Routes = append(result.Routes, &types.Route{Dst: ipNet(all), GW: ip.Gateway})
+			}
+		}
+		result.IPs = append(result.IPs, ip)
+	}
+	for _, r := range a.Routes {
+		result.Routes = append(result.Routes, &types.Route{Dst: ipNet(r.Destination), GW: r.Gateway.AsSlice()})
+	}
+	return result
+}
+
+func printed(t *testing.T, result types.Result) any {
+	t.Helper()
+	var text bytes.Buffer
+	if err := result.PrintTo(&text); err != nil {
+		t.Fatal(err)
+	}
+	return decoded(t, text.String())
 }

@@ -151,7 +151,7 @@ func validateServer(server string) error {
 // single reads the only entry of the list key, an object of a name and of one
 // object under inner with the keys known.
 func single(top strictjson.Object, key, inner string, known ...string) (string, strictjson.Object, error) {
-	list, err := strictjson.Value[[]json.RawMessage](top, key)
+	list, err := strictjson.Value[[]strictjson.Raw](top, key)
 	if err != nil {
 		return "", nil, err
 	}

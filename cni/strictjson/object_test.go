@@ -2,6 +2,7 @@ package strictjson
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,21 +16,42 @@ func TestParse(t *testing.T) {
 		want    Object
 		wantErr string
 	}{
-		"an empty object":                      {text: ` {} `, want: Object{}},
-		"values stay undecoded":                {text: `{"a": {"b":1}, "c":null}`, want: Object{"a": json.RawMessage(`{"b":1}`), "c": json.RawMessage(`null`)}},
-		"a known key passes":                   {text: `{"a":1}`, known: []string{"b", "a"}, want: Object{"a": json.RawMessage(`1`)}},
+		"an empty object":                      {text: " {\t\r\n} ", want: Object{}},
+		"values stay undecoded":                {text: `{"a": {"b":1} , "c" :null}`, want: Object{"a": Raw(`{"b":1}`), "c": Raw(`null`)}},
+		"every kind of value":                  {text: `{"a":[true,false,null,-1.5e+3,0,"x\u00e9\n",{},[]]}`, want: Object{"a": Raw(`[true,false,null,-1.5e+3,0,"x\u00e9\n",{},[]]`)}},
+		"a known key passes":                   {text: `{"a":1}`, known: []string{"b", "a"}, want: Object{"a": Raw(`1`)}},
 		"an unknown key is named":              {text: `{"a":1}`, known: []string{"b"}, wantErr: `unknown key "a"`},
 		"letters of another case are unknown":  {text: `{"A":1}`, known: []string{"a"}, wantErr: `unknown key "A"`},
 		"a key that is there twice is named":   {text: `{"a":1,"a":2}`, wantErr: `key "a" is there twice`},
 		"an escape does not hide a second key": {text: `{"a":1,"\u0061":2}`, wantErr: `key "a" is there twice`},
 		"nothing at all":                       {text: ``, wantErr: "the text ends before the object does"},
+		"blanks only":                          {text: `  `, wantErr: "the text ends before the object does"},
 		"an object without its end":            {text: `{"a":1`, wantErr: "the text ends before the object does"},
 		"a value without its end":              {text: `{"a":[1`, wantErr: `key "a": the text ends before the object does`},
-		"a list":                               {text: `[1]`, wantErr: `want an object, found "["`},
-		"null":                                 {text: `null`, wantErr: `want an object, found null`},
-		"a number":                             {text: `7`, wantErr: `want an object, found 7`},
+		"a string without its end":             {text: `{"a":"b`, wantErr: `key "a": the text ends before the object does`},
+		"an escape without its end":            {text: `{"a":"\`, wantErr: `key "a": the text ends before the object does`},
+		"no value":                             {text: `{"a":}`, wantErr: `key "a": want a value, found '}' at byte 5`},
+		"no colon":                             {text: `{"a" 1}`, wantErr: `want a colon, found '1' at byte 5`},
+		"no comma":                             {text: `{"a":1 "b":2}`, wantErr: `want a comma or '}', found '"' at byte 7`},
+		"a comma too many":                     {text: `{"a":1,}`, wantErr: `want a key, found '}' at byte 7`},
+		"a comma too many in a list":           {text: `{"a":[1,]}`, wantErr: `key "a": want a value, found ']' at byte 8`},
+		"a key that is no string":              {text: `{1:2}`, wantErr: `want a key, found '1' at byte 1`},
+		"half a word":                          {text: `{"a":nul}`, wantErr: `key "a": want null, found '}' at byte 8`},
+		"a number that begins with zero":       {text: `{"a":01}`, wantErr: `want a comma or '}', found '1' at byte 6`},
+		"a number that ends in a point":        {text: `{"a":1.}`, wantErr: `key "a": want a digit, found '}' at byte 7`},
+		"an exponent without digits":           {text: `{"a":1e+}`, wantErr: `key "a": want a digit, found '}' at byte 8`},
+		"a sign alone":                         {text: `{"a":-}`, wantErr: `key "a": want a value, found '}' at byte 6`},
+		"a line break in a string":             {text: "{\"a\":\"\n\"}", wantErr: `key "a": want a character of a string, found '\n' at byte 6`},
+		"an unknown escape":                    {text: `{"a":"\x"}`, wantErr: `key "a": want an escape, found 'x' at byte 7`},
+		"a short escape":                       {text: `{"a":"\u00g0"}`, wantErr: `key "a": want four hexadecimal digits, found 'g' at byte 10`},
+		"a key of half a pair":                 {text: `{"\ud800":1}`, wantErr: `key "\ud800" is no Unicode text`},
+		"bytes that are no text":               {text: "{\"\xff\":1}", wantErr: `not UTF-8`},
+		"a list":                               {text: `[1]`, wantErr: `want an object, found '[' at byte 0`},
+		"null":                                 {text: `null`, wantErr: `want an object, found 'n' at byte 0`},
 		"text behind":                          {text: `{} x`, wantErr: "text after the object at byte 3"},
-		"a second object behind":               {text: `{}{}`, wantErr: "text after the object at byte 3"},
+		"a second object behind":               {text: `{}{}`, wantErr: "text after the object at byte 2"},
+		"a zero byte behind":                   {text: "{}\x00", wantErr: "text after the object at byte 2"},
+		"a very deep value":                    {text: `{"a":` + strings.Repeat("[", 1<<20), wantErr: deepError},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -45,9 +67,12 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// deepError is repeated once: the key is that of the outermost value.
+const deepError = `key "a": more than 200 lists and objects in one another`
+
 func TestRequireNamesTheFirstMissingKey(t *testing.T) {
 	t.Parallel()
-	object := Object{"a": json.RawMessage(`1`)}
+	object := Object{"a": Raw(`1`)}
 	if got, want := message(object.Require("a", "b", "c")), `key "b" is missing`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -58,13 +83,20 @@ func TestRequireNamesTheFirstMissingKey(t *testing.T) {
 
 func TestValue(t *testing.T) {
 	t.Parallel()
-	object, err := Parse([]byte(`{"s":"x","b":true,"n":-7,"l":["p","q"],"null":null,"f":1.5,"long":[` +
+	object, err := Parse([]byte(`{"escaped":"\"\\\/\b\f\n\r\t\u00E9\ud83d\ude00z","half":"\ud83dx","halves":"\ud83d\ud83d",` +
+		`"long-number":99999999999999999999,"mixed":["a",1],"s":"x","b":true,"n":-7,"l":["p","q"],"null":null,"f":1.5,"long":[` +
 		`"0123456789012345678901234567890123456789012345678901234567890123456789"]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	check(t, object, "s", "x", "")
 	check(t, object, "absent", "", "")
+	check(t, object, "escaped", "\"\\/\b\f\n\r\té😀z", "")
+	check(t, object, "half", "", `key "half": want a string, found "\ud83dx"`)
+	check(t, object, "halves", "", `key "halves": want a string, found "\ud83d\ud83d"`)
+	check(t, object, "long-number", 0, `key "long-number": want a whole number, found 99999999999999999999`)
+	check(t, object, "mixed", []string(nil), `key "mixed": want a list of strings, found ["a",1]`)
+	check(t, object, "mixed", []Raw{Raw(`"a"`), Raw(`1`)}, "")
 	check(t, object, "b", true, "")
 	check(t, object, "n", -7, "")
 	check(t, object, "l", []string{"p", "q"}, "")
@@ -73,11 +105,11 @@ func TestValue(t *testing.T) {
 	check(t, object, "n", "", `key "n": want a string, found -7`)
 	check(t, object, "f", 0, `key "f": want a whole number, found 1.5`)
 	check(t, object, "s", false, `key "s": want true or false, found "x"`)
-	check(t, object, "s", []json.RawMessage(nil), `key "s": want a list, found "x"`)
+	check(t, object, "s", []Raw(nil), `key "s": want a list, found "x"`)
 	check(t, object, "long", "", `key "long": want a string, found ["01234567890123456789012345678901234567890123456789012345678901…`)
 }
 
-func check[T any](t *testing.T, object Object, key string, want T, wantErr string) {
+func check[T string | bool | int | []string | []Raw](t *testing.T, object Object, key string, want T, wantErr string) {
 	t.Helper()
 	got, err := Value[T](object, key)
 	if diff := cmp.Diff(wantErr, message(err)); diff != "" {
@@ -96,22 +128,59 @@ func message(err error) string {
 }
 
 // FuzzParse holds Parse to encoding/json: what it takes, json takes too, with
-// the same keys.
+// the same keys and values. What only json takes is one of the few things that
+// this package says it refuses.
 func FuzzParse(f *testing.F) {
-	for _, seed := range []string{`{}`, `{"a":1}`, `{"a":{"b":[null]},"a":2}`, `[`, `{"a":"\ud800"}`, `{"":0} `} {
+	for _, seed := range []string{
+		`{}`, `{"a":1}`, `{"a":{"b":[null]},"a":2}`, `[`, `{"a":"\ud800"}`, `{"":0} `, `{"a":"\u00e9\ud83d\ude00\\"}`,
+		`{"a":["b","c"],"d":-0.5E-7,"e":true}`, `{"A":1,"a":2}`, "{\"\xff\":1}",
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		object, err := Parse(text)
+		var want map[string]json.RawMessage
+		jsonErr := json.Unmarshal(text, &want)
 		if err != nil {
+			for _, refused := range []string{"not UTF-8", "twice", "no Unicode text", "in one another", "want an object, found 'n'"} {
+				if strings.Contains(err.Error(), refused) {
+					return
+				}
+			}
+			if jsonErr == nil {
+				t.Fatalf("refused with %v, but json takes it", err)
+			}
 			return
 		}
-		var want map[string]json.RawMessage
-		if err := json.Unmarshal(text, &want); err != nil {
-			t.Fatalf("taken, but json says %v", err)
+		if jsonErr != nil {
+			t.Fatalf("taken, but json says %v", jsonErr)
 		}
-		if diff := cmp.Diff(want, map[string]json.RawMessage(object)); diff != "" {
+		got := map[string]json.RawMessage{}
+		for key, value := range object {
+			got[key] = json.RawMessage(value)
+			agree[string](t, object, key)
+			agree[bool](t, object, key)
+			agree[int](t, object, key)
+			agree[[]string](t, object, key)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("not what json reads (-json +strictjson):\n%s", diff)
 		}
 	})
+}
+
+// agree fails if a value was taken that json reads otherwise.
+func agree[T string | bool | int | []string](t *testing.T, object Object, key string) {
+	t.Helper()
+	got, err := Value[T](object, key)
+	if err != nil {
+		return
+	}
+	var want T
+	if err := json.Unmarshal(object[key], &want); err != nil {
+		t.Fatalf("value %s taken, but json says %v", object[key], err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("value %s (-json +strictjson):\n%s", object[key], diff)
+	}
 }
