@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/cluster/component"
 )
 
 // hostLocal gives each node a slice of the underlay of its own: enough to prove
@@ -129,10 +130,10 @@ func processesOf(t *testing.T, text string) []string {
 	var found []string
 	dashed := strings.Replace(text, "/", "-", 1)
 	for _, dir := range glob(t, "/proc/[0-9]*") {
-		args, _ := os.ReadFile(dir + "/cmdline")  //nolint:errcheck // it may have ended meanwhile
-		groups, _ := os.ReadFile(dir + "/cgroup") //nolint:errcheck // the same
-		root, _ := os.Readlink(dir + "/root")     //nolint:errcheck // the same
-		stat, _ := os.ReadFile(dir + "/stat")     //nolint:errcheck // the same
+		args, _ := os.ReadFile(dir + "/cmdline")  // it may have ended meanwhile
+		groups, _ := os.ReadFile(dir + "/cgroup") // the same
+		root, _ := os.Readlink(dir + "/root")     // the same
+		stat, _ := os.ReadFile(dir + "/stat")     // the same
 		zombie := bytes.Contains(stat, []byte(") Z "))
 		if !zombie && (bytes.Contains(args, []byte(text)) || strings.Contains(root, text) || bytes.Contains(groups, []byte(dashed))) {
 			found = append(found, filepath.Base(dir)+" "+strings.ReplaceAll(string(args), "\x00", " "))
@@ -166,11 +167,7 @@ func up(t *testing.T, options cluster.Options) *cluster.Cluster {
 	t.Helper()
 	needRoot(t)
 	options.Out = t.Output()
-	t.Cleanup(func() {
-		if err := cluster.Down(context.Background(), options.Name, t.Output()); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { takeDown(t, options.Name) })
 	start := time.Now()
 	c, err := cluster.Up(t.Context(), options)
 	if err != nil {
@@ -178,6 +175,25 @@ func up(t *testing.T, options cluster.Options) *cluster.Cluster {
 	}
 	t.Logf("up after %s", time.Since(start).Round(100*time.Millisecond))
 	return c
+}
+
+// takeDown ends a cluster. Its logs are kept only for whoever has to find out
+// why the test failed.
+func takeDown(t *testing.T, name string) {
+	t.Helper()
+	if err := cluster.Down(context.Background(), name, t.Output()); err != nil {
+		t.Error(err)
+	}
+	if t.Failed() {
+		return
+	}
+	tree, err := component.Tree()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(tree, ".cluster-"+name)); err != nil {
+		t.Error(err)
+	}
 }
 
 func kubectl(t *testing.T, c *cluster.Cluster, args ...string) (string, error) {
@@ -429,7 +445,7 @@ func TestDownCleansUpAfterAMakerThatWasKilled(t *testing.T) {
 			if err := maker.Start(); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { cluster.Down(context.Background(), name, t.Output()) }) //nolint:errcheck // told below already
+			t.Cleanup(func() { takeDown(t, name) })
 			eventually(t, sign, func() error {
 				if len(glob(t, "/var/lib/spiderpool-e2e/"+name+"-*/"+sign)) == 0 {
 					return fs.ErrNotExist
@@ -439,7 +455,7 @@ func TestDownCleansUpAfterAMakerThatWasKilled(t *testing.T) {
 			if err := maker.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
-			maker.Wait() //nolint:errcheck // killed
+			maker.Wait() // killed
 			if len(lookFor(t, name).Processes) == 0 {
 				t.Fatal("nothing was left to clean up: this test shows nothing")
 			}
@@ -471,7 +487,7 @@ func TestWithoutRootItSaysSoAtOnce(t *testing.T) {
 	if !errors.As(err, &exit) || exit.ExitCode() != 1 {
 		t.Errorf("got %v, want exit code 1", err)
 	}
-	first, _, _ := bufio.NewReader(bytes.NewReader(output)).ReadLine() //nolint:errcheck // an empty output fails below
+	first, _, _ := bufio.NewReader(bytes.NewReader(output)).ReadLine() // an empty output fails below
 	for _, want := range []string{"needs root", "make unit", "sudo"} {
 		if !strings.Contains(string(first), want) {
 			t.Errorf("it says %q, without %q", output, want)

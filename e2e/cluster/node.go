@@ -134,10 +134,10 @@ func (n *Node) attach() (err error) {
 	if n.Machine, err = machine.Attach(n.dir()); err != nil {
 		return err
 	}
-	for process_, spec := range map[**process.Process]process.Spec{
+	for program, spec := range map[**process.Process]process.Spec{
 		&n.Containerd: n.containerd(), &n.Kubelet: n.kubelet(), &n.KubeProxy: n.kubeProxy(),
 	} {
-		if *process_, err = process.Attach(n.Machine.Place, spec); err != nil {
+		if *program, err = process.Attach(n.Machine.Place, spec); err != nil {
 			return err
 		}
 	}
@@ -167,7 +167,7 @@ func copyFile(from, to string, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) //nolint:errcheck // renamed away where all went well
+	defer os.Remove(temp.Name()) // renamed away where all went well
 	_, err = io.Copy(temp, source)
 	if err := errors.Join(err, temp.Chmod(mode), temp.Close()); err != nil {
 		return err

@@ -82,7 +82,7 @@ func (n *Node) fillEtc() error {
 		}
 	}
 	id := make([]byte, 16)
-	rand.Read(id) //nolint:errcheck // does not fail
+	rand.Read(id) // does not fail
 	for name, text := range map[string]string{
 		"machine-id":  hex.EncodeToString(id) + "\n",
 		"hostname":    n.Name + "\n",

@@ -68,7 +68,7 @@ func (n *Node) LoadImage(ctx context.Context, tarball string) error {
 	if err := copyFile(tarball, inside, 0o644); err != nil {
 		return fmt.Errorf("loading image %s on node %q: %w", tarball, n.Name, err)
 	}
-	defer os.Remove(inside) //nolint:errcheck // gone with the next boot at the latest
+	defer os.Remove(inside) // gone with the next boot at the latest
 	_, err := n.Machine.Output(ctx, containerdBin+"/ctr", "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", importedImage)
 	return err
 }

@@ -99,15 +99,19 @@ func (s *Store) Dir(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return s.dir(ctx, c)
+}
+
+func (s *Store) dir(ctx context.Context, c component) (string, error) {
 	build, err := s.plan(c)
 	if err != nil {
-		return "", fmt.Errorf("building %s: %w", name, err)
+		return "", fmt.Errorf("building %s: %w", c.name, err)
 	}
 	if build.done() {
 		return build.bin(), nil
 	}
 	if err := s.buildOnce(ctx, build); err != nil {
-		return "", fmt.Errorf("building %s: %w", name, err)
+		return "", fmt.Errorf("building %s: %w", c.name, err)
 	}
 	return build.bin(), nil
 }

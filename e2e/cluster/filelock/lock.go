@@ -1,4 +1,3 @@
-// Package filelock keeps two processes from doing the same thing at once.
 package filelock
 
 import (
@@ -38,8 +37,9 @@ func Take(ctx context.Context, path string, waiting func()) (unlock func(), err 
 		return release, nil
 	case <-ctx.Done():
 		go func() { // the call cannot be broken off; its lock is given back when it comes
-			<-got
-			release()
+			if <-got == nil {
+				release()
+			}
 		}()
 		return nil, fmt.Errorf("waiting for the lock %s: %w", path, context.Cause(ctx))
 	}

@@ -140,7 +140,7 @@ func writeWhole(file string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) //nolint:errcheck // renamed away where all went well
+	defer os.Remove(temp.Name()) // renamed away where all went well
 	if err := errors.Join(write(temp), temp.Close()); err != nil {
 		return err
 	}

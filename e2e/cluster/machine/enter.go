@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -93,24 +92,6 @@ func (m *Machine) Output(ctx context.Context, path string, args ...string) ([]by
 
 // SystemPath is where a system's own programs are.
 const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// Dial connects to an address from within the machine.
-func (m *Machine) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var conn net.Conn
-	err := m.InNetwork(func() error {
-		// A numeric address and one attempt stay on this goroutine's thread.
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return err
-		}
-		if net.ParseIP(host) == nil {
-			return fmt.Errorf("dialling %s: not a numeric address", address)
-		}
-		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
-		return err
-	})
-	return conn, err
-}
 
 // Network opens the machine's network for netlink. The caller closes it.
 func (m *Machine) Network() (netns.NsHandle, error) {

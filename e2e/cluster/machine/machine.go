@@ -61,7 +61,7 @@ func start(ctx context.Context, program string, spec Spec, door *net.TCPListener
 		return nil, err
 	}
 	files = append(files, log)
-	cmd := exec.Command(program, spec.specFile())
+	cmd := exec.Command(program, spec.specFile()) //nolint:noctx // it outlives the context of its start
 	cmd.Env, cmd.Dir = []string{}, "/"
 	cmd.Stderr = log
 	cmd.ExtraFiles = files[:len(files)-1]

@@ -1,5 +1,3 @@
-// Package pki issues the keys and certificates of a cluster, all valid for as
-// long as anybody will want to use it and trusted by nobody else.
 package pki
 
 import (
@@ -12,7 +10,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
-	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -80,8 +78,8 @@ func (a *Authority) Issue(s Subject) (Pair, error) {
 		template.ExtKeyUsage = append(template.ExtKeyUsage, x509.ExtKeyUsageServerAuth)
 	}
 	for _, host := range s.Hosts {
-		if ip := net.ParseIP(host); ip != nil {
-			template.IPAddresses = append(template.IPAddresses, ip)
+		if ip, err := netip.ParseAddr(host); err == nil {
+			template.IPAddresses = append(template.IPAddresses, ip.AsSlice())
 		} else {
 			template.DNSNames = append(template.DNSNames, host)
 		}

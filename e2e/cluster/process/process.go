@@ -83,7 +83,7 @@ func (p *Process) startLocked() error {
 		return fmt.Errorf("starting %s: %w", p.Spec.Name, err)
 	}
 	defer log.Close()
-	cmd := exec.Command(p.Spec.Path, p.Spec.Args...)
+	cmd := exec.Command(p.Spec.Path, p.Spec.Args...) //nolint:noctx // it outlives the context of its start
 	cmd.Env = p.Spec.Env
 	if cmd.Env == nil {
 		cmd.Env = []string{}

@@ -29,7 +29,7 @@ func startShell(t *testing.T, script string) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Kill(context.Background()) }) //nolint:errcheck // the test told already
+	t.Cleanup(func() { p.Kill(context.Background()) }) // the test told already
 	return p
 }
 

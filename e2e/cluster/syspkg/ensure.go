@@ -78,8 +78,8 @@ func explain(missing []Need, tool string, root bool) error {
 	for _, n := range missing {
 		fmt.Fprintf(&text, "%s is missing (%s); ", n.What, n.Why)
 	}
-	switch {
-	case tool == "":
+	switch tool {
+	case "":
 		names := strings.Join(packagesOf(missing, "apt-get"), " ")
 		fmt.Fprintf(&text, "no known package tool is here: install what Debian calls %s", names)
 	default:

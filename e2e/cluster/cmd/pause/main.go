@@ -4,32 +4,28 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
 )
 
 func main() {
-	os.Exit(run())
-}
-
-func run() int {
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGINT, syscall.SIGTERM)
 	for s := range signals {
 		if s != syscall.SIGCHLD {
-			return 0
+			return
 		}
 		bury()
 	}
-	return 0
 }
 
 // bury reaps all children that have ended. One signal may stand for several.
 func bury() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
-		if err == syscall.EINTR {
+		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
 		if err != nil || pid <= 0 {
