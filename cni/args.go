@@ -1,10 +1,9 @@
 package cni
 
 import (
-	"fmt"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/types"
+	"spidernet.io/spiderpool/cni/message"
 )
 
 // PodRef names the pod that a sandbox is made for.
@@ -33,7 +32,7 @@ const (
 func ParseArgs(args string) (PodRef, error) {
 	pod, err := parseArgs(args)
 	if err != nil {
-		return PodRef{}, fail(types.ErrInvalidEnvironmentVariables, "", "CNI_ARGS: %v", err)
+		return PodRef{}, fail(CodeInvalidEnvironmentVariables, "", "CNI_ARGS: %v", err)
 	}
 	return pod, nil
 }
@@ -49,24 +48,24 @@ func parseArgs(args string) (PodRef, error) {
 		}
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return PodRef{}, fmt.Errorf("%q is not a pair key=value", pair)
+			return PodRef{}, message.Errorf("%q is not a pair key=value", pair)
 		}
 		earlier, known := ours[key]
 		switch {
 		case !known:
 			unknown = append(unknown, key)
 		case earlier != "":
-			return PodRef{}, fmt.Errorf("key %s is there twice", key)
+			return PodRef{}, message.Errorf("key %s is there twice", key)
 		default:
 			ours[key] = value
 		}
 	}
 	ignore, err := parseBool(ours["IgnoreUnknown"])
 	if err != nil {
-		return PodRef{}, fmt.Errorf("IgnoreUnknown: %w", err)
+		return PodRef{}, message.Errorf("IgnoreUnknown: %w", err)
 	}
 	if len(unknown) > 0 && !ignore {
-		return PodRef{}, fmt.Errorf("unknown key %q, and IgnoreUnknown is not set", unknown[0])
+		return PodRef{}, message.Errorf("unknown key %q, and IgnoreUnknown is not set", unknown[0])
 	}
 	pod := PodRef{Namespace: ours["K8S_POD_NAMESPACE"], Name: ours["K8S_POD_NAME"], UID: ours["K8S_POD_UID"]}
 	return pod, pod.validate()
@@ -79,23 +78,23 @@ func parseBool(value string) (bool, error) {
 	case "", "0", "false":
 		return false, nil
 	}
-	return false, fmt.Errorf("%q is neither true nor false", value)
+	return false, message.Errorf("%q is neither true nor false", value)
 }
 
 // validate keeps what goes into a path of the API server to the letters that
 // Kubernetes allows there.
 func (p PodRef) validate() error {
 	if (p.Namespace == "") != (p.Name == "") {
-		return fmt.Errorf("K8S_POD_NAMESPACE %q and K8S_POD_NAME %q belong together", p.Namespace, p.Name)
+		return message.Errorf("K8S_POD_NAMESPACE %q and K8S_POD_NAME %q belong together", p.Namespace, p.Name)
 	}
 	if p.Namespace != "" && (len(p.Namespace) > maxLabel || !isLabel(p.Namespace)) {
-		return fmt.Errorf("K8S_POD_NAMESPACE: %q is not a namespace's name", p.Namespace)
+		return message.Errorf("K8S_POD_NAMESPACE: %q is not a namespace's name", p.Namespace)
 	}
 	if p.Name != "" && !isSubdomain(p.Name) {
-		return fmt.Errorf("K8S_POD_NAME: %q is not a pod's name", p.Name)
+		return message.Errorf("K8S_POD_NAME: %q is not a pod's name", p.Name)
 	}
 	if len(p.UID) > maxSubdomain || strings.Trim(strings.ToLower(p.UID), lettersDigits+"-") != "" {
-		return fmt.Errorf("K8S_POD_UID: %q is not a UID", p.UID)
+		return message.Errorf("K8S_POD_UID: %q is not a UID", p.UID)
 	}
 	return nil
 }

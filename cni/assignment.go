@@ -1,11 +1,9 @@
 package cni
 
 import (
-	"fmt"
 	"net/netip"
 
-	"github.com/containernetworking/cni/pkg/types"
-
+	"spidernet.io/spiderpool/cni/message"
 	"spidernet.io/spiderpool/cni/strictjson"
 )
 
@@ -50,7 +48,7 @@ func FindAssignment(annotations map[string]string, ifName string, pod PodRef) (*
 	key := AnnotationPrefix + ifName
 	value, ok := annotations[key]
 	if !ok {
-		return nil, fail(types.ErrTryAgainLater,
+		return nil, fail(CodeTryAgainLater,
 			"the webhook writes it when the pod is created, and the controller when an address becomes free: "+
 				"look at the pod's events, at its annotations ipam.spidernet.io/*, "+
 				"and whether the controller runs and the webhook is registered",
@@ -58,7 +56,7 @@ func FindAssignment(annotations map[string]string, ifName string, pod PodRef) (*
 	}
 	assignment, err := ParseAssignment(ifName, value)
 	if err != nil {
-		return nil, fail(types.ErrDecodingFailure,
+		return nil, fail(CodeDecodingFailure,
 			"nobody but the webhook and the controller may write this annotation: "+
 				"delete the pod so that a new one gets a new address, and report it if it comes back",
 			"pod %s: annotation %s: %v", pod, key, err)
@@ -86,7 +84,7 @@ func ParseAssignment(ifName, value string) (*Assignment, error) {
 		}
 	}
 	if len(a.Families) == 0 {
-		return nil, fmt.Errorf("neither ipv4 nor ipv6 has an address")
+		return nil, message.Errorf("neither ipv4 nor ipv6 has an address")
 	}
 	return a, a.readRoutes(object)
 }
@@ -96,13 +94,13 @@ func (a *Assignment) readScalars(object strictjson.Object, ifName string) (err e
 		return err
 	}
 	if a.Interface != ifName {
-		return fmt.Errorf("interface: this is %q, but NIC %q was asked for", a.Interface, ifName)
+		return message.Errorf("interface: this is %q, but NIC %q was asked for", a.Interface, ifName)
 	}
 	if a.Vlan, err = strictjson.Value[int](object, "vlan"); err != nil {
 		return err
 	}
 	if a.Vlan < 0 || a.Vlan > maxVlan {
-		return fmt.Errorf("vlan: %d is not between 0 and %d", a.Vlan, maxVlan)
+		return message.Errorf("vlan: %d is not between 0 and %d", a.Vlan, maxVlan)
 	}
 	a.CleanGateway, err = strictjson.Value[bool](object, "cleangateway")
 	return err
@@ -120,21 +118,21 @@ func (a *Assignment) readFamily(object strictjson.Object, name string) error {
 	address, pool, gateway := texts[0], texts[1], texts[2]
 	if address == "" {
 		if pool != "" || gateway != "" {
-			return fmt.Errorf("%s: empty, although %spool is %q and %sgateway %q", name, name, pool, name, gateway)
+			return message.Errorf("%s: empty, although %spool is %q and %sgateway %q", name, name, pool, name, gateway)
 		}
 		return nil
 	}
 	if pool == "" {
-		return fmt.Errorf("%spool: empty, although %s is %q", name, name, address)
+		return message.Errorf("%spool: empty, although %s is %q", name, name, address)
 	}
 	family := Family{Pool: pool}
 	var err error
 	if family.Address, err = parseAddress(address, name == "ipv6"); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+		return message.Errorf("%s: %w", name, err)
 	}
 	if gateway != "" {
 		if family.Gateway, err = parseGateway(gateway, family.Address); err != nil {
-			return fmt.Errorf("%sgateway: %w", name, err)
+			return message.Errorf("%sgateway: %w", name, err)
 		}
 	}
 	a.Families = append(a.Families, family)
@@ -150,10 +148,10 @@ func (a *Assignment) readRoutes(object strictjson.Object) error {
 	for i, raw := range list {
 		route, err := a.parseRoute(raw)
 		if err != nil {
-			return fmt.Errorf("routes[%d]: %w", i, err)
+			return message.Errorf("routes[%d]: %w", i, err)
 		}
 		if earlier, twice := seen[route.Destination]; twice {
-			return fmt.Errorf("routes[%d]: dst %s is that of routes[%d]", i, route.Destination, earlier)
+			return message.Errorf("routes[%d]: dst %s is that of routes[%d]", i, route.Destination, earlier)
 		}
 		seen[route.Destination] = i
 		a.Routes = append(a.Routes, route)
@@ -179,31 +177,31 @@ func (a *Assignment) parseRoute(raw strictjson.Raw) (Route, error) {
 	}
 	destination, err := netip.ParsePrefix(dst)
 	if err != nil || destination != destination.Masked() || destination.Addr().Is4In6() {
-		return Route{}, fmt.Errorf("dst: %q is not a CIDR", dst)
+		return Route{}, message.Errorf("dst: %q is not a CIDR", dst)
 	}
 	for _, family := range a.Families {
 		if family.Address.Addr().Is6() == destination.Addr().Is6() {
 			gateway, err := parseGateway(gw, family.Address)
 			if err != nil {
-				return Route{}, fmt.Errorf("gw: %w", err)
+				return Route{}, message.Errorf("gw: %w", err)
 			}
 			return Route{Destination: destination, Gateway: gateway}, nil
 		}
 	}
-	return Route{}, fmt.Errorf("dst: the NIC has no address of the family of %s", destination)
+	return Route{}, message.Errorf("dst: the NIC has no address of the family of %s", destination)
 }
 
 func parseAddress(text string, is6 bool) (netip.Prefix, error) {
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is not an address with its prefix length", text)
+		return netip.Prefix{}, message.Errorf("%q is not an address with its prefix length", text)
 	}
 	addr := prefix.Addr()
 	if addr.Is6() != is6 || addr.Is4In6() {
-		return netip.Prefix{}, fmt.Errorf("%s is of the other family", text)
+		return netip.Prefix{}, message.Errorf("%s is of the other family", text)
 	}
 	if addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() {
-		return netip.Prefix{}, fmt.Errorf("%s is no address for a pod", text)
+		return netip.Prefix{}, message.Errorf("%s is no address for a pod", text)
 	}
 	return prefix, nil
 }
@@ -214,14 +212,14 @@ func parseAddress(text string, is6 bool) (netip.Prefix, error) {
 func parseGateway(text string, address netip.Prefix) (netip.Addr, error) {
 	gateway, err := netip.ParseAddr(text)
 	if err != nil || gateway.Zone() != "" || gateway.Is4In6() {
-		return netip.Addr{}, fmt.Errorf("%q is not an address", text)
+		return netip.Addr{}, message.Errorf("%q is not an address", text)
 	}
 	if gateway.Is6() != address.Addr().Is6() {
-		return netip.Addr{}, fmt.Errorf("%s is of the other family than %s", gateway, address)
+		return netip.Addr{}, message.Errorf("%s is of the other family than %s", gateway, address)
 	}
 	onLink := address.Contains(gateway) || gateway.Is6() && gateway.IsLinkLocalUnicast()
 	if !onLink || gateway == address.Addr() {
-		return netip.Addr{}, fmt.Errorf("%s cannot be reached from %s", gateway, address)
+		return netip.Addr{}, message.Errorf("%s cannot be reached from %s", gateway, address)
 	}
 	return gateway, nil
 }

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-
-	"github.com/containernetworking/cni/pkg/types"
 )
 
 // versions of CNI that the plugin speaks, oldest first.
@@ -54,7 +52,7 @@ func newCall(getenv func(string) string) (*Call, error) {
 		Args:        getenv("CNI_ARGS"),
 	}
 	if since[c.Command] == "" {
-		return nil, fail(types.ErrInvalidEnvironmentVariables, "", "CNI_COMMAND: unknown command %q", c.Command)
+		return nil, fail(CodeInvalidEnvironmentVariables, "", "CNI_COMMAND: unknown command %q", c.Command)
 	}
 	for _, need := range needs {
 		if !slices.Contains(need.commands, c.Command) {
@@ -62,10 +60,10 @@ func newCall(getenv func(string) string) (*Call, error) {
 		}
 		value := getenv(need.variable)
 		if value == "" {
-			return nil, fail(types.ErrInvalidEnvironmentVariables, "", "%s needs %s", c.Command, need.variable)
+			return nil, fail(CodeInvalidEnvironmentVariables, "", "%s needs %s", c.Command, need.variable)
 		}
 		if need.valid != nil && !need.valid(value) {
-			return nil, fail(types.ErrInvalidEnvironmentVariables, "", "%s: %q is not %s", need.variable, value, need.what)
+			return nil, fail(CodeInvalidEnvironmentVariables, "", "%s: %q is not %s", need.variable, value, need.what)
 		}
 	}
 	return c, nil
@@ -75,10 +73,10 @@ func newCall(getenv func(string) string) (*Call, error) {
 // version of CNI and the plugin speaks it.
 func (c *Call) speaks(conf *NetConf) error {
 	if !slices.Contains(versions, conf.CNIVersion) {
-		return fail(types.ErrIncompatibleCNIVersion, "", "cniVersion %q is none of %s", conf.CNIVersion, strings.Join(versions, ", "))
+		return fail(CodeIncompatibleCNIVersion, "", "cniVersion %q is none of %s", conf.CNIVersion, strings.Join(versions, ", "))
 	}
 	if slices.Index(versions, conf.CNIVersion) < slices.Index(versions, since[c.Command]) {
-		return fail(types.ErrIncompatibleCNIVersion, "", "%s needs cniVersion %s or later, not %q", c.Command, since[c.Command], conf.CNIVersion)
+		return fail(CodeIncompatibleCNIVersion, "", "%s needs cniVersion %s or later, not %q", c.Command, since[c.Command], conf.CNIVersion)
 	}
 	return nil
 }

@@ -4,14 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/containernetworking/cni/pkg/version"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestNewCallRefuses(t *testing.T) {
@@ -123,16 +124,53 @@ func code(t *testing.T, folder, name string, env []string, stdin []byte) uint {
 	return printed.Code
 }
 
-func TestErrorsCarryTheVersionOfTheSpecification(t *testing.T) {
+func TestErrorsAreThoseOfTheLibrary(t *testing.T) {
 	t.Parallel()
-	var out bytes.Buffer
-	if err := printError(&out, fail(7, "look", "no %s", "luck")); err != nil {
+	codes := map[uint]uint{ // ours -> the library's
+		CodeIncompatibleCNIVersion:      types.ErrIncompatibleCNIVersion,
+		CodeInvalidEnvironmentVariables: types.ErrInvalidEnvironmentVariables,
+		CodeIOFailure:                   types.ErrIOFailure,
+		CodeDecodingFailure:             types.ErrDecodingFailure,
+		CodeInvalidNetworkConfig:        types.ErrInvalidNetworkConfig,
+		CodeTryAgainLater:               types.ErrTryAgainLater,
+		CodePluginNotAvailable:          types.ErrPluginNotAvailable,
+		CodeInternal:                    types.ErrInternal,
+	}
+	for ours, theirs := range codes {
+		if ours != theirs {
+			t.Errorf("code %d, the library's is %d", ours, theirs)
+		}
+	}
+	for _, details := range []string{"", "look \"here\"\n\x01é"} {
+		e := fail(CodeInternal, details, "no %s", "luck")
+		var read types.Error
+		if err := json.Unmarshal(e.text(), &read); err != nil {
+			t.Fatalf("%v in %s", err, e.text())
+		}
+		want := types.Error{Code: 999, Msg: "no luck", Details: details}
+		if diff := cmp.Diff(want, read); diff != "" {
+			t.Errorf("read by the library (-want +got):\n%s", diff)
+		}
+		if e.Error() != want.Error() {
+			t.Errorf("got %q, the library says %q", e.Error(), want.Error())
+		}
+		if !strings.HasPrefix(string(e.text()), `{"cniVersion":"1.1.0",`) {
+			t.Errorf("no version in %s", e.text())
+		}
+	}
+}
+
+// TestVersionIsReadByTheLibrary decodes the answer to VERSION as runtimes do.
+func TestVersionIsReadByTheLibrary(t *testing.T) {
+	t.Parallel()
+	info, err := (&version.PluginDecoder{}).Decode(versionResult())
+	if err != nil {
 		t.Fatal(err)
 	}
-	if want := `{"cniVersion":"1.1.0","code":7,"msg":"no luck","details":"look"}` + "\n"; out.String() != want {
-		t.Errorf("got %s, want %s", out.String(), want)
+	if diff := cmp.Diff(versions, info.SupportedVersions()); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
 	}
-	if report(os.ErrClosed) != 1 || report(nil) != 0 {
-		t.Error("an answer that cannot be written has an exit code of its own")
+	if newest := versions[len(versions)-1]; newest != version.Current() {
+		t.Errorf("the newest version is %s, the library's is %s", newest, version.Current())
 	}
 }

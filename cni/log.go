@@ -1,10 +1,12 @@
 package cni
 
 import (
-	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
+
+	"spidernet.io/spiderpool/cni/message"
 )
 
 // Level says which lines reach the log file.
@@ -26,7 +28,7 @@ var levelNames = map[string]Level{ // value of log_level -> level
 func parseLevel(name string) (Level, error) {
 	level, ok := levelNames[strings.ToLower(name)]
 	if !ok {
-		return 0, fmt.Errorf("%q is none of debug, info, warn, error", name)
+		return 0, message.Errorf("%q is none of debug, info, warn, error", name)
 	}
 	return level, nil
 }
@@ -38,18 +40,18 @@ func (l Level) String() string {
 // appendLog adds one line with one write, so that lines of plugins running at
 // the same time do not mix. What goes wrong is said on stderr: a full disk must
 // not stop pods.
-func appendLog(conf IPAMConf, now time.Time, level Level, message string, pairs ...string) {
+func appendLog(conf IPAMConf, now time.Time, level Level, text string, pairs ...string) {
 	if conf.LogFilePath == "" || level < conf.LogLevel {
 		return
 	}
 	var line strings.Builder
-	fmt.Fprintf(&line, "%s level=%s msg=%q", now.UTC().Format(time.RFC3339Nano), level, message)
+	line.WriteString(now.UTC().Format(time.RFC3339Nano) + " level=" + level.String() + " msg=" + strconv.Quote(text))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		fmt.Fprintf(&line, " %s=%q", pairs[i], pairs[i+1])
+		line.WriteString(" " + pairs[i] + "=" + strconv.Quote(pairs[i+1]))
 	}
 	line.WriteByte('\n')
 	if err := appendTo(conf.LogFilePath, line.String()); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: writing log: %v\n", PluginName, err)
+		complain("writing log: " + err.Error() + "\n")
 	}
 }
 

@@ -3,19 +3,19 @@ package cni
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/types"
+	"spidernet.io/spiderpool/cni/message"
+	"spidernet.io/spiderpool/cni/strictjson"
 )
 
 // LookupName is the name of the binary that asks the API server; it lies in the
-// folder of the plugin's own.
+// folder of the plugin's own. Package lookup describes what the two say to one
+// another.
 const LookupName = "spiderpool-lookup"
 
 // lookupTimeout bounds the whole lookup. The request has a shorter bound of its
@@ -32,22 +32,6 @@ type Lookup interface {
 	Check(ctx context.Context, kubeconfig string) error
 }
 
-// LookupRequest is what the plugin writes to the standard input of the lookup.
-type LookupRequest struct {
-	Kubeconfig string `json:"kubeconfig"`
-	// Namespace, Name and UID of the pod. Without a name the kubeconfig is only
-	// checked.
-	Namespace string `json:"namespace,omitempty"`
-	Name      string `json:"name,omitempty"`
-	UID       string `json:"uid,omitempty"`
-}
-
-// LookupAnswer is what the lookup writes to its standard output: one of the two.
-type LookupAnswer struct {
-	Annotations map[string]string `json:"annotations,omitempty"` // annotation key -> value
-	Error       *types.Error      `json:"error,omitempty"`
-}
-
 // lookupProcess is the lookup by the binary at path.
 type lookupProcess struct{ path string }
 
@@ -58,53 +42,91 @@ var _ Lookup = (*lookupProcess)(nil)
 func siblingLookup() (*lookupProcess, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("finding the plugin's own folder: %w", err)
+		return nil, message.Errorf("finding the plugin's own folder: %w", err)
 	}
 	return &lookupProcess{path: filepath.Join(filepath.Dir(self), LookupName)}, nil
 }
 
 func (l *lookupProcess) Annotations(ctx context.Context, kubeconfig string, pod PodRef) (map[string]string, error) {
 	if pod.Name == "" {
-		return nil, fail(types.ErrInvalidEnvironmentVariables,
+		return nil, fail(CodeInvalidEnvironmentVariables,
 			"the runtime passes no pod annotations, so the pod must be named",
 			"CNI_ARGS: K8S_POD_NAMESPACE and K8S_POD_NAME are missing")
 	}
-	return l.run(ctx, LookupRequest{Kubeconfig: kubeconfig, Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID})
+	return l.run(ctx, `{"kubeconfig":`+strictjson.Quote(kubeconfig)+`,"namespace":`+strictjson.Quote(pod.Namespace)+
+		`,"name":`+strictjson.Quote(pod.Name)+`,"uid":`+strictjson.Quote(pod.UID)+`}`)
 }
 
 func (l *lookupProcess) Check(ctx context.Context, kubeconfig string) error {
-	_, err := l.run(ctx, LookupRequest{Kubeconfig: kubeconfig})
+	_, err := l.run(ctx, `{"kubeconfig":`+strictjson.Quote(kubeconfig)+`}`)
 	return err
 }
 
-func (l *lookupProcess) run(ctx context.Context, request LookupRequest) (map[string]string, error) {
-	input, err := json.Marshal(request)
-	if err != nil {
-		return nil, fmt.Errorf("encoding lookup request: %w", err)
-	}
+func (l *lookupProcess) run(ctx context.Context, request string) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, l.path)
 	command.Env = []string{} // neither proxies nor CNI_* are meant for it
-	command.Stdin = bytes.NewReader(input)
+	command.Stdin = bytes.NewReader([]byte(request))
 	var stderr bytes.Buffer
 	command.Stderr = &stderr
 	output, err := command.Output()
 	switch {
 	case ctx.Err() != nil:
-		return nil, fail(types.ErrTryAgainLater, "", "%s did not end within %s", l.path, lookupTimeout)
+		return nil, fail(CodeTryAgainLater, "", "%s did not end within %s", l.path, lookupTimeout)
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fail(types.ErrIOFailure, "ipam.kubeconfig is set, and the installer puts the two binaries into one folder: run it again",
+		return nil, fail(CodeIOFailure, "ipam.kubeconfig is set, and the installer puts the two binaries into one folder: run it again",
 			"%s is not there", l.path)
 	case err != nil:
-		return nil, fail(types.ErrIOFailure, stderr.String(), "running %s: %v", l.path, err)
+		return nil, fail(CodeIOFailure, stderr.String(), "running %s: %v", l.path, err)
 	}
-	var answer LookupAnswer
-	if err := json.Unmarshal(output, &answer); err != nil {
-		return nil, fail(types.ErrIOFailure, "are the two binaries of one release?", "decoding the answer of %s: %v", l.path, err)
+	annotations, told, err := parseAnswer(output)
+	switch {
+	case err != nil:
+		return nil, fail(CodeIOFailure, "are the two binaries of one release?", "decoding the answer of %s: %v", l.path, err)
+	case told != nil:
+		return nil, told
 	}
-	if answer.Error != nil {
-		return nil, answer.Error
+	return annotations, nil
+}
+
+// parseAnswer reads the annotations or the error that the lookup tells.
+func parseAnswer(output []byte) (map[string]string, *Error, error) {
+	answer, err := strictjson.Parse(output, "annotations", "error")
+	if err != nil {
+		return nil, nil, err
 	}
-	return answer.Annotations, nil
+	if raw, ok := answer["error"]; ok {
+		told, err := parseError(raw)
+		return nil, told, err
+	}
+	raw, ok := answer["annotations"]
+	if !ok {
+		return nil, nil, nil // a check
+	}
+	annotations, err := strictjson.Strings(raw)
+	return annotations, nil, err
+}
+
+func parseError(raw strictjson.Raw) (*Error, error) {
+	object, err := strictjson.Parse(raw, "code", "msg", "details")
+	if err != nil {
+		return nil, err
+	}
+	code, err := strictjson.Value[int](object, "code")
+	if err != nil {
+		return nil, err
+	}
+	msg, err := strictjson.Value[string](object, "msg")
+	if err != nil {
+		return nil, err
+	}
+	details, err := strictjson.Value[string](object, "details")
+	if err != nil {
+		return nil, err
+	}
+	if code <= 0 || msg == "" {
+		return nil, message.Errorf("error %d without a code or a message", code)
+	}
+	return &Error{Code: uint(code), Msg: msg, Details: details}, nil
 }

@@ -1,19 +1,15 @@
 package cni
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
-
-	"github.com/containernetworking/cni/pkg/types"
-	"github.com/containernetworking/cni/pkg/version"
 )
 
 // about is for people who start the plugin by hand.
-const about = "spiderpool is a CNI IPAM plugin; container runtimes start it, with CNI_COMMAND set"
+const about = "spiderpool is a CNI IPAM plugin; container runtimes start it, with CNI_COMMAND set\n"
 
 // Main runs the command that CNI_COMMAND names and returns the exit code.
 func Main() int {
@@ -24,19 +20,19 @@ func Main() int {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 0
 	case "VERSION":
-		return report(version.PluginSupports(versions...).Encode(os.Stdout))
+		return reply(versionResult())
 	case "":
-		fmt.Fprintln(os.Stderr, about)
+		complain(about)
 	}
 	err := run()
 	if err == nil {
 		return 0
 	}
-	var told *types.Error
+	var told *Error
 	if !errors.As(err, &told) {
-		told = fail(types.ErrInternal, "", "%v", err)
+		told = fail(CodeInternal, "", "%v", err)
 	}
-	_ = report(printError(os.Stdout, told))
+	_ = reply(told.text()) // what went wrong with it is on stderr
 	return 1
 }
 
@@ -46,7 +42,7 @@ func run() error {
 		return err
 	}
 	if call.Stdin, err = io.ReadAll(os.Stdin); err != nil {
-		return fail(types.ErrIOFailure, "", "reading standard input: %v", err)
+		return fail(CodeIOFailure, "", "reading standard input: %v", err)
 	}
 	plugin := &Plugin{
 		Lookup: func() (Lookup, error) { return siblingLookup() },
@@ -56,20 +52,20 @@ func run() error {
 	return plugin.Run(call)
 }
 
-// printError writes an error result. Its version is the newest: it is also
-// printed where the configuration's could not be read.
-func printError(w io.Writer, e *types.Error) error {
-	return json.NewEncoder(w).Encode(struct {
-		CNIVersion string `json:"cniVersion"`
-		*types.Error
-	}{version.Current(), e})
+// versionResult is the answer to VERSION.
+func versionResult() []byte {
+	newest := versions[len(versions)-1]
+	return []byte(`{"cniVersion":"` + newest + `","supportedVersions":["` + strings.Join(versions, `","`) + "\"]}\n")
 }
 
-// report returns the exit code for an answer that was written or could not be.
-func report(err error) int {
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: writing the answer: %v\n", PluginName, err)
+// reply writes to the runtime and returns the exit code.
+func reply(text []byte) int {
+	if _, err := os.Stdout.Write(text); err != nil {
+		complain("writing the answer: " + err.Error() + "\n")
 		return 1
 	}
 	return 0
 }
+
+// complain writes for people. There is nobody to tell if that fails.
+func complain(text string) { _, _ = os.Stderr.WriteString(PluginName + ": " + text) }

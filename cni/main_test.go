@@ -158,6 +158,8 @@ func TestProcessAsksTheLookupBesideIt(t *testing.T) {
 		"an answer":           {`{"annotations":{"ipam.spidernet.io/assigned-eth0":` + quoted(single) + `}}`, singleResult},
 		"an error":            {`{"error":{"code":100,"msg":"gone"}}`, `{"cniVersion":"1.1.0","code":100,"msg":"gone"}`},
 		"a pod without":       {`{}`, `"code":11`},
+		"an unknown key":      {`{"pod":{}}`, `decoding the answer`},
+		"an error of nothing": {`{"error":{}}`, `error 0 without a code or a message`},
 		"an answer of no use": {`what?`, `are the two binaries of one release?`},
 		"a crash":             {`crash`, `"details":"no luck"`},
 	}

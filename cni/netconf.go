@@ -1,12 +1,10 @@
 package cni
 
 import (
-	"fmt"
 	"path/filepath"
 	"strings"
 
-	"github.com/containernetworking/cni/pkg/types"
-
+	"spidernet.io/spiderpool/cni/message"
 	"spidernet.io/spiderpool/cni/strictjson"
 )
 
@@ -26,6 +24,8 @@ type NetConf struct {
 	IPAM IPAMConf
 	// Annotations of the pod; meaningless unless AnnotationsPassed.
 	Annotations map[string]string // annotation key -> value
+	// PrevResult is undecoded; nil where there is none.
+	PrevResult strictjson.Raw
 	// AnnotationsPassed tells a runtime that passes no annotations from a pod
 	// that has none.
 	AnnotationsPassed bool
@@ -52,11 +52,11 @@ type IPAMConf struct {
 func ParseNetConf(stdin []byte) (*NetConf, error) {
 	top, err := strictjson.Parse(stdin)
 	if err != nil {
-		return nil, fail(types.ErrDecodingFailure, "", "decoding network configuration: %v", err)
+		return nil, fail(CodeDecodingFailure, "", "decoding network configuration: %v", err)
 	}
 	conf := &NetConf{}
 	if err := conf.read(top); err != nil {
-		return nil, fail(types.ErrInvalidNetworkConfig, "", "network configuration: %v", err)
+		return nil, fail(CodeInvalidNetworkConfig, "", "network configuration: %v", err)
 	}
 	return conf, nil
 }
@@ -69,17 +69,18 @@ func (c *NetConf) read(top strictjson.Object) (err error) {
 		return err
 	}
 	if !isIdentifier(c.Name) {
-		return fmt.Errorf("name: %q is empty or has characters that are not allowed", c.Name)
+		return message.Errorf("name: %q is empty or has characters that are not allowed", c.Name)
 	}
+	c.PrevResult = top["prevResult"]
 	section, ok := top["ipam"]
 	if !ok {
-		return fmt.Errorf(`key "ipam" is missing; the main plugin's entry wants "ipam": {"type": %q}`, PluginName)
+		return message.Errorf(`key "ipam" is missing; the main plugin's entry wants "ipam": {"type": %q}`, PluginName)
 	}
 	if c.IPAM, err = parseIPAM(section); err != nil {
-		return fmt.Errorf("ipam: %w", err)
+		return message.Errorf("ipam: %w", err)
 	}
 	if err := c.readRuntimeConfig(top["runtimeConfig"]); err != nil {
-		return fmt.Errorf("runtimeConfig: %w", err)
+		return message.Errorf("runtimeConfig: %w", err)
 	}
 	return nil
 }
@@ -100,15 +101,8 @@ func (c *NetConf) readRuntimeConfig(raw strictjson.Raw) error {
 	if string(passed) == "null" { // a pod without annotations, written by Go
 		return nil
 	}
-	annotations, err := strictjson.Parse(passed)
-	if err != nil {
-		return fmt.Errorf("%s: %w", annotationsCapability, err)
-	}
-	c.Annotations = make(map[string]string, len(annotations))
-	for key := range annotations {
-		if c.Annotations[key], err = strictjson.Value[string](annotations, key); err != nil {
-			return fmt.Errorf("%s: %w", annotationsCapability, err)
-		}
+	if c.Annotations, err = strictjson.Strings(passed); err != nil {
+		return message.Errorf("%s: %w", annotationsCapability, err)
 	}
 	return nil
 }
@@ -128,7 +122,7 @@ func parseIPAM(section strictjson.Raw) (IPAMConf, error) {
 		return conf, err
 	}
 	if name != PluginName {
-		return conf, fmt.Errorf(`type: this is %q, not %q`, PluginName, name)
+		return conf, message.Errorf(`type: this is %q, not %q`, PluginName, name)
 	}
 	if err := conf.readPaths(object); err != nil {
 		return conf, err
@@ -146,7 +140,7 @@ func (c *IPAMConf) readPaths(object strictjson.Object) error {
 			return err
 		}
 		if path != "" && !filepath.IsAbs(path) { // the runtime's working directory is not defined
-			return fmt.Errorf("%s: %q is not an absolute path", file.key, path)
+			return message.Errorf("%s: %q is not an absolute path", file.key, path)
 		}
 		*file.field = path
 	}
@@ -159,7 +153,7 @@ func (c *IPAMConf) readChoices(object strictjson.Object) (err error) {
 		return err
 	}
 	if c.LogLevel, err = parseLevel(level); err != nil {
-		return fmt.Errorf("log_level: %w", err)
+		return message.Errorf("log_level: %w", err)
 	}
 	if c.CleanGateway, err = strictjson.Value[bool](object, "clean_gateway"); err != nil {
 		return err
@@ -178,7 +172,7 @@ func poolNames(object strictjson.Object, key string) ([]string, error) {
 	}
 	for i, name := range names {
 		if strings.TrimSpace(name) == "" {
-			return nil, fmt.Errorf("%s[%d]: empty name", key, i)
+			return nil, message.Errorf("%s[%d]: empty name", key, i)
 		}
 	}
 	return names, nil

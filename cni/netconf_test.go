@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/containernetworking/cni/pkg/types"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -79,13 +78,13 @@ func TestParseNetConf(t *testing.T) {
 // message; an empty message wants none.
 func wantError(t *testing.T, err error, code uint, message string) {
 	t.Helper()
-	var got types.Error
-	if e := (*types.Error)(nil); errors.As(err, &e) {
+	var got Error
+	if e := (*Error)(nil); errors.As(err, &e) {
 		got = *e
 	} else if err != nil {
 		t.Fatalf("not an error of the protocol: %v", err)
 	}
-	if diff := cmp.Diff(types.Error{Code: code, Msg: message}, types.Error{Code: got.Code, Msg: got.Msg}); diff != "" {
+	if diff := cmp.Diff(Error{Code: code, Msg: message}, Error{Code: got.Code, Msg: got.Msg}); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}
 }
@@ -99,7 +98,7 @@ func FuzzNetConf(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stdin []byte) {
 		conf, err := ParseNetConf(stdin)
 		if err != nil {
-			if e := (*types.Error)(nil); !errors.As(err, &e) || conf != nil {
+			if e := (*Error)(nil); !errors.As(err, &e) || conf != nil {
 				t.Fatalf("not an error of the protocol: %v, %v", conf, err)
 			}
 			return

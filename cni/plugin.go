@@ -2,17 +2,15 @@ package cni
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/types"
-	types100 "github.com/containernetworking/cni/pkg/types/100"
-	"github.com/containernetworking/cni/pkg/version"
+	"spidernet.io/spiderpool/cni/message"
+	"spidernet.io/spiderpool/cni/strictjson"
 )
 
 // Plugin answers the commands of the CNI specification. It holds no state: a
@@ -27,7 +25,7 @@ type Plugin struct {
 	Now func() time.Time
 }
 
-// Run answers one call. What it returns is nil or a *types.Error.
+// Run answers one call. What it returns is nil or a *Error.
 func (p *Plugin) Run(call *Call) error {
 	switch call.Command {
 	case "ADD":
@@ -51,7 +49,7 @@ func (p *Plugin) add(call *Call) error {
 			return nil, err
 		}
 		if _, err := p.Stdout.Write(assignment.Result(conf.CNIVersion, conf.IPAM.CleanGateway)); err != nil {
-			return nil, fail(types.ErrIOFailure, "", "writing the result: %v", err)
+			return nil, fail(CodeIOFailure, "", "writing the result: %v", err)
 		}
 		return assignment, nil
 	})
@@ -62,7 +60,7 @@ func (p *Plugin) add(call *Call) error {
 // have changed them.
 func (p *Plugin) check(call *Call) error {
 	return p.logged(call, func(conf *NetConf, pod PodRef) (*Assignment, error) {
-		previous, err := previousResult(call.Stdin)
+		previous, err := previousAddresses(conf.PrevResult)
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +89,7 @@ func (p *Plugin) status(call *Call) (err error) {
 		err = lookup.Check(context.Background(), conf.IPAM.Kubeconfig)
 	}
 	if err != nil {
-		return fail(types.ErrPluginNotAvailable, "", "pods cannot be looked up: %v", err)
+		return fail(CodePluginNotAvailable, "", "pods cannot be looked up: %v", err)
 	}
 	return nil
 }
@@ -112,7 +110,7 @@ func (p *Plugin) annotations(conf *NetConf, pod PodRef) (map[string]string, erro
 		return conf.Annotations, nil
 	}
 	if conf.IPAM.Kubeconfig == "" {
-		return nil, fail(types.ErrInvalidNetworkConfig,
+		return nil, fail(CodeInvalidNetworkConfig,
 			`add "capabilities": {"`+annotationsCapability+`": true} to the main plugin's entry (containerd 1.5, CRI-O 1.29 or newer), `+
 				`or name in ipam.kubeconfig the file that the installer writes`,
 			"pod %s: the runtime passed no pod annotations", pod)
@@ -154,13 +152,13 @@ func (p *Plugin) logged(call *Call, command func(*NetConf, PodRef) (*Assignment,
 // is not an answer a runtime can read.
 func recovered(err *error) {
 	if cause := recover(); cause != nil {
-		*err = fail(types.ErrInternal, "this is a mistake in the plugin, please report it", "panic: %v", cause)
+		*err = fail(CodeInternal, "this is a mistake in the plugin, please report it", "panic: %v", cause)
 	}
 }
 
 func levelOf(err error) Level {
-	var e *types.Error
-	if errors.As(err, &e) && e.Code == types.ErrTryAgainLater {
+	var e *Error
+	if errors.As(err, &e) && e.Code == CodeTryAgainLater {
 		return LevelWarn
 	}
 	return LevelError
@@ -174,41 +172,51 @@ func (a *Assignment) logPairs() []string {
 	return pairs
 }
 
-// previousResult reads prevResult, which the specification demands for CHECK.
-func previousResult(stdin []byte) (*types100.Result, error) {
-	var conf types.PluginConf
-	if err := json.Unmarshal(stdin, &conf); err != nil {
-		return nil, fail(types.ErrDecodingFailure, "", "decoding network configuration: %v", err)
+// previousAddresses reads those of prevResult, which the specification demands
+// for CHECK. Its other keys belong to main plugins.
+func previousAddresses(raw strictjson.Raw) ([]netip.Prefix, error) {
+	if raw == nil || string(raw) == "null" {
+		return nil, fail(CodeInvalidNetworkConfig, "", "CHECK needs prevResult, the result of ADD, and it is missing")
 	}
-	if conf.RawPrevResult == nil {
-		return nil, fail(types.ErrInvalidNetworkConfig, "", "CHECK needs prevResult, the result of ADD, and it is missing")
-	}
-	err := version.ParsePrevResult(&conf)
-	var result *types100.Result
-	if err == nil {
-		result, err = types100.NewResultFromResult(conf.PrevResult)
-	}
+	addresses, err := parseAddresses(raw)
 	if err != nil {
-		return nil, fail(types.ErrDecodingFailure, "", "decoding prevResult: %v", err)
+		return nil, fail(CodeDecodingFailure, "", "decoding prevResult: %v", err)
 	}
-	return result, nil
+	return addresses, nil
 }
 
-func compare(assignment *Assignment, previous *types100.Result) error {
+func parseAddresses(raw strictjson.Raw) ([]netip.Prefix, error) {
+	result, err := strictjson.Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	ips, err := strictjson.Value[[]strictjson.Raw](result, "ips")
+	if err != nil {
+		return nil, err
+	}
+	addresses := make([]netip.Prefix, len(ips))
+	for i, raw := range ips {
+		ip, err := strictjson.Parse(raw)
+		if err != nil {
+			return nil, message.Errorf("ips[%d]: %w", i, err)
+		}
+		text, err := strictjson.Value[string](ip, "address")
+		if err != nil {
+			return nil, message.Errorf("ips[%d]: %w", i, err)
+		}
+		if addresses[i], err = netip.ParsePrefix(text); err != nil {
+			return nil, message.Errorf("ips[%d]: address: %w", i, err)
+		}
+	}
+	return addresses, nil
+}
+
+func compare(assignment *Assignment, previous []netip.Prefix) error {
 	for _, family := range assignment.Families {
-		if !hasAddress(previous, ipNet(family.Address)) {
+		if !slices.Contains(previous, family.Address) {
 			return fail(CodeCheckFailed, "the pod's annotation has changed since its sandbox was made: delete the pod",
 				"NIC %s has not address %s of pool %q", assignment.Interface, family.Address, family.Pool)
 		}
 	}
 	return nil
-}
-
-func hasAddress(result *types100.Result, want net.IPNet) bool {
-	for _, ip := range result.IPs {
-		if ip != nil && ip.Address.IP.Equal(want.IP) && fmt.Sprint(ip.Address.Mask) == fmt.Sprint(want.Mask) {
-			return true
-		}
-	}
-	return false
 }

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containernetworking/cni/pkg/types"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -124,7 +123,7 @@ func TestAddRefuses(t *testing.T) {
 			"pod shop/web has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing"},
 		"none for the NIC in the API server": {podArgs, netConf(t, kubeconfig, nil, nil), fakeLookup{}, 11,
 			"pod shop/web has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing"},
-		"a lookup that fails":  {podArgs, netConf(t, kubeconfig, nil, nil), fakeLookup{err: types.NewError(100, "gone", "")}, 100, "gone"},
+		"a lookup that fails":  {podArgs, netConf(t, kubeconfig, nil, nil), fakeLookup{err: &Error{Code: 100, Msg: "gone"}}, 100, "gone"},
 		"a lookup that panics": {podArgs, netConf(t, kubeconfig, nil, nil), fakeLookup{panics: true}, 999, "panic: out of paper"},
 		"a version that is not spoken": {podArgs, netConf(t, nil, annotated, map[string]any{"cniVersion": "9.9.9"}), fakeLookup{}, 1,
 			`cniVersion "9.9.9" is none of 0.3.1, 0.4.0, 1.0.0, 1.1.0`},
@@ -157,7 +156,7 @@ func TestCheck(t *testing.T) {
 		"another address":                {netConf(t, nil, annotated, moved), 101, `NIC eth0 has not address 172.18.41.40/24 of pool "p"`},
 		"another prefix length":          {netConf(t, nil, annotated, wider), 101, `NIC eth0 has not address 172.18.41.40/24 of pool "p"`},
 		"no previous result":             {netConf(t, nil, annotated, nil), 7, "CHECK needs prevResult, the result of ADD, and it is missing"},
-		"a previous result without form": {netConf(t, nil, annotated, map[string]any{"prevResult": map[string]any{"ips": 1}}), 6, "decoding prevResult: could not parse prevResult: json: cannot unmarshal number into Go struct field Result.ips of type []*types100.IPConfig"},
+		"a previous result without form": {netConf(t, nil, annotated, map[string]any{"prevResult": map[string]any{"ips": 1}}), 6, `decoding prevResult: key "ips": want a list, found 1`},
 		"an older version": {netConf(t, nil, annotated, map[string]any{"cniVersion": "0.3.1"}), 1,
 			`CHECK needs cniVersion 0.4.0 or later, not "0.3.1"`},
 		"no annotation for the NIC": {netConf(t, nil, map[string]string{}, previous), 11,

@@ -1,7 +1,6 @@
 package cni
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -72,8 +71,4 @@ func allOf(addr netip.Addr) netip.Prefix {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
 	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-}
-
-func ipNet(p netip.Prefix) net.IPNet {
-	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

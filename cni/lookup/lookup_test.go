@@ -62,10 +62,17 @@ func write(t *testing.T, url string, authority []byte, token string) string {
 	return path
 }
 
+// webRequest asks for the pod of these tests.
+func webRequest(kubeconfig, uid string) Request {
+	return Request{Kubeconfig: kubeconfig, Pod: cni.PodRef{Namespace: "shop", Name: "web", UID: uid}}
+}
+
 // ask serves one request.
-func ask(t *testing.T, request cni.LookupRequest) cni.LookupAnswer {
+func ask(t *testing.T, request Request) Answer {
 	t.Helper()
-	text, err := json.Marshal(request)
+	text, err := json.Marshal(map[string]string{
+		"kubeconfig": request.Kubeconfig, "namespace": request.Pod.Namespace, "name": request.Pod.Name, "uid": request.Pod.UID,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +80,7 @@ func ask(t *testing.T, request cni.LookupRequest) cni.LookupAnswer {
 	if err := Serve(t.Context(), bytes.NewReader(text), &out); err != nil {
 		t.Fatal(err)
 	}
-	var answer cni.LookupAnswer
+	var answer Answer
 	if err := json.Unmarshal(out.Bytes(), &answer); err != nil {
 		t.Fatalf("%v in %s", err, out.Bytes())
 	}
@@ -82,7 +89,7 @@ func ask(t *testing.T, request cni.LookupRequest) cni.LookupAnswer {
 
 // wantError fails unless answer is an error of this code whose message and
 // details hold these words.
-func wantError(t *testing.T, answer cni.LookupAnswer, code uint, message, details string) {
+func wantError(t *testing.T, answer Answer, code uint, message, details string) {
 	t.Helper()
 	if answer.Error == nil {
 		t.Fatalf("got annotations %v, want an error", answer.Annotations)
@@ -101,8 +108,8 @@ func TestLookupSendsOneGetOfTheMetadataWithTheToken(t *testing.T) {
 		requests <- seen{r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("Accept")}
 		_, _ = io.WriteString(w, pod)
 	})
-	answer := ask(t, cni.LookupRequest{Kubeconfig: path, Namespace: "shop", Name: "web", UID: "u-1"})
-	if diff := cmp.Diff(cni.LookupAnswer{Annotations: map[string]string{"a": "b"}}, answer); diff != "" {
+	answer := ask(t, webRequest(path, "u-1"))
+	if diff := cmp.Diff(Answer{Annotations: map[string]string{"a": "b"}}, answer); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
 	want := seen{"GET", podPath, "Bearer t0ken", metadataOnly}
@@ -121,8 +128,8 @@ func TestLookupTakesAWholePodAndAPodWithoutAnnotations(t *testing.T) {
 		`{"kind":"Pod","metadata":{"name":"web","namespace":"shop","uid":"u-1","annotations":null}}`,
 	} {
 		_, path := server(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
-		answer := ask(t, cni.LookupRequest{Kubeconfig: path, Namespace: "shop", Name: "web"})
-		if diff := cmp.Diff(cni.LookupAnswer{}, answer); diff != "" {
+		answer := ask(t, webRequest(path, ""))
+		if diff := cmp.Diff(Answer{}, answer); diff != "" {
 			t.Errorf("answer to %s (-want +got):\n%s", body, diff)
 		}
 	}
@@ -139,7 +146,7 @@ func TestLookupReadsTheTokenAnewEachTime(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(path), "token"), []byte(token), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		ask(t, cni.LookupRequest{Kubeconfig: path, Namespace: "shop", Name: "web"})
+		ask(t, webRequest(path, ""))
 		if got := <-tokens; got != "Bearer "+token {
 			t.Errorf("sent %q, want token %q", got, token)
 		}
@@ -186,7 +193,7 @@ func TestLookupExplainsAnswersThatAreNotThePod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, path := server(t, tc.handler)
-			answer := ask(t, cni.LookupRequest{Kubeconfig: path, Namespace: "shop", Name: "web", UID: "u-1"})
+			answer := ask(t, webRequest(path, "u-1"))
 			wantError(t, answer, tc.wantCode, tc.message, tc.details)
 		})
 	}
@@ -215,7 +222,7 @@ func TestLookupGivesUpOnASlowServer(t *testing.T) {
 	if !errors.As(err, &told) {
 		t.Fatalf("not an error of the protocol: %v", err)
 	}
-	wantError(t, cni.LookupAnswer{Error: told}, 11, "Client.Timeout exceeded", "is the API server reachable from this node")
+	wantError(t, Answer{Error: told}, 11, "Client.Timeout exceeded", "is the API server reachable from this node")
 }
 
 func TestLookupVerifiesTheServer(t *testing.T) {
@@ -236,7 +243,7 @@ func TestLookupVerifiesTheServer(t *testing.T) {
 	}
 	for name, path := range cases {
 		t.Run(name, func(t *testing.T) {
-			answer := ask(t, cni.LookupRequest{Kubeconfig: path, Namespace: "shop", Name: "web"})
+			answer := ask(t, webRequest(path, ""))
 			wantError(t, answer, 11, "failed to verify certificate", "certificate authority or server does not fit")
 		})
 	}
@@ -249,7 +256,7 @@ func TestLookupSaysWhoCannotBeReached(t *testing.T) {
 	t.Parallel()
 	s, path := server(t, nil)
 	s.Close()
-	answer := ask(t, cni.LookupRequest{Kubeconfig: path, Namespace: "shop", Name: "web"})
+	answer := ask(t, webRequest(path, ""))
 	wantError(t, answer, 11, "looking up pod shop/web at "+s.URL, "is the API server reachable from this node")
 	wantError(t, answer, 11, "connection refused", "")
 }
@@ -257,7 +264,7 @@ func TestLookupSaysWhoCannotBeReached(t *testing.T) {
 func TestCheckReadsAllFilesAndAsksNobody(t *testing.T) {
 	t.Parallel()
 	s, path := server(t, func(http.ResponseWriter, *http.Request) { t.Error("asked the server") })
-	if diff := cmp.Diff(cni.LookupAnswer{}, ask(t, cni.LookupRequest{Kubeconfig: path})); diff != "" {
+	if diff := cmp.Diff(Answer{}, ask(t, Request{Kubeconfig: path})); diff != "" {
 		t.Errorf("a fine kubeconfig (-want +got):\n%s", diff)
 	}
 	missing := filepath.Join(t.TempDir(), "kubeconfig")
@@ -282,7 +289,7 @@ func TestCheckReadsAllFilesAndAsksNobody(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answer := ask(t, cni.LookupRequest{Kubeconfig: tc.path})
+			answer := ask(t, Request{Kubeconfig: tc.path})
 			wantError(t, answer, 7, "kubeconfig "+tc.path+": ", "is it running on this node")
 			wantError(t, answer, 7, tc.message, "")
 		})

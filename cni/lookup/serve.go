@@ -13,6 +13,20 @@ import (
 	"spidernet.io/spiderpool/cni/strictjson"
 )
 
+// Request is what the plugin writes to standard input, a JSON object.
+type Request struct {
+	Kubeconfig string
+	// Pod may be without a name: then the kubeconfig is only checked.
+	Pod cni.PodRef
+}
+
+// Answer is what goes to standard output: one of the two, or neither after a
+// check that found nothing.
+type Answer struct {
+	Annotations map[string]string `json:"annotations,omitempty"` // annotation key -> value
+	Error       *types.Error      `json:"error,omitempty"`
+}
+
 // maxRequest bounds the request; a path and three names are far below it.
 const maxRequest = 64 << 10
 
@@ -26,8 +40,8 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return json.NewEncoder(out).Encode(answer(ctx, request))
 }
 
-func readRequest(in io.Reader) (cni.LookupRequest, error) {
-	var r cni.LookupRequest
+func readRequest(in io.Reader) (Request, error) {
+	var r Request
 	text, err := io.ReadAll(io.LimitReader(in, maxRequest))
 	if err != nil {
 		return r, fmt.Errorf("reading request: %w", err)
@@ -37,7 +51,7 @@ func readRequest(in io.Reader) (cni.LookupRequest, error) {
 		return r, fmt.Errorf("decoding request: %w", err)
 	}
 	for key, field := range map[string]*string{
-		"kubeconfig": &r.Kubeconfig, "namespace": &r.Namespace, "name": &r.Name, "uid": &r.UID,
+		"kubeconfig": &r.Kubeconfig, "namespace": &r.Pod.Namespace, "name": &r.Pod.Name, "uid": &r.Pod.UID,
 	} {
 		if *field, err = strictjson.Value[string](object, key); err != nil {
 			return r, fmt.Errorf("decoding request: %w", err)
@@ -46,21 +60,20 @@ func readRequest(in io.Reader) (cni.LookupRequest, error) {
 	return r, nil
 }
 
-func answer(ctx context.Context, request cni.LookupRequest) cni.LookupAnswer {
+func answer(ctx context.Context, request Request) Answer {
 	client, err := Load(request.Kubeconfig)
-	if err == nil && request.Name == "" {
-		return cni.LookupAnswer{}
+	if err == nil && request.Pod.Name == "" {
+		return Answer{}
 	}
 	if err == nil {
 		var annotations map[string]string
-		pod := cni.PodRef{Namespace: request.Namespace, Name: request.Name, UID: request.UID}
-		if annotations, err = client.Annotations(ctx, pod); err == nil {
-			return cni.LookupAnswer{Annotations: annotations}
+		if annotations, err = client.Annotations(ctx, request.Pod); err == nil {
+			return Answer{Annotations: annotations}
 		}
 	}
 	var told *types.Error
 	if !errors.As(err, &told) {
 		told = types.NewError(types.ErrInternal, err.Error(), "")
 	}
-	return cni.LookupAnswer{Error: told}
+	return Answer{Error: told}
 }

@@ -102,3 +102,21 @@ func texts(raw Raw) ([]string, bool) {
 	}
 	return decoded, true
 }
+
+// Quote is the opposite of text: a JSON string. What is no UTF-8 in it becomes
+// the replacement character.
+func Quote(text string) string {
+	const hex = "0123456789abcdef"
+	quoted := append(make([]byte, 0, len(text)+2), '"')
+	for _, c := range text {
+		switch {
+		case c == '"' || c == '\\':
+			quoted = append(quoted, '\\', byte(c))
+		case c < ' ':
+			quoted = append(quoted, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+		default:
+			quoted = utf8.AppendRune(quoted, c)
+		}
+	}
+	return string(append(quoted, '"'))
+}

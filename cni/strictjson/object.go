@@ -2,10 +2,11 @@ package strictjson
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"spidernet.io/spiderpool/cni/message"
 )
 
 // Raw is the text of a value, known to be JSON.
@@ -24,10 +25,10 @@ func Parse(data []byte, known ...string) (Object, error) {
 	object := Object{}
 	err := s.object(func(key string, value Raw) error {
 		if len(known) > 0 && !slices.Contains(known, key) {
-			return fmt.Errorf("unknown key %q", key)
+			return message.Errorf("unknown key %q", key)
 		}
 		if _, twice := object[key]; twice {
-			return fmt.Errorf("key %q is there twice", key)
+			return message.Errorf("key %q is there twice", key)
 		}
 		object[key] = value
 		return nil
@@ -45,7 +46,7 @@ func Parse(data []byte, known ...string) (Object, error) {
 func (o Object) Require(keys ...string) error {
 	for _, key := range keys {
 		if _, ok := o[key]; !ok {
-			return fmt.Errorf("key %q is missing", key)
+			return message.Errorf("key %q is missing", key)
 		}
 	}
 	return nil
@@ -60,9 +61,24 @@ func Value[T string | bool | int | []string | []Raw](o Object, key string) (T, e
 	}
 	if want, ok := decode(raw, &value); !ok {
 		var zero T
-		return zero, fmt.Errorf("key %q: want %s, found %s", key, want, short(raw))
+		return zero, message.Errorf("key %q: want %s, found %s", key, want, short(raw))
 	}
 	return value, nil
+}
+
+// Strings decodes an object all of whose values are strings.
+func Strings(raw Raw) (map[string]string, error) {
+	object, err := Parse(raw)
+	if err != nil {
+		return nil, err
+	}
+	values := make(map[string]string, len(object))
+	for key := range object {
+		if values[key], err = Value[string](object, key); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
 }
 
 // decode reads raw into the variable that into points to, or says what that

@@ -57,7 +57,7 @@ func TestParse(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := Parse([]byte(tc.text), tc.known...)
-			if diff := cmp.Diff(tc.wantErr, message(err)); diff != "" {
+			if diff := cmp.Diff(tc.wantErr, said(err)); diff != "" {
 				t.Errorf("error (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
@@ -73,7 +73,7 @@ const deepError = `key "a": more than 200 lists and objects in one another`
 func TestRequireNamesTheFirstMissingKey(t *testing.T) {
 	t.Parallel()
 	object := Object{"a": Raw(`1`)}
-	if got, want := message(object.Require("a", "b", "c")), `key "b" is missing`; got != want {
+	if got, want := said(object.Require("a", "b", "c")), `key "b" is missing`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := object.Require("a"); err != nil {
@@ -112,7 +112,7 @@ func TestValue(t *testing.T) {
 func check[T string | bool | int | []string | []Raw](t *testing.T, object Object, key string, want T, wantErr string) {
 	t.Helper()
 	got, err := Value[T](object, key)
-	if diff := cmp.Diff(wantErr, message(err)); diff != "" {
+	if diff := cmp.Diff(wantErr, said(err)); diff != "" {
 		t.Errorf("error for %q (-want +got):\n%s", key, diff)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -120,7 +120,7 @@ func check[T string | bool | int | []string | []Raw](t *testing.T, object Object
 	}
 }
 
-func message(err error) string {
+func said(err error) string {
 	if err == nil {
 		return ""
 	}
@@ -183,4 +183,38 @@ func agree[T string | bool | int | []string](t *testing.T, object Object, key st
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("value %s (-json +strictjson):\n%s", object[key], diff)
 	}
+}
+
+func TestStrings(t *testing.T) {
+	t.Parallel()
+	got, err := Strings(Raw(`{"a":"b","c":"\n"}`))
+	if diff := cmp.Diff(map[string]string{"a": "b", "c": "\n"}, got); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+	if _, err := Strings(Raw(`{"a":1}`)); said(err) != `key "a": want a string, found 1` {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Strings(Raw(`[]`)); said(err) != `want an object, found '[' at byte 0` {
+		t.Errorf("got %v", err)
+	}
+}
+
+// FuzzQuote holds Quote to the two readers of what it writes.
+func FuzzQuote(f *testing.F) {
+	for _, seed := range []string{"", "a", "\"\\/\b\f\n\r\t\x00\x1f\x7f", "é😀\u2028\ufffd", "\xff\xfe"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, original string) {
+		quoted := Quote(original)
+		var want string
+		if err := json.Unmarshal([]byte(quoted), &want); err != nil {
+			t.Fatalf("json says %v of %s", err, quoted)
+		}
+		if valid := string([]rune(original)); want != valid {
+			t.Errorf("json reads %q of %q", want, valid)
+		}
+		if got, ok := text(Raw(quoted)); !ok || got != want {
+			t.Errorf("read %q, json reads %q", got, want)
+		}
+	})
 }

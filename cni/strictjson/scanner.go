@@ -2,7 +2,8 @@ package strictjson
 
 import (
 	"errors"
-	"fmt"
+
+	"spidernet.io/spiderpool/cni/message"
 )
 
 // maxDepth bounds how deep lists and objects lie in one another, and with it
@@ -46,13 +47,13 @@ func (s *scanner) unexpected(want string) error {
 	if s.at >= len(s.text) {
 		return errShort
 	}
-	return fmt.Errorf("want %s, found %q at byte %d", want, s.text[s.at], s.at)
+	return message.Errorf("want %s, found %q at byte %d", want, s.text[s.at], s.at)
 }
 
 // end makes sure that nothing follows.
 func (s *scanner) end() error {
 	if s.next(); s.at < len(s.text) {
-		return fmt.Errorf("text after the object at byte %d", s.at)
+		return message.Errorf("text after the object at byte %d", s.at)
 	}
 	return nil
 }
@@ -60,7 +61,7 @@ func (s *scanner) end() error {
 // enter and leave count lists and objects.
 func (s *scanner) enter() error {
 	if s.depth++; s.depth > maxDepth {
-		return fmt.Errorf("more than %d lists and objects in one another", maxDepth)
+		return message.Errorf("more than %d lists and objects in one another", maxDepth)
 	}
 	return nil
 }
@@ -82,14 +83,14 @@ func (s *scanner) object(each func(key string, value Raw) error) error {
 		}
 		key, ok := text(raw)
 		if !ok {
-			return fmt.Errorf("key %s is no Unicode text", short(raw))
+			return message.Errorf("key %s is no Unicode text", short(raw))
 		}
 		if err := s.want(':', "a colon"); err != nil {
 			return err
 		}
 		value, err := s.value()
 		if err != nil {
-			return fmt.Errorf("key %q: %w", key, err)
+			return message.Errorf("key %q: %w", key, err)
 		}
 		return each(key, value)
 	})
@@ -130,7 +131,7 @@ func (s *scanner) items(closing byte, item func() error) error {
 			s.at++
 			return nil
 		default:
-			return s.unexpected("a comma or " + fmt.Sprintf("%q", closing))
+			return s.unexpected("a comma or " + message.Sprintf("%q", closing))
 		}
 	}
 }
