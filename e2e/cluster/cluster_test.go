@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,6 +25,7 @@ import (
 
 	"spidernet.io/spiderpool/e2e/cluster"
 	"spidernet.io/spiderpool/e2e/cluster/component"
+	"spidernet.io/spiderpool/e2e/cluster/syspkg"
 )
 
 // hostLocal gives each node a slice of the underlay of its own: enough to prove
@@ -56,110 +56,6 @@ func needRoot(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Fatal("a cluster needs root: run this test under sudo, or run make unit")
 	}
-}
-
-// traces is what can be seen of clusters from outside them.
-type traces struct {
-	Addresses []string // of the underlay, on this computer's own interfaces
-	Mounts    []string
-	Cgroups   []string
-	Disks     []string
-	Processes []string
-}
-
-// lookFor collects the traces of the cluster of a name.
-func lookFor(t *testing.T, name string) traces {
-	t.Helper()
-	return traces{
-		Addresses: underlayAddresses(t),
-		Mounts:    grep(t, "/proc/self/mountinfo", "spiderpool-e2e/"+name+"-"),
-		Cgroups:   glob(t, "/sys/fs/cgroup/*/spiderpool-e2e-"+name+"-*", "/sys/fs/cgroup/spiderpool-e2e-"+name+"-*"),
-		Disks:     glob(t, "/var/lib/spiderpool-e2e/"+name+"-*"),
-		Processes: processesOf(t, "spiderpool-e2e/"+name+"-"),
-	}
-}
-
-func underlayAddresses(t *testing.T) []string {
-	t.Helper()
-	all, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for _, a := range all {
-		p, err := netip.ParsePrefix(a.String())
-		if err == nil && (cluster.UnderlayIPv4.Contains(p.Addr()) || cluster.UnderlayIPv6.Contains(p.Addr())) {
-			found = append(found, a.String())
-		}
-	}
-	return found
-}
-
-func grep(t *testing.T, file, text string) []string {
-	t.Helper()
-	data, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var found []string
-	for line := range strings.Lines(string(data)) {
-		if strings.Contains(line, text) {
-			found = append(found, line)
-		}
-	}
-	return found
-}
-
-func glob(t *testing.T, patterns ...string) []string {
-	t.Helper()
-	var found []string
-	for _, p := range patterns {
-		names, err := filepath.Glob(p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found = append(found, names...)
-	}
-	return found
-}
-
-// processesOf finds processes by their arguments, their program, their root and
-// their cgroup: a container shows the cluster in one of those.
-func processesOf(t *testing.T, text string) []string {
-	t.Helper()
-	var found []string
-	dashed := strings.Replace(text, "/", "-", 1)
-	for _, dir := range glob(t, "/proc/[0-9]*") {
-		args, _ := os.ReadFile(dir + "/cmdline")  // it may have ended meanwhile
-		groups, _ := os.ReadFile(dir + "/cgroup") // the same
-		root, _ := os.Readlink(dir + "/root")     // the same
-		stat, _ := os.ReadFile(dir + "/stat")     // the same
-		zombie := bytes.Contains(stat, []byte(") Z "))
-		if !zombie && (bytes.Contains(args, []byte(text)) || strings.Contains(root, text) || bytes.Contains(groups, []byte(dashed))) {
-			found = append(found, filepath.Base(dir)+" "+strings.ReplaceAll(string(args), "\x00", " "))
-		}
-	}
-	return found
-}
-
-// inMachines returns the processes of all machines of a cluster.
-func inMachines(t *testing.T, pids ...int) []string {
-	t.Helper()
-	var namespaces []string
-	for _, pid := range pids {
-		ns, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid))
-		if err != nil {
-			t.Fatal(err)
-		}
-		namespaces = append(namespaces, ns)
-	}
-	var found []string
-	for _, dir := range glob(t, "/proc/[0-9]*") {
-		if ns, err := os.Readlink(dir + "/ns/pid"); err == nil && slices.Contains(namespaces, ns) {
-			found = append(found, filepath.Base(dir))
-		}
-	}
-	return found
 }
 
 // up makes a cluster for one test. Whatever happens, it is taken down again.
@@ -263,6 +159,7 @@ func TestClusterRunsPodsThatReachOneAnotherAndLeavesNothing(t *testing.T) {
 	}
 	checkHostPods(t, c)
 	checkPodNetwork(t, c)
+	checkProgramOfOurs(t, c)
 	pids := []int{c.Control.PID()}
 	for _, n := range c.Nodes {
 		pids = append(pids, n.Machine.PID())
@@ -322,6 +219,35 @@ func checkPodNetwork(t *testing.T, c *cluster.Cluster) {
 		}
 		mustKubectl(t, c, "exec", from.Name, "--", "ping", "-c", "1", "-w", "10", cluster.GatewayIPv4.String())
 	}
+}
+
+// checkProgramOfOurs starts a web server beside the API server, as the product's
+// controller is, and asks it from a pod.
+func checkProgramOfOurs(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	busybox, err := syspkg.BusyboxPath()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "index.html"), []byte("welcome"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	address := netip.AddrPortFrom(cluster.GatewayIPv4, 8080).String()
+	server, err := c.StartInControlPlane("web", busybox, []string{"httpd", "-f", "-p", address, "-h", dir}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a pod to get the page", func() error {
+		if err := server.Check(); err != nil {
+			return err
+		}
+		got, err := kubectl(t, c, "exec", "pod-"+c.Nodes[0].Name, "--", "wget", "-qO-", "http://"+address+"/index.html")
+		if err == nil && got != "welcome" {
+			err = fmt.Errorf("got %q", got)
+		}
+		return err
+	})
 }
 
 func checkDoorIsClosed(t *testing.T, c *cluster.Cluster) {

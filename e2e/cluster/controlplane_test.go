@@ -1,10 +1,14 @@
 package cluster_test
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"net"
 	"net/url"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -13,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
 // startControlPlane also checks that nothing is left of it in the end.
@@ -124,6 +129,69 @@ func TestControlPlaneOutlivesTheDeathOfItsParts(t *testing.T) {
 		}
 		if _, err := namespaces.Get(ctx, "mark", metav1.GetOptions{}); err != nil {
 			t.Errorf("after the death of %s: %v", name, err)
+		}
+	}
+}
+
+// makerVariable turns this test's program into one that makes a control plane,
+// tells what it made, and then waits to be killed.
+const makerVariable = "TEST_CONTROL_PLANE_MAKER"
+
+type made struct {
+	Dir       string
+	Processes []process.Record
+}
+
+func TestMain(m *testing.M) {
+	if os.Getenv(makerVariable) == "" {
+		os.Exit(m.Run())
+	}
+	c, err := cluster.StartControlPlane(context.Background(), cluster.ControlPlaneOptions{})
+	if err != nil {
+		panic(err)
+	}
+	told := made{filepath.Dir(c.Kubeconfig), []process.Record{c.Etcd.Record(), c.APIServer.Record()}}
+	if err := json.NewEncoder(os.Stdout).Encode(told); err != nil {
+		panic(err)
+	}
+	select {}
+}
+
+func TestControlPlaneDiesWithItsMaker(t *testing.T) {
+	t.Parallel()
+	maker := exec.CommandContext(t.Context(), os.Args[0])
+	maker.Env = append(os.Environ(), makerVariable+"=1")
+	maker.Stderr = t.Output()
+	output, err := maker.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := maker.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line, err := bufio.NewReader(output).ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told made
+	if err := json.Unmarshal(line, &told); err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(told.Dir)
+	for _, p := range told.Processes {
+		if !p.Alive() {
+			t.Errorf("process %d does not run", p.PID)
+		}
+	}
+	if err := maker.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	maker.Wait() // killed
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, p := range told.Processes {
+		if err := p.Wait(ctx); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -67,10 +68,15 @@ func run() int {
 func up(ctx context.Context, options cluster.Options) error {
 	start := time.Now()
 	c, err := cluster.Up(ctx, options)
+	if errors.Is(err, cluster.ErrUp) {
+		fmt.Println(err)
+		c, err = cluster.Open(options.Name)
+	} else if err == nil {
+		fmt.Printf("cluster is up after %s\n", time.Since(start).Round(100*time.Millisecond))
+	}
 	if err != nil {
 		return err
 	}
-	fmt.Printf("cluster is up after %s\n", time.Since(start).Round(100*time.Millisecond))
 	c.Describe(os.Stdout)
 	return nil
 }
