@@ -2,20 +2,17 @@ package install
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 
-	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/e2e/cluster"
 	"spidernet.io/spiderpool/e2e/cluster/component"
+	"spidernet.io/spiderpool/e2e/cluster/machine"
 	"spidernet.io/spiderpool/e2e/cluster/process"
 	"spidernet.io/spiderpool/e2e/kruise"
 )
@@ -76,7 +73,7 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 		Start: func(s process.Spec) (*process.Process, error) {
 			return c.StartInControlPlane(s.Name, s.Path, s.Args, s.Env)
 		},
-		Reach: c.Control.Dial,
+		Reach: dialOn(c.Control),
 	})
 	if err != nil {
 		return nil, err
@@ -93,7 +90,7 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 	if err := AwaitWebhooks(ctx, c.Config); err != nil {
 		return nil, err
 	}
-	return controller, awaitNodes(ctx, c)
+	return controller, c.WaitReady(ctx)
 }
 
 // startStandin gives OpenKruise's stand-in an admin's rights: what the real one
@@ -135,42 +132,14 @@ func pluginOnNodes(ctx context.Context, c *cluster.Cluster, dir string) error {
 	return nil
 }
 
-// awaitNodes waits until all nodes are Ready: with the plugin their network is.
-func awaitNodes(ctx context.Context, c *cluster.Cluster) error {
-	api, err := client.New(c.Config, client.Options{Scheme: clientgoscheme.Scheme})
-	if err != nil {
-		return err
+// dialOn connects from within a machine. Addresses must be numbers: then the
+// socket is opened by the calling thread, which is the one that stands there.
+func dialOn(m *machine.Machine) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		err = m.InNetwork(func() (err error) {
+			conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+			return err
+		})
+		return conn, err
 	}
-	last := errors.New("not looked at")
-	err = wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
-		last = nodesReady(ctx, api, len(c.Nodes))
-		return last == nil, nil
-	})
-	if err != nil {
-		return fmt.Errorf("waiting for the nodes to be Ready: %w: %w", err, last)
-	}
-	return nil
-}
-
-func nodesReady(ctx context.Context, api client.Reader, want int) error {
-	var nodes corev1.NodeList
-	if err := api.List(ctx, &nodes); err != nil {
-		return err
-	}
-	ready := 0
-	for _, n := range nodes.Items {
-		for _, condition := range n.Status.Conditions {
-			if condition.Type != corev1.NodeReady {
-				continue
-			}
-			if condition.Status != corev1.ConditionTrue {
-				return fmt.Errorf("node %q: %s", n.Name, condition.Message)
-			}
-			ready++
-		}
-	}
-	if ready != want {
-		return fmt.Errorf("%d of %d nodes are Ready", ready, want)
-	}
-	return nil
 }

@@ -42,6 +42,7 @@ func annotForged(t *testing.T, e *behaviours.Env) {
 	onHost.Spec.HostNetwork = true
 	mirror := behaviours.NewPod("annot-forged", "mirror", maps.Clone(copied))
 	mirror.Annotations[corev1.MirrorPodAnnotationKey] = "hash"
+	mirror.Spec.NodeName = "a-node" // wanted of every mirror
 	for _, pod := range []*corev1.Pod{onHost, mirror} {
 		want := maps.Clone(pod.Annotations)
 		for key := range copied {

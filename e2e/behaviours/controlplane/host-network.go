@@ -26,6 +26,7 @@ func hostNetwork(t *testing.T, e *behaviours.Env) {
 	missing.Spec.HostNetwork = true
 	mirror := behaviours.NewPod("host-network", "mirror", behaviours.FromPools([]string{pool}, nil))
 	mirror.Annotations[corev1.MirrorPodAnnotationKey] = "hash"
+	mirror.Spec.NodeName = "a-node" // wanted of every mirror
 	for _, pod := range []*corev1.Pod{onHost, missing, mirror} {
 		asked := pod.DeepCopy().Annotations
 		if err := e.Client.Create(t.Context(), pod); err != nil {

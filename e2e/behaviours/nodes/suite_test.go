@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"spidernet.io/spiderpool/e2e/behaviours"
 	"spidernet.io/spiderpool/e2e/behaviours/nodes"
 )
@@ -21,6 +24,7 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) (code int) {
 	ctx := context.Background()
+	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where nobody did
 	var err error
 	if env, err = behaviours.StartCluster(ctx, clusterName); err != nil {
 		fmt.Fprintln(os.Stderr, err)
