@@ -111,7 +111,7 @@ func (tx *Tx) Pick() (netip.Addr, bool) {
 // change was stored is unknown.
 func (l *Ledger) Apply(ctx context.Context, pool string, change Change) error {
 	r := &request{ctx: ctx, change: change, due: time.Now().Add(change.Patience), done: make(chan struct{})}
-	l.enqueue(pool, r)
+	l.enqueue(pool, r) //nolint:contextcheck // a write is shared by many callers: it ends with none of them
 	select {
 	case <-r.done:
 		return r.err

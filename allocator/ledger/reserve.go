@@ -113,7 +113,7 @@ func (l *Ledger) reserveFirst(ctx context.Context, r allocator.Reservation, pool
 		case errors.As(err, &refused):
 			exhausted.Refusals = append(exhausted.Refusals, refused)
 		case ctx.Err() != nil:
-			l.giveBackLater(r.Token, pool)
+			l.giveBackLater(r.Token, pool) //nolint:contextcheck // the caller is gone, and that is why
 			return crdv1.Claim{}, err
 		default:
 			return crdv1.Claim{}, err

@@ -292,11 +292,11 @@ func TestJudgement(t *testing.T) {
 	}{
 		"alone":                                      {pool: version("p", 5, false, "10.0.0.1-10.0.0.10")},
 		"beside one with other addresses":            {pool: version("p", 5, false, "10.0.0.1-10.0.0.10"), others: []*crdv1.SpiderIPPool{version("o", 1, true, "10.0.0.11")}},
-		"over an older one":                          {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{version("o", 4, false, "10.0.0.7-10.0.0.20")}, `addresses 10.0.0.7-10.0.0.10 are those of pool "o"; take them out of spec.ips of one of the two`},
+		"over an older one":                          {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{version("o", 4, false, "10.0.0.7-10.0.0.20")}, `10.0.0.7-10.0.0.10 is in pool "o" too; take it out of spec.ips of one of the two`},
 		"over a younger one that waits":              {pool: version("p", 5, false, "10.0.0.1-10.0.0.10"), others: []*crdv1.SpiderIPPool{version("o", 6, false, "10.0.0.7-10.0.0.20")}},
-		"over a younger one that is Ready":           {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{version("o", 6, true, "10.0.0.7-10.0.0.20")}, `addresses 10.0.0.7-10.0.0.10 are those of pool "o"; take them out of spec.ips of one of the two`},
+		"over a younger one that is Ready":           {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{version("o", 6, true, "10.0.0.7-10.0.0.20")}, `10.0.0.7-10.0.0.10 is in pool "o" too; take it out of spec.ips of one of the two`},
 		"over a younger one Ready for an older spec": {pool: version("p", 5, false, "10.0.0.10"), others: []*crdv1.SpiderIPPool{edited}},
-		"of the same second, the UID decides":        {version("p", 5, false, "10.0.0.1"), []*crdv1.SpiderIPPool{version("o", 5, false, "10.0.0.1")}, `addresses 10.0.0.1-10.0.0.1 are those of pool "o"; take them out of spec.ips of one of the two`},
+		"of the same second, the UID decides":        {version("p", 5, false, "10.0.0.1"), []*crdv1.SpiderIPPool{version("o", 5, false, "10.0.0.1")}, `10.0.0.1 is in pool "o" too; take it out of spec.ips of one of the two`},
 		"over an address in use from another":        {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{using}, `address 10.0.0.5 is in use from pool "using"; take it out of spec.ips`},
 		"beside one that cannot be read":             {pool: version("p", 5, false, "10.0.0.1-10.0.0.10"), others: []*crdv1.SpiderIPPool{garbage}},
 	} {

@@ -62,18 +62,15 @@ func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 	if client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, err
 	}
-	exists := err == nil
-	pod, ok := e.claims.Get(r.String())
-	wanted := ok && pod.Live() && pod.Node != "" && len(pod.Claims) > 0
-	switch {
-	case wanted && !exists:
-		err = ignore(e.client.Create(ctx, endpointOf(pod)), apierrors.IsAlreadyExists)
-	case exists && (wanted && !shows(&have, pod) || !wanted && e.outlived(&have)):
-		err = e.remove(ctx, &have) // the event of the deletion leads back here
-	default:
-		err = nil
+	pod, wanted := e.claims.Get(r.String())
+	wanted = wanted && pod.Live() && pod.Node != "" && len(pod.Claims) > 0
+	switch exists := err == nil; {
+	case !exists && wanted:
+		return reconcile.Result{}, ignore(e.client.Create(ctx, endpointOf(pod)), apierrors.IsAlreadyExists)
+	case !exists || wanted && shows(&have, pod) || !wanted && !e.outlived(&have):
+		return reconcile.Result{}, nil
 	}
-	return reconcile.Result{}, err
+	return reconcile.Result{}, e.remove(ctx, &have) // the event of the deletion leads back here
 }
 
 // shows reports whether an endpoint is that of this pod, not of an earlier one

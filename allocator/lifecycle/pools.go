@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"go4.org/netipx"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -180,7 +181,7 @@ func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool) metav1.Co
 		}
 		if common, ok := self.Space.Overlap(other.Space); ok && (ready(o) || older(o, pool)) {
 			return unready(pool, crdv1.ReasonOverlap,
-				fmt.Sprintf("addresses %s are those of pool %q; take them out of spec.ips of one of the two", common, o.Name))
+				fmt.Sprintf("%s is in pool %q too; take it out of spec.ips of one of the two", text(common), o.Name))
 		}
 		for address := range other.Record.Taken().All() {
 			if self.Space.Contains(address) {
@@ -196,6 +197,14 @@ func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool) metav1.Co
 		Reason:             crdv1.ReasonInitialised,
 		Message:            "no address is one of another pool",
 	}
+}
+
+// text writes a range as users do.
+func text(r netipx.IPRange) string {
+	if r.From() == r.To() {
+		return r.From().String()
+	}
+	return r.String()
 }
 
 func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition {

@@ -81,8 +81,8 @@ func (o options) hosts(given string) []string {
 // split returns which of the hosts are addresses.
 func split(hosts []string) (names []string, addresses []net.IP) {
 	for _, h := range hosts {
-		if a := net.ParseIP(h); a != nil {
-			addresses = append(addresses, a)
+		if a, err := netip.ParseAddr(h); err == nil {
+			addresses = append(addresses, a.AsSlice())
 			continue
 		}
 		names = append(names, h)
