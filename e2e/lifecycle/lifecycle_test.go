@@ -194,42 +194,57 @@ func TestANewLeaderDoesNotFreeByAnOldPodsEnd(t *testing.T) {
 	}
 }
 
+// Two that believe they lead judge the pools as they appear, until one of them
+// finds the other's term and stops. Neither may make a pool Ready while the
+// other makes another Ready that overlaps. A third, alone, ends the matter.
 func TestOverlappingPoolsMadeAtOneMoment(t *testing.T) {
-	lead(t, longGrace)
-	lead(t, longGrace)
+	leaders := []*leader{lead(t, longGrace), lead(t, longGrace)}
 	var wg sync.WaitGroup
-	pools := make([]*crdv1.SpiderIPPool, 20)
+	pools := make([]string, 20)
 	for i := range pools {
-		pools[i] = &crdv1.SpiderIPPool{
-			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("overlap-%d", i)},
-			Spec:       crdv1.IPPoolSpec{Subnet: "10.6.0.0/24", IPs: []string{fmt.Sprintf("10.6.0.%d-10.6.0.100", i+1)}},
-		}
+		pools[i] = fmt.Sprintf("overlap-%d", i)
 		wg.Go(func() {
-			if err := kube.Create(t.Context(), pools[i]); err != nil {
+			err := kube.Create(t.Context(), &crdv1.SpiderIPPool{
+				ObjectMeta: metav1.ObjectMeta{Name: pools[i]},
+				Spec:       crdv1.IPPoolSpec{Subnet: "10.6.0.0/24", IPs: []string{fmt.Sprintf("10.6.0.%d-10.6.0.100", i+1)}},
+			})
+			if err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	ready := func() (n int) {
-		judged := 0
-		for _, p := range pools {
-			if c := meta.FindStatusCondition(get(t, p.Name).Pool.Status.Conditions, crdv1.ConditionReady); c != nil {
-				judged++
-				if c.Status == metav1.ConditionTrue {
-					n++
-				}
-			}
-		}
-		if judged < len(pools) {
-			return -1
-		}
-		return n
+	select {
+	case <-leaders[0].done:
+	case <-leaders[1].done:
 	}
-	eventually(t, "all are judged", func() bool { return ready() >= 0 })
-	if n := ready(); n != 1 {
-		t.Errorf("%d of the overlapping pools are Ready, want 1", n)
+	for _, l := range leaders {
+		l.end()
 	}
+	if ready, _ := judged(t, pools); ready > 1 {
+		t.Errorf("%d of the overlapping pools were made Ready by two leaders, want 1 at most", ready)
+	}
+	lead(t, longGrace)
+	eventually(t, "all are judged", func() bool { _, n := judged(t, pools); return n == len(pools) })
+	if ready, _ := judged(t, pools); ready != 1 {
+		t.Errorf("%d of the overlapping pools are Ready, want 1", ready)
+	}
+}
+
+// judged counts the pools that are Ready, and those of which it was decided.
+func judged(t *testing.T, pools []string) (ready, all int) {
+	t.Helper()
+	for _, p := range pools {
+		c := meta.FindStatusCondition(get(t, p).Pool.Status.Conditions, crdv1.ConditionReady)
+		if c == nil {
+			continue
+		}
+		all++
+		if c.Status == metav1.ConditionTrue {
+			ready++
+		}
+	}
+	return ready, all
 }
 
 func TestADeletedPoolGoesWhenItsLastAddressIsFree(t *testing.T) {

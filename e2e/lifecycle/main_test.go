@@ -123,7 +123,10 @@ func lead(t *testing.T, grace time.Duration) *leader {
 		Pools:  pools,
 		Claims: claims,
 		Grace:  grace,
-		Depose: func(err error) { l.deposed <- err },
+		Depose: func(err error) { // as the process would end
+			l.deposed <- err
+			cancel()
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
