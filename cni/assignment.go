@@ -1,8 +1,9 @@
 package cni
 
 import (
-	"net/netip"
+	"slices"
 
+	"spidernet.io/spiderpool/cni/address"
 	"spidernet.io/spiderpool/cni/message"
 	"spidernet.io/spiderpool/cni/strictjson"
 )
@@ -32,14 +33,14 @@ type Assignment struct {
 // Family is the address of one IP family.
 type Family struct {
 	Pool    string
-	Address netip.Prefix // host bits and the length of the pool's subnet
-	Gateway netip.Addr   // invalid where the pool has none
+	Address address.Prefix // host bits and the length of the pool's subnet
+	Gateway address.Addr   // invalid where the pool has none
 }
 
 // Route is one route of a pod.
 type Route struct {
-	Destination netip.Prefix
-	Gateway     netip.Addr
+	Destination address.Prefix
+	Gateway     address.Addr
 }
 
 // FindAssignment reads the annotation of the NIC ifName from the annotations of
@@ -115,19 +116,19 @@ func (a *Assignment) readFamily(object strictjson.Object, name string) error {
 			return err
 		}
 	}
-	address, pool, gateway := texts[0], texts[1], texts[2]
-	if address == "" {
+	own, pool, gateway := texts[0], texts[1], texts[2]
+	if own == "" {
 		if pool != "" || gateway != "" {
 			return message.Errorf("%s: empty, although %spool is %q and %sgateway %q", name, name, pool, name, gateway)
 		}
 		return nil
 	}
 	if pool == "" {
-		return message.Errorf("%spool: empty, although %s is %q", name, name, address)
+		return message.Errorf("%spool: empty, although %s is %q", name, name, own)
 	}
 	family := Family{Pool: pool}
 	var err error
-	if family.Address, err = parseAddress(address, name == "ipv6"); err != nil {
+	if family.Address, err = parseAddress(own, name == "ipv6"); err != nil {
 		return message.Errorf("%s: %w", name, err)
 	}
 	if gateway != "" {
@@ -144,19 +145,22 @@ func (a *Assignment) readRoutes(object strictjson.Object) error {
 	if err != nil {
 		return err
 	}
-	seen := map[netip.Prefix]int{} // destination -> its place
 	for i, raw := range list {
 		route, err := a.parseRoute(raw)
 		if err != nil {
 			return message.Errorf("routes[%d]: %w", i, err)
 		}
-		if earlier, twice := seen[route.Destination]; twice {
+		if earlier := a.routeTo(route.Destination); earlier >= 0 {
 			return message.Errorf("routes[%d]: dst %s is that of routes[%d]", i, route.Destination, earlier)
 		}
-		seen[route.Destination] = i
 		a.Routes = append(a.Routes, route)
 	}
 	return nil
+}
+
+// routeTo is the place of the route to destination, or -1.
+func (a *Assignment) routeTo(destination address.Prefix) int {
+	return slices.IndexFunc(a.Routes, func(r Route) bool { return r.Destination.Same(destination) })
 }
 
 func (a *Assignment) parseRoute(raw strictjson.Raw) (Route, error) {
@@ -175,8 +179,8 @@ func (a *Assignment) parseRoute(raw strictjson.Raw) (Route, error) {
 	if err != nil {
 		return Route{}, err
 	}
-	destination, err := netip.ParsePrefix(dst)
-	if err != nil || destination != destination.Masked() || destination.Addr().Is4In6() {
+	destination, ok := address.ParsePrefix(dst)
+	if !ok || !destination.IsMasked() || destination.Addr().Is4In6() {
 		return Route{}, message.Errorf("dst: %q is not a CIDR", dst)
 	}
 	for _, family := range a.Families {
@@ -191,17 +195,17 @@ func (a *Assignment) parseRoute(raw strictjson.Raw) (Route, error) {
 	return Route{}, message.Errorf("dst: the NIC has no address of the family of %s", destination)
 }
 
-func parseAddress(text string, is6 bool) (netip.Prefix, error) {
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		return netip.Prefix{}, message.Errorf("%q is not an address with its prefix length", text)
+func parseAddress(text string, is6 bool) (address.Prefix, error) {
+	prefix, ok := address.ParsePrefix(text)
+	if !ok {
+		return address.Prefix{}, message.Errorf("%q is not an address with its prefix length", text)
 	}
 	addr := prefix.Addr()
 	if addr.Is6() != is6 || addr.Is4In6() {
-		return netip.Prefix{}, message.Errorf("%s is of the other family", text)
+		return address.Prefix{}, message.Errorf("%s is of the other family", text)
 	}
 	if addr.IsUnspecified() || addr.IsMulticast() || addr.IsLoopback() {
-		return netip.Prefix{}, message.Errorf("%s is no address for a pod", text)
+		return address.Prefix{}, message.Errorf("%s is no address for a pod", text)
 	}
 	return prefix, nil
 }
@@ -209,17 +213,17 @@ func parseAddress(text string, is6 bool) (netip.Prefix, error) {
 // parseGateway reads a next hop that a host with the given address can reach
 // without another route; otherwise the kernel would refuse it with "network is
 // unreachable", which tells nobody what to mend.
-func parseGateway(text string, address netip.Prefix) (netip.Addr, error) {
-	gateway, err := netip.ParseAddr(text)
-	if err != nil || gateway.Zone() != "" || gateway.Is4In6() {
-		return netip.Addr{}, message.Errorf("%q is not an address", text)
+func parseGateway(text string, own address.Prefix) (address.Addr, error) {
+	gateway, ok := address.Parse(text)
+	if !ok || gateway.Is4In6() {
+		return address.Addr{}, message.Errorf("%q is not an address", text)
 	}
-	if gateway.Is6() != address.Addr().Is6() {
-		return netip.Addr{}, message.Errorf("%s is of the other family than %s", gateway, address)
+	if gateway.Is6() != own.Addr().Is6() {
+		return address.Addr{}, message.Errorf("%s is of the other family than %s", gateway, own)
 	}
-	onLink := address.Contains(gateway) || gateway.Is6() && gateway.IsLinkLocalUnicast()
-	if !onLink || gateway == address.Addr() {
-		return netip.Addr{}, message.Errorf("%s cannot be reached from %s", gateway, address)
+	onLink := own.Contains(gateway) || gateway.Is6() && gateway.IsLinkLocal()
+	if !onLink || gateway.Same(own.Addr()) {
+		return address.Addr{}, message.Errorf("%s cannot be reached from %s", gateway, own)
 	}
 	return gateway, nil
 }

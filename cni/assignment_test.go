@@ -1,15 +1,34 @@
 package cni
 
 import (
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"spidernet.io/spiderpool/cni/address"
 )
 
-var netipValues = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
+var addresses = cmp.Options{
+	cmp.Comparer(func(a, b address.Addr) bool { return a.Same(b) }),
+	cmp.Comparer(func(a, b address.Prefix) bool { return a.Same(b) }),
+}
+
+func mustPrefix(text string) address.Prefix {
+	prefix, ok := address.ParsePrefix(text)
+	if !ok {
+		panic(text)
+	}
+	return prefix
+}
+
+func mustAddr(text string) address.Addr {
+	addr, ok := address.Parse(text)
+	if !ok {
+		panic(text)
+	}
+	return addr
+}
 
 // dualStack is an annotation with all there can be.
 const dualStack = `{"interface":"eth0","ipv4pool":"p4","ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,` +
@@ -25,15 +44,15 @@ func TestParseAssignment(t *testing.T) {
 	want := &Assignment{
 		Interface: "eth0", Vlan: 7,
 		Families: []Family{
-			{Pool: "p4", Address: netip.MustParsePrefix("172.18.41.40/24"), Gateway: netip.MustParseAddr("172.18.41.1")},
-			{Pool: "p6", Address: netip.MustParsePrefix("fc00::28/64"), Gateway: netip.MustParseAddr("fe80::1")},
+			{Pool: "p4", Address: mustPrefix("172.18.41.40/24"), Gateway: mustAddr("172.18.41.1")},
+			{Pool: "p6", Address: mustPrefix("fc00::28/64"), Gateway: mustAddr("fe80::1")},
 		},
 		Routes: []Route{
-			{Destination: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("172.18.41.2")},
-			{Destination: netip.MustParsePrefix("fd00::/8"), Gateway: netip.MustParseAddr("fc00::2")},
+			{Destination: mustPrefix("10.0.0.0/8"), Gateway: mustAddr("172.18.41.2")},
+			{Destination: mustPrefix("fd00::/8"), Gateway: mustAddr("fc00::2")},
 		},
 	}
-	if diff := cmp.Diff(want, got, netipValues); diff != "" {
+	if diff := cmp.Diff(want, got, addresses); diff != "" {
 		t.Errorf("assignment (-want +got):\n%s", diff)
 	}
 }
@@ -44,8 +63,8 @@ func TestParseAssignmentWithoutTheOptionalKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Assignment{Interface: "net1", Families: []Family{{Pool: "p", Address: netip.MustParsePrefix("10.0.0.2/31")}}}
-	if diff := cmp.Diff(want, got, netipValues); diff != "" {
+	want := &Assignment{Interface: "net1", Families: []Family{{Pool: "p", Address: mustPrefix("10.0.0.2/31")}}}
+	if diff := cmp.Diff(want, got, addresses); diff != "" {
 		t.Errorf("assignment (-want +got):\n%s", diff)
 	}
 }
@@ -54,39 +73,40 @@ func TestParseAssignmentWithoutTheOptionalKeys(t *testing.T) {
 func TestParseAssignmentRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ old, new, wantErr string }{
-		"no JSON":                  {dualStack, `yes`, `want an object, found 'y' at byte 0`},
-		"text behind":              {`]}`, `]} {}`, `text after the object at byte 266`},
-		"an unknown key":           {`"vlan":7`, `"vlan":7,"mtu":1500`, `unknown key "mtu"`},
-		"a key twice":              {`"vlan":7`, `"vlan":7,"vlan":8`, `key "vlan" is there twice`},
-		"a key in capitals":        {`"vlan"`, `"VLAN"`, `unknown key "VLAN"`},
-		"a key missing":            {`"vlan":7,`, ``, `key "vlan" is missing`},
-		"another NIC":              {`"eth0"`, `"eth1"`, `interface: this is "eth1", but NIC "eth0" was asked for`},
-		"null":                     {`"172.18.41.40/24"`, `null`, `key "ipv4": want a string, found null`},
-		"a vlan in text":           {`"vlan":7`, `"vlan":"7"`, `key "vlan": want a whole number, found "7"`},
-		"a vlan too great":         {`"vlan":7`, `"vlan":4096`, `vlan: 4096 is not between 0 and 4095`},
-		"a vlan below zero":        {`"vlan":7`, `"vlan":-1`, `vlan: -1 is not between 0 and 4095`},
-		"cleangateway in text":     {`false`, `"no"`, `key "cleangateway": want true or false, found "no"`},
-		"no prefix length":         {`41.40/24`, `41.40`, `ipv4: "172.18.41.40" is not an address with its prefix length`},
-		"a zone":                   {`::28/64`, `::28%eth0/64`, `ipv6: "fc00::28%eth0/64" is not an address with its prefix length`},
-		"the other family":         {`"172.18.41.40/24"`, `"fc00::9/64"`, `ipv4: fc00::9/64 is of the other family`},
-		"a mapped address":         {`fc00::28/64`, `::ffff:1.2.3.4/120`, `ipv6: ::ffff:1.2.3.4/120 is of the other family`},
-		"a loopback address":       {`172.18.41.40/24`, `127.0.0.1/8`, `ipv4: 127.0.0.1/8 is no address for a pod`},
-		"an address, no pool":      {`"p4"`, `""`, `ipv4pool: empty, although ipv4 is "172.18.41.40/24"`},
-		"a pool, no address":       {`"172.18.41.40/24"`, `""`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
-		"a gateway elsewhere":      {`"172.18.41.1"`, `"172.18.0.1"`, `ipv4gateway: 172.18.0.1 cannot be reached from 172.18.41.40/24`},
-		"a gateway of its own":     {`"172.18.41.1"`, `"172.18.41.40"`, `ipv4gateway: 172.18.41.40 cannot be reached from 172.18.41.40/24`},
-		"a gateway of other make":  {`"172.18.41.1"`, `"fc00::1"`, `ipv4gateway: fc00::1 is of the other family than 172.18.41.40/24`},
-		"a gateway with a zone":    {`"fe80::1"`, `"fe80::1%eth0"`, `ipv6gateway: "fe80::1%eth0" is not an address`},
-		"routes of another kind":   {`"routes":[`, `"routes":{}}`, `key "routes": want a list, found {}`},
-		"a route with more":        {`"gw":"fc00::2"`, `"gw":"fc00::2","mtu":1`, `routes[1]: unknown key "mtu"`},
-		"a route with less":        {`,"gw":"fc00::2"`, ``, `routes[1]: key "gw" is missing`},
-		"a route to no CIDR":       {`fd00::/8`, `fd00::1/8`, `routes[1]: dst: "fd00::1/8" is not a CIDR`},
-		"a route to nothing":       {`fd00::/8`, ``, `routes[1]: dst: "" is not a CIDR`},
-		"a route over elsewhere":   {`"172.18.41.2"`, `"172.18.0.2"`, `routes[0]: gw: 172.18.0.2 cannot be reached from 172.18.41.40/24`},
-		"a route over the other":   {`"172.18.41.2"`, `"fc00::2"`, `routes[0]: gw: fc00::2 is of the other family than 172.18.41.40/24`},
-		"two routes to one place":  {`"dst":"fd00::/8","gw":"fc00::2"`, `"dst":"10.0.0.0/8","gw":"172.18.41.3"`, `routes[1]: dst 10.0.0.0/8 is that of routes[0]`},
-		"a route without a family": {`"ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,"ipv4gateway":"172.18.41.1","ipv6gateway":"fe80::1"`, `"ipv6pool":"","ipv4":"172.18.41.40/24","ipv6":"","vlan":7`, `routes[1]: dst: the NIC has no address of the family of fd00::/8`},
-		"no address at all":        {dualStack, `{"interface":"eth0","ipv4pool":"","ipv6pool":"","ipv4":"","ipv6":"","vlan":0}`, `neither ipv4 nor ipv6 has an address`},
+		"no JSON":                    {dualStack, `yes`, `want an object, found 'y' at byte 0`},
+		"text behind":                {`]}`, `]} {}`, `text after the object at byte 266`},
+		"an unknown key":             {`"vlan":7`, `"vlan":7,"mtu":1500`, `unknown key "mtu"`},
+		"a key twice":                {`"vlan":7`, `"vlan":7,"vlan":8`, `key "vlan" is there twice`},
+		"a key in capitals":          {`"vlan"`, `"VLAN"`, `unknown key "VLAN"`},
+		"a key missing":              {`"vlan":7,`, ``, `key "vlan" is missing`},
+		"another NIC":                {`"eth0"`, `"eth1"`, `interface: this is "eth1", but NIC "eth0" was asked for`},
+		"null":                       {`"172.18.41.40/24"`, `null`, `key "ipv4": want a string, found null`},
+		"a vlan in text":             {`"vlan":7`, `"vlan":"7"`, `key "vlan": want a whole number, found "7"`},
+		"a vlan too great":           {`"vlan":7`, `"vlan":4096`, `vlan: 4096 is not between 0 and 4095`},
+		"a vlan below zero":          {`"vlan":7`, `"vlan":-1`, `vlan: -1 is not between 0 and 4095`},
+		"cleangateway in text":       {`false`, `"no"`, `key "cleangateway": want true or false, found "no"`},
+		"no prefix length":           {`41.40/24`, `41.40`, `ipv4: "172.18.41.40" is not an address with its prefix length`},
+		"a zone":                     {`::28/64`, `::28%eth0/64`, `ipv6: "fc00::28%eth0/64" is not an address with its prefix length`},
+		"the other family":           {`"172.18.41.40/24"`, `"fc00::9/64"`, `ipv4: fc00::9/64 is of the other family`},
+		"a mapped address":           {`fc00::28/64`, `::ffff:102:304/120`, `ipv6: ::ffff:102:304/120 is of the other family`},
+		"a mapped address with dots": {`fc00::28/64`, `::ffff:1.2.3.4/120`, `ipv6: "::ffff:1.2.3.4/120" is not an address with its prefix length`},
+		"a loopback address":         {`172.18.41.40/24`, `127.0.0.1/8`, `ipv4: 127.0.0.1/8 is no address for a pod`},
+		"an address, no pool":        {`"p4"`, `""`, `ipv4pool: empty, although ipv4 is "172.18.41.40/24"`},
+		"a pool, no address":         {`"172.18.41.40/24"`, `""`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
+		"a gateway elsewhere":        {`"172.18.41.1"`, `"172.18.0.1"`, `ipv4gateway: 172.18.0.1 cannot be reached from 172.18.41.40/24`},
+		"a gateway of its own":       {`"172.18.41.1"`, `"172.18.41.40"`, `ipv4gateway: 172.18.41.40 cannot be reached from 172.18.41.40/24`},
+		"a gateway of other make":    {`"172.18.41.1"`, `"fc00::1"`, `ipv4gateway: fc00::1 is of the other family than 172.18.41.40/24`},
+		"a gateway with a zone":      {`"fe80::1"`, `"fe80::1%eth0"`, `ipv6gateway: "fe80::1%eth0" is not an address`},
+		"routes of another kind":     {`"routes":[`, `"routes":{}}`, `key "routes": want a list, found {}`},
+		"a route with more":          {`"gw":"fc00::2"`, `"gw":"fc00::2","mtu":1`, `routes[1]: unknown key "mtu"`},
+		"a route with less":          {`,"gw":"fc00::2"`, ``, `routes[1]: key "gw" is missing`},
+		"a route to no CIDR":         {`fd00::/8`, `fd00::1/8`, `routes[1]: dst: "fd00::1/8" is not a CIDR`},
+		"a route to nothing":         {`fd00::/8`, ``, `routes[1]: dst: "" is not a CIDR`},
+		"a route over elsewhere":     {`"172.18.41.2"`, `"172.18.0.2"`, `routes[0]: gw: 172.18.0.2 cannot be reached from 172.18.41.40/24`},
+		"a route over the other":     {`"172.18.41.2"`, `"fc00::2"`, `routes[0]: gw: fc00::2 is of the other family than 172.18.41.40/24`},
+		"two routes to one place":    {`"dst":"fd00::/8","gw":"fc00::2"`, `"dst":"10.0.0.0/8","gw":"172.18.41.3"`, `routes[1]: dst 10.0.0.0/8 is that of routes[0]`},
+		"a route without a family":   {`"ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,"ipv4gateway":"172.18.41.1","ipv6gateway":"fe80::1"`, `"ipv6pool":"","ipv4":"172.18.41.40/24","ipv6":"","vlan":7`, `routes[1]: dst: the NIC has no address of the family of fd00::/8`},
+		"no address at all":          {dualStack, `{"interface":"eth0","ipv4pool":"","ipv6pool":"","ipv4":"","ipv6":"","vlan":0}`, `neither ipv4 nor ipv6 has an address`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

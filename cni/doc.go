@@ -3,35 +3,34 @@
 // admission webhook has reserved and hands it on; it allocates nothing, keeps
 // no state, and speaks CNI 0.3.1, 0.4.0, 1.0.0 and 1.1.0.
 //
-//	ADD     runtimeConfig on stdin ──▶ annotation of the NIC ──▶ result on stdout
-//	CHECK   prevResult still carries the annotation's addresses
-//	STATUS  the configuration is fine and, if one is set, the kubeconfig usable
-//	DEL GC  nothing to do, so nothing that can fail
+//		ADD     runtimeConfig on stdin ──▶ annotation of the NIC ──▶ result on stdout
+//		CHECK   prevResult still carries the annotation's addresses
+//		STATUS  the configuration is fine and, if one is set, the kubeconfig usable
+//		DEL GC  nothing to do, so nothing that can fail
 //
-// What it keeps to:
+//	  - ADD makes no network call where the runtime passes the pod's annotations:
+//	    the main plugin's entry declares the capability
+//	    io.kubernetes.cri.pod-annotations, and containerd (1.5 on) and CRI-O (1.29
+//	    on) put them into runtimeConfig.
+//	  - Where they are not passed (meta plugins such as Multus) and the ipam
+//	    section names a kubeconfig, one GET of the pod replaces them. net/http and
+//	    TLS would triple this binary, so a second one, spiderpool-lookup, lies
+//	    beside it and is started in that case only (package lookup).
+//	  - DEL succeeds whatever it is given: a sandbox that cannot be taken down
+//	    blocks its pod for ever, and the controller releases addresses by proofs
+//	    that have nothing to do with DEL.
+//	  - Everything else is read strictly: unknown, repeated and missing keys are
+//	    errors that name them. So a release that adds a key to the annotation
+//	    installs this plugin first.
+//	  - Stdout belongs to the protocol. There is no log unless log_file_path asks
+//	    for one, and a log that cannot be written fails nothing.
+//	  - An ADD is a process, and most of its time is its start. So the program
+//	    links neither reflection nor fmt, net, net/netip, encoding/json or the
+//	    CNI library, which brings them: together a fifth of host-local's ADD.
+//	    Packages strictjson, address and message are what is needed of them, and
+//	    tests hold each to the original, and the plugin to the CNI library.
 //
-//   - ADD makes no network call where the runtime passes the pod's annotations:
-//     the main plugin's entry declares the capability
-//     io.kubernetes.cri.pod-annotations, and containerd (1.5 on) and CRI-O (1.29
-//     on) put them into runtimeConfig.
-//   - Where they are not passed (meta plugins such as Multus) and the ipam
-//     section names a kubeconfig, one GET of the pod replaces them. net/http and
-//     TLS would triple this binary and its start-up, so the GET is made by a
-//     second one, spiderpool-lookup, that lies beside it and is started in that
-//     case only (package lookup).
-//   - DEL succeeds whatever it is given. A sandbox that cannot be taken down
-//     blocks its pod for ever, and addresses are released by the controller, by
-//     proofs that have nothing to do with DEL.
-//   - Everything read is read strictly: unknown, repeated and missing keys of
-//     the ipam section and of the annotation are errors that name them. So a
-//     release that adds a key to the annotation installs this plugin first.
-//   - Stdout belongs to the protocol. There is no log unless log_file_path asks
-//     for one, and a log that cannot be written fails nothing.
-//
-// What it refuses: an annotation for another NIC, an address of the wrong
-// family, a gateway or next hop that the address cannot reach. The vlan of a
-// pool is reported in the log only; no CNI result can carry it, and the plugin
-// makes no VLAN device.
-//
-// It imports no Kubernetes package: client-go alone is ten times this binary.
+// It refuses an annotation for another NIC, an address of the wrong family, a
+// gateway or next hop that the address cannot reach. The vlan of a pool is told
+// in the log only: no CNI result can carry it, and no VLAN device is made.
 package cni

@@ -96,11 +96,11 @@ func parseAnswer(output []byte) (map[string]string, *Error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if raw, ok := answer["error"]; ok {
+	if raw, ok := answer.Get("error"); ok {
 		told, err := parseError(raw)
 		return nil, told, err
 	}
-	raw, ok := answer["annotations"]
+	raw, ok := answer.Get("annotations")
 	if !ok {
 		return nil, nil, nil // a check
 	}

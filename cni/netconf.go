@@ -71,29 +71,28 @@ func (c *NetConf) read(top strictjson.Object) (err error) {
 	if !isIdentifier(c.Name) {
 		return message.Errorf("name: %q is empty or has characters that are not allowed", c.Name)
 	}
-	c.PrevResult = top["prevResult"]
-	section, ok := top["ipam"]
+	c.PrevResult, _ = top.Get("prevResult")
+	section, ok := top.Get("ipam")
 	if !ok {
 		return message.Errorf(`key "ipam" is missing; the main plugin's entry wants "ipam": {"type": %q}`, PluginName)
 	}
 	if c.IPAM, err = parseIPAM(section); err != nil {
 		return message.Errorf("ipam: %w", err)
 	}
-	if err := c.readRuntimeConfig(top["runtimeConfig"]); err != nil {
-		return message.Errorf("runtimeConfig: %w", err)
+	if runtimeConfig, ok := top.Get("runtimeConfig"); ok {
+		if err := c.readRuntimeConfig(runtimeConfig); err != nil {
+			return message.Errorf("runtimeConfig: %w", err)
+		}
 	}
 	return nil
 }
 
 func (c *NetConf) readRuntimeConfig(raw strictjson.Raw) error {
-	if raw == nil {
-		return nil
-	}
 	runtimeConfig, err := strictjson.Parse(raw)
 	if err != nil {
 		return err
 	}
-	passed, ok := runtimeConfig[annotationsCapability]
+	passed, ok := runtimeConfig.Get(annotationsCapability)
 	if !ok {
 		return nil
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net/netip"
 	"slices"
 	"strconv"
 	"time"
 
+	"spidernet.io/spiderpool/cni/address"
 	"spidernet.io/spiderpool/cni/message"
 	"spidernet.io/spiderpool/cni/strictjson"
 )
@@ -174,7 +174,7 @@ func (a *Assignment) logPairs() []string {
 
 // previousAddresses reads those of prevResult, which the specification demands
 // for CHECK. Its other keys belong to main plugins.
-func previousAddresses(raw strictjson.Raw) ([]netip.Prefix, error) {
+func previousAddresses(raw strictjson.Raw) ([]address.Prefix, error) {
 	if raw == nil || string(raw) == "null" {
 		return nil, fail(CodeInvalidNetworkConfig, "", "CHECK needs prevResult, the result of ADD, and it is missing")
 	}
@@ -185,7 +185,7 @@ func previousAddresses(raw strictjson.Raw) ([]netip.Prefix, error) {
 	return addresses, nil
 }
 
-func parseAddresses(raw strictjson.Raw) ([]netip.Prefix, error) {
+func parseAddresses(raw strictjson.Raw) ([]address.Prefix, error) {
 	result, err := strictjson.Parse(raw)
 	if err != nil {
 		return nil, err
@@ -194,7 +194,7 @@ func parseAddresses(raw strictjson.Raw) ([]netip.Prefix, error) {
 	if err != nil {
 		return nil, err
 	}
-	addresses := make([]netip.Prefix, len(ips))
+	addresses := make([]address.Prefix, len(ips))
 	for i, raw := range ips {
 		ip, err := strictjson.Parse(raw)
 		if err != nil {
@@ -204,16 +204,17 @@ func parseAddresses(raw strictjson.Raw) ([]netip.Prefix, error) {
 		if err != nil {
 			return nil, message.Errorf("ips[%d]: %w", i, err)
 		}
-		if addresses[i], err = netip.ParsePrefix(text); err != nil {
-			return nil, message.Errorf("ips[%d]: address: %w", i, err)
+		ok := false
+		if addresses[i], ok = address.ParsePrefix(text); !ok {
+			return nil, message.Errorf("ips[%d]: address: %q is not an address with its prefix length", i, text)
 		}
 	}
 	return addresses, nil
 }
 
-func compare(assignment *Assignment, previous []netip.Prefix) error {
+func compare(assignment *Assignment, previous []address.Prefix) error {
 	for _, family := range assignment.Families {
-		if !slices.Contains(previous, family.Address) {
+		if !slices.ContainsFunc(previous, family.Address.Same) {
 			return fail(CodeCheckFailed, "the pod's annotation has changed since its sandbox was made: delete the pod",
 				"NIC %s has not address %s of pool %q", assignment.Interface, family.Address, family.Pool)
 		}

@@ -1,9 +1,9 @@
 package cni
 
 import (
-	"net/netip"
-	"slices"
 	"strings"
+
+	"spidernet.io/spiderpool/cni/address"
 )
 
 // Result is what the main plugin puts on the NIC, in the words of a version of
@@ -22,12 +22,12 @@ func (a *Assignment) Result(cniVersion string, cleanGateway bool) []byte {
 	for _, family := range a.Families {
 		gateway := family.Gateway
 		if clean {
-			gateway = netip.Addr{}
+			gateway = address.Addr{}
 		}
 		ips = append(ips, ipText(cniVersion, family.Address, gateway))
 		destination := allOf(family.Address.Addr())
 		// Main plugins would make two routes to one destination an ECMP route.
-		if gateway.IsValid() && !slices.ContainsFunc(a.Routes, func(r Route) bool { return r.Destination == destination }) {
+		if gateway.IsValid() && a.routeTo(destination) < 0 {
 			routes = append(routes, Route{destination, gateway})
 		}
 	}
@@ -38,23 +38,23 @@ func (a *Assignment) Result(cniVersion string, cleanGateway bool) []byte {
 	return []byte(text + "}\n")
 }
 
-func ipText(cniVersion string, address netip.Prefix, gateway netip.Addr) string {
+func ipText(cniVersion string, own address.Prefix, gateway address.Addr) string {
 	text := `{`
 	if strings.HasPrefix(cniVersion, "0.") { // those versions name the family
-		text += `"version":"` + familyName(address.Addr()) + `",`
+		text += `"version":"` + familyName(own.Addr()) + `",`
 	}
-	text += `"address":"` + address.String() + `"`
+	text += `"address":"` + own.String() + `"`
 	if gateway.IsValid() {
 		text += `,"gateway":"` + gateway.String() + `"`
 	}
 	return text + `}`
 }
 
-func familyName(addr netip.Addr) string {
-	if addr.Is4() {
-		return "4"
+func familyName(addr address.Addr) string {
+	if addr.Is6() {
+		return "6"
 	}
-	return "6"
+	return "4"
 }
 
 func routesText(routes []Route) string {
@@ -66,9 +66,11 @@ func routesText(routes []Route) string {
 }
 
 // allOf is the destination of the default route of addr's family.
-func allOf(addr netip.Addr) netip.Prefix {
-	if addr.Is4() {
-		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+func allOf(addr address.Addr) address.Prefix {
+	text := "0.0.0.0/0"
+	if addr.Is6() {
+		text = "::/0"
 	}
-	return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+	all, _ := address.ParsePrefix(text)
+	return all
 }

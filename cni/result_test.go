@@ -11,15 +11,17 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 	"github.com/containernetworking/cni/pkg/types/create"
 	"github.com/google/go-cmp/cmp"
+
+	"spidernet.io/spiderpool/cni/address"
 )
 
 func TestResult(t *testing.T) {
 	t.Parallel()
-	v4 := Family{Pool: "p", Address: netip.MustParsePrefix("172.18.41.40/24"), Gateway: netip.MustParseAddr("172.18.41.1")}
-	v6 := Family{Pool: "q", Address: netip.MustParsePrefix("fc00::28/64"), Gateway: netip.MustParseAddr("fc00::1")}
+	v4 := Family{Pool: "p", Address: mustPrefix("172.18.41.40/24"), Gateway: mustAddr("172.18.41.1")}
+	v6 := Family{Pool: "q", Address: mustPrefix("fc00::28/64"), Gateway: mustAddr("fc00::1")}
 	noGateway := Family{Pool: "p", Address: v4.Address}
-	extra := Route{Destination: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("172.18.41.2")}
-	all := Route{Destination: netip.MustParsePrefix("0.0.0.0/0"), Gateway: netip.MustParseAddr("172.18.41.2")}
+	extra := Route{Destination: mustPrefix("10.0.0.0/8"), Gateway: mustAddr("172.18.41.2")}
+	all := Route{Destination: mustPrefix("0.0.0.0/0"), Gateway: mustAddr("172.18.41.2")}
 	cases := map[string]struct {
 		assignment Assignment
 		clean      bool
@@ -112,17 +114,17 @@ func libraryResult(a *Assignment) *types100.Result {
 		named[r.Destination.String()] = true
 	}
 	for _, family := range a.Families {
-		ip := &types100.IPConfig{Address: ipNet(family.Address)}
+		config := &types100.IPConfig{Address: ipNet(family.Address)}
 		if family.Gateway.IsValid() && !a.CleanGateway {
-			ip.Gateway = family.Gateway.AsSlice()
+			config.Gateway = ip(family.Gateway)
 			if all := allOf(family.Gateway); !named[all.String()] {
-				result.Routes = append(result.Routes, &types.Route{Dst: ipNet(all), GW: ip.Gateway})
+				result.Routes = append(result.Routes, &types.Route{Dst: ipNet(all), GW: config.Gateway})
 			}
 		}
-		result.IPs = append(result.IPs, ip)
+		result.IPs = append(result.IPs, config)
 	}
 	for _, r := range a.Routes {
-		result.Routes = append(result.Routes, &types.Route{Dst: ipNet(r.Destination), GW: r.Gateway.AsSlice()})
+		result.Routes = append(result.Routes, &types.Route{Dst: ipNet(r.Destination), GW: ip(r.Gateway)})
 	}
 	return result
 }
@@ -136,6 +138,9 @@ func printed(t *testing.T, result types.Result) any {
 	return decoded(t, text.String())
 }
 
-func ipNet(p netip.Prefix) net.IPNet {
-	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+func ipNet(p address.Prefix) net.IPNet {
+	parsed := netip.MustParsePrefix(p.String())
+	return net.IPNet{IP: parsed.Addr().AsSlice(), Mask: net.CIDRMask(parsed.Bits(), parsed.Addr().BitLen())}
 }
+
+func ip(a address.Addr) net.IP { return netip.MustParseAddr(a.String()).AsSlice() }

@@ -169,7 +169,8 @@ func single(top strictjson.Object, key, inner string, known ...string) (string, 
 	if err != nil {
 		return "", nil, fmt.Errorf("%s[0]: %w", key, err)
 	}
-	object, err := strictjson.Parse(entry[inner], known...)
+	raw, _ := entry.Get(inner)
+	object, err := strictjson.Parse(raw, known...)
 	if err != nil {
 		return "", nil, fmt.Errorf("%s[0].%s: %w", key, inner, err)
 	}

@@ -12,8 +12,18 @@ import (
 // Raw is the text of a value, known to be JSON.
 type Raw []byte
 
-// Object is a JSON object whose values are not decoded yet.
-type Object map[string]Raw // key -> value
+// Object is a JSON object whose values are not decoded yet: its pairs, in order.
+type Object []Pair
+
+// Pair is a key and its value.
+type Pair struct {
+	Key   string
+	Value Raw
+}
+
+// few is the number of pairs up to which looking at each is the quickest way to
+// find one.
+const few = 32
 
 // Parse splits data, which must be one JSON object and nothing else. With
 // known keys given, any other key is an error.
@@ -22,15 +32,16 @@ func Parse(data []byte, known ...string) (Object, error) {
 		return nil, errors.New("not UTF-8")
 	}
 	s := &scanner{text: data}
-	object := Object{}
+	object := make(Object, 0, few/2)
+	seen := map[string]bool{} // keys, once there are more than a few
 	err := s.object(func(key string, value Raw) error {
 		if len(known) > 0 && !slices.Contains(known, key) {
 			return message.Errorf("unknown key %q", key)
 		}
-		if _, twice := object[key]; twice {
+		if object.hasKey(key, seen) {
 			return message.Errorf("key %q is there twice", key)
 		}
-		object[key] = value
+		object = append(object, Pair{key, value})
 		return nil
 	})
 	if err == nil {
@@ -42,10 +53,37 @@ func Parse(data []byte, known ...string) (Object, error) {
 	return object, nil
 }
 
+// hasKey keeps the time to read an object of many keys proportional to its
+// length.
+func (o Object) hasKey(key string, seen map[string]bool) bool {
+	if len(o) < few {
+		_, twice := o.Get(key)
+		return twice
+	}
+	if len(seen) == 0 {
+		for _, pair := range o {
+			seen[pair.Key] = true
+		}
+	}
+	twice := seen[key]
+	seen[key] = true
+	return twice
+}
+
+// Get returns the value of key and whether there is one.
+func (o Object) Get(key string) (Raw, bool) {
+	for i := range o {
+		if o[i].Key == key {
+			return o[i].Value, true
+		}
+	}
+	return nil, false
+}
+
 // Require returns an error that names the first of keys that is missing.
 func (o Object) Require(keys ...string) error {
 	for _, key := range keys {
-		if _, ok := o[key]; !ok {
+		if _, ok := o.Get(key); !ok {
 			return message.Errorf("key %q is missing", key)
 		}
 	}
@@ -54,16 +92,21 @@ func (o Object) Require(keys ...string) error {
 
 // Value decodes the value of key; a key that is not there is the zero value.
 func Value[T string | bool | int | []string | []Raw](o Object, key string) (T, error) {
-	var value T
-	raw, ok := o[key]
+	raw, ok := o.Get(key)
 	if !ok {
-		return value, nil
+		var zero T
+		return zero, nil
 	}
-	if want, ok := decode(raw, &value); !ok {
+	return value[T](key, raw)
+}
+
+func value[T string | bool | int | []string | []Raw](key string, raw Raw) (T, error) {
+	var decoded T
+	if want, ok := decode(raw, &decoded); !ok {
 		var zero T
 		return zero, message.Errorf("key %q: want %s, found %s", key, want, short(raw))
 	}
-	return value, nil
+	return decoded, nil
 }
 
 // Strings decodes an object all of whose values are strings.
@@ -73,8 +116,8 @@ func Strings(raw Raw) (map[string]string, error) {
 		return nil, err
 	}
 	values := make(map[string]string, len(object))
-	for key := range object {
-		if values[key], err = Value[string](object, key); err != nil {
+	for _, pair := range object {
+		if values[pair.Key], err = value[string](pair.Key, pair.Value); err != nil {
 			return nil, err
 		}
 	}

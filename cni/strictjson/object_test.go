@@ -2,6 +2,7 @@ package strictjson
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -17,9 +18,9 @@ func TestParse(t *testing.T) {
 		wantErr string
 	}{
 		"an empty object":                      {text: " {\t\r\n} ", want: Object{}},
-		"values stay undecoded":                {text: `{"a": {"b":1} , "c" :null}`, want: Object{"a": Raw(`{"b":1}`), "c": Raw(`null`)}},
-		"every kind of value":                  {text: `{"a":[true,false,null,-1.5e+3,0,"x\u00e9\n",{},[]]}`, want: Object{"a": Raw(`[true,false,null,-1.5e+3,0,"x\u00e9\n",{},[]]`)}},
-		"a known key passes":                   {text: `{"a":1}`, known: []string{"b", "a"}, want: Object{"a": Raw(`1`)}},
+		"values stay undecoded":                {text: `{"a": {"b":1} , "c" :null}`, want: Object{{"a", Raw(`{"b":1}`)}, {"c", Raw(`null`)}}},
+		"every kind of value":                  {text: `{"a":[true,false,null,-1.5e+3,0,"x\u00e9\n",{},[]]}`, want: Object{{"a", Raw(`[true,false,null,-1.5e+3,0,"x\u00e9\n",{},[]]`)}}},
+		"a known key passes":                   {text: `{"a":1}`, known: []string{"b", "a"}, want: Object{{"a", Raw(`1`)}}},
 		"an unknown key is named":              {text: `{"a":1}`, known: []string{"b"}, wantErr: `unknown key "a"`},
 		"letters of another case are unknown":  {text: `{"A":1}`, known: []string{"a"}, wantErr: `unknown key "A"`},
 		"a key that is there twice is named":   {text: `{"a":1,"a":2}`, wantErr: `key "a" is there twice`},
@@ -72,7 +73,7 @@ const deepError = `key "a": more than 200 lists and objects in one another`
 
 func TestRequireNamesTheFirstMissingKey(t *testing.T) {
 	t.Parallel()
-	object := Object{"a": Raw(`1`)}
+	object := Object{{"a", Raw(`1`)}}
 	if got, want := said(object.Require("a", "b", "c")), `key "b" is missing`; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -156,8 +157,9 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("taken, but json says %v", jsonErr)
 		}
 		got := map[string]json.RawMessage{}
-		for key, value := range object {
-			got[key] = json.RawMessage(value)
+		for _, pair := range object {
+			key := pair.Key
+			got[key] = json.RawMessage(pair.Value)
 			agree[string](t, object, key)
 			agree[bool](t, object, key)
 			agree[int](t, object, key)
@@ -177,11 +179,11 @@ func agree[T string | bool | int | []string](t *testing.T, object Object, key st
 		return
 	}
 	var want T
-	if err := json.Unmarshal(object[key], &want); err != nil {
-		t.Fatalf("value %s taken, but json says %v", object[key], err)
+	if err := json.Unmarshal(rawOf(object, key), &want); err != nil {
+		t.Fatalf("value %s taken, but json says %v", rawOf(object, key), err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("value %s (-json +strictjson):\n%s", object[key], diff)
+		t.Errorf("value %s (-json +strictjson):\n%s", rawOf(object, key), diff)
 	}
 }
 
@@ -217,4 +219,29 @@ func FuzzQuote(f *testing.F) {
 			t.Errorf("read %q, json reads %q", got, want)
 		}
 	})
+}
+
+func rawOf(object Object, key string) Raw {
+	raw, _ := object.Get(key)
+	return raw
+}
+
+// TestParseTakesManyKeys goes over the number from which on another way is
+// taken to find a key that is there twice.
+func TestParseTakesManyKeys(t *testing.T) {
+	t.Parallel()
+	for _, twice := range []int{0, few - 2, few - 1, few, few + 1, 10*few - 1} {
+		var text strings.Builder
+		for i := range 10 * few {
+			fmt.Fprintf(&text, `"k%d":%d,`, i, i)
+		}
+		object, err := Parse([]byte("{" + strings.TrimSuffix(text.String(), ",") + "}"))
+		if n, _ := Value[int](object, fmt.Sprintf("k%d", twice)); err != nil || len(object) != 10*few || n != twice {
+			t.Errorf("%d keys, the value of k%d is %d, %v", len(object), twice, n, err)
+		}
+		_, err = Parse(fmt.Appendf(nil, `{%s"k%d":0}`, text.String(), twice))
+		if want := fmt.Sprintf(`key "k%d" is there twice`, twice); said(err) != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
 }

@@ -45,10 +45,10 @@ func rewritten(read *cni.Assignment) v1.Assigned {
 		if family.Gateway.IsValid() {
 			gateway = family.Gateway.String()
 		}
-		if family.Address.Addr().Is4() {
-			a.IPv4Pool, a.IPv4, a.IPv4Gateway = family.Pool, family.Address.String(), gateway
-		} else {
+		if family.Address.Addr().Is6() {
 			a.IPv6Pool, a.IPv6, a.IPv6Gateway = family.Pool, family.Address.String(), gateway
+		} else {
+			a.IPv4Pool, a.IPv4, a.IPv4Gateway = family.Pool, family.Address.String(), gateway
 		}
 	}
 	for _, route := range read.Routes {

@@ -61,8 +61,10 @@ func outside() int {
 
 func runInside(own string) (int, error) {
 	ctx := context.Background()
-	for _, program := range []string{"spiderpool", "spiderpool-lookup", "spiderpool-installer"} {
-		if _, err := component.Own(ctx, "cni/cmd/"+program, own); err != nil {
+	for _, program := range []string{
+		"cni/cmd/spiderpool", "cni/cmd/spiderpool-lookup", "cni/cmd/spiderpool-installer", "e2e/datapath/peak", "e2e/datapath/empty",
+	} {
+		if _, err := component.Own(ctx, program, own); err != nil {
 			return 0, err
 		}
 	}

@@ -17,10 +17,10 @@ var carriedInTrace = v1.Assigned{
 	Routes: []v1.Route{{Dst: "10.0.0.0/8", Gw: "172.18.41.1"}},
 }
 
-// addEnv is the environment of ADD for the pod.
-func addEnv(p *pod, containerID string) []string {
+// commandEnv is the environment of a command for the pod.
+func commandEnv(command string, p *pod, containerID string) []string {
 	return []string{
-		"CNI_COMMAND=ADD", "CNI_CONTAINERID=" + containerID, "CNI_NETNS=" + p.path, "CNI_IFNAME=eth0",
+		"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + containerID, "CNI_NETNS=" + p.path, "CNI_IFNAME=eth0",
 		"CNI_PATH=" + cniPath(), shopPod,
 	}
 }
@@ -45,7 +45,7 @@ func trace(t *testing.T, program string, p *pod, input []byte) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "trace")
 	command := exec.CommandContext(t.Context(), "strace", "--follow-forks", "--trace=%network,execve,io_uring_setup", "--output="+file, program)
-	command.Env = addEnv(p, "traced")
+	command.Env = commandEnv("ADD", p, "traced")
 	command.Stdin = bytes.NewReader(input)
 	output, err := command.CombinedOutput()
 	if err != nil {
