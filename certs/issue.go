@@ -1,0 +1,96 @@
+package certs
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+)
+
+// issue makes a CA and a certificate that it signs. The key of the CA ends with this function. A CA of before that is still valid
+// stays trusted.
+func (o Options) issue(before []byte) (Bundle, error) {
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("making key of CA: %w", err)
+	}
+	// Each CA has a name of its own: verification looks for the issuer by name, and two of one name stand in one bundle.
+	serial := serialNumber()
+	ca := o.template(serial, fmt.Sprintf("spiderpool webhook CA %x", serial.Bytes()[:4]))
+	ca.IsCA, ca.BasicConstraintsValid, ca.MaxPathLenZero = true, true, true
+	ca.KeyUsage = x509.KeyUsageCertSign
+	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, caKey.Public(), caKey)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("making CA: %w", err)
+	}
+	signed, err := x509.ParseCertificate(caDER)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("reading CA: %w", err)
+	}
+
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("making serving key: %w", err)
+	}
+	leaf := o.template(serialNumber(), "spiderpool webhook")
+	leaf.DNSNames, leaf.IPAddresses = o.DNSNames, o.IPAddresses
+	leaf.KeyUsage = x509.KeyUsageDigitalSignature
+	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	der, err := x509.CreateCertificate(rand.Reader, leaf, signed, key.Public(), caKey)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("making serving certificate: %w", err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return Bundle{}, fmt.Errorf("encoding serving key: %w", err)
+	}
+	return Bundle{
+		CA:          append(encode("CERTIFICATE", caDER), o.stillValid(before)...),
+		Certificate: encode("CERTIFICATE", der),
+		Key:         encode("PRIVATE KEY", keyDER),
+	}, nil
+}
+
+func (o Options) template(serial *big.Int, name string) *x509.Certificate {
+	now := o.Clock()
+	return &x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    now.Add(-skew),
+		NotAfter:     now.Add(lifetime),
+	}
+}
+
+// serialNumber is 127 random bits with the highest of them set: positive, unique, and never short.
+func serialNumber() *big.Int {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never returns an error, see its documentation
+	b[0] = b[0]&0x7f | 0x40
+	return new(big.Int).SetBytes(b[:])
+}
+
+// stillValid returns the newest CA of a bundle, unless it has ended. Older ones are of certificates that nobody serves any more.
+func (o Options) stillValid(bundle []byte) []byte {
+	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
+		ca, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || block.Type != "CERTIFICATE" {
+			continue
+		}
+		if o.Clock().After(ca.NotAfter) {
+			return nil
+		}
+		return encode("CERTIFICATE", ca.Raw)
+	}
+	return nil
+}
+
+func encode(kind string, der []byte) []byte {
+	var out bytes.Buffer
+	_ = pem.Encode(&out, &pem.Block{Type: kind, Bytes: der}) // a buffer takes everything
+	return out.Bytes()
+}
