@@ -161,7 +161,7 @@ func TestProcessAsksTheLookupBesideIt(t *testing.T) {
 		"an unknown key":      {`{"pod":{}}`, `decoding the answer`},
 		"an error of nothing": {`{"error":{}}`, `error 0 without a code or a message`},
 		"an answer of no use": {`what?`, `are the two binaries of one release?`},
-		"a crash":             {`crash`, `"details":"no luck"`},
+		"a crash":             {`crash`, `"details":"no luck`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -204,7 +204,7 @@ func parseAddresses(raw strictjson.Raw) ([]address.Prefix, error) {
 		if err != nil {
 			return nil, message.Errorf("ips[%d]: %w", i, err)
 		}
-		ok := false
+		var ok bool
 		if addresses[i], ok = address.ParsePrefix(text); !ok {
 			return nil, message.Errorf("ips[%d]: address: %q is not an address with its prefix length", i, text)
 		}

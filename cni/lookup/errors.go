@@ -34,7 +34,8 @@ func (c *Client) garbled(pod cni.PodRef, err error) error {
 
 // refused is the error for an answer with another status than 200.
 func (c *Client) refused(pod cni.PodRef, status int, body []byte) error {
-	code, details := cni.CodeLookupRefused, ""
+	code := cni.CodeLookupRefused
+	var details string
 	switch {
 	case status == http.StatusNotFound:
 		details = "the pod is gone, and the runtime removes its sandbox by itself"

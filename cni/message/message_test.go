@@ -30,7 +30,7 @@ func TestSprintfIsThatOfFmt(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := fmt.Errorf(tc.format, tc.args...).Error() //nolint:govet // the formats come from the table
+			want := fmt.Errorf(tc.format, tc.args...).Error()
 			if got := Sprintf(tc.format, tc.args...); got != want {
 				t.Errorf("got %q, want %q", got, want)
 			}

@@ -2,7 +2,6 @@ package datapath
 
 import (
 	"encoding/pem"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -34,7 +33,7 @@ func newNode(t testing.TB, annotations map[string]string) *node {
 	}})
 	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n.requests <- r.Method + " " + r.URL.Path + " " + r.Header.Get("Authorization")
-		_, _ = io.WriteString(w, string(body)) // a client that hung up shows in the test
+		_, _ = w.Write(body) // a client that hung up shows in the test
 	}))
 	t.Cleanup(server.Close)
 	account := filepath.Join(root, "account")
