@@ -58,7 +58,7 @@ func (e *Env) Kubectl(t *testing.T, args ...string) string {
 // TryKubectl is Kubectl for what may fail.
 func (e *Env) TryKubectl(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(e.Cluster.Bin(), "kubectl"), args...)
-	cmd.Env = []string{"KUBECONFIG=" + e.Cluster.Kubeconfig, "HOME=" + filepath.Dir(e.Cluster.Kubeconfig)}
+	cmd.Env = []string{"KUBECONFIG=" + e.Cluster.Kubeconfig, "HOME=" + install.Dir(e.Cluster)}
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {

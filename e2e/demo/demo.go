@@ -2,13 +2,10 @@ package demo
 
 import (
 	"context"
-	_ "embed" // the manifests
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -21,16 +18,15 @@ import (
 	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/cluster/component"
 	"spidernet.io/spiderpool/e2e/install"
 )
 
-// The manifests, word for word those of the page "Spiderpool supports
-// third-party controllers".
-var (
-	//go:embed pool.yaml
-	poolManifest []byte
-	//go:embed cloneset.yaml
-	cloneSetManifest []byte
+// The manifests in the work tree, word for word those of the page "Spiderpool
+// supports third-party controllers".
+const (
+	poolManifest     = "e2e/demo/pool.yaml"
+	cloneSetManifest = "e2e/demo/cloneset.yaml"
 )
 
 const (
@@ -47,13 +43,16 @@ var first, last = netip.MustParseAddr("172.18.41.40"), netip.MustParseAddr("172.
 type demo struct {
 	*stage
 	api client.Client
-	dir string // for the manifests, so that the commands can be repeated
 }
 
 // Run shows the demo in a cluster of the given name, which must not be up yet;
 // the empty name is the cluster of `make cluster-up`.
 func Run(ctx context.Context, name string, out io.Writer) error {
-	s := &stage{out: out, start: time.Now()}
+	tree, err := component.Tree()
+	if err != nil {
+		return err
+	}
+	s := &stage{out: out, start: time.Now(), tree: tree}
 	s.step("bringing a cluster up: control plane and two nodes, in network namespaces of their own")
 	c, err := cluster.Up(ctx, cluster.Options{Name: name, Out: out})
 	if errors.Is(err, cluster.ErrUp) {
@@ -62,7 +61,7 @@ func Run(ctx context.Context, name string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s.bin, s.kubeconfig = c.Bin(), c.Kubeconfig
+	s.bin, s.kubeconfig, s.home = c.Bin(), c.Kubeconfig, install.Dir(c)
 	d, err := prepare(ctx, s, c)
 	if err == nil {
 		err = d.show(ctx)
@@ -83,7 +82,7 @@ func downCommand(name string) string {
 	return "make cluster-down CLUSTER=" + name
 }
 
-// prepare installs the product and writes the manifests down.
+// prepare installs the product.
 func prepare(ctx context.Context, s *stage, c *cluster.Cluster) (*demo, error) {
 	if _, err := install.OnCluster(ctx, c, install.ClusterOptions{Step: s.step}); err != nil {
 		return nil, err
@@ -96,25 +95,16 @@ func prepare(ctx context.Context, s *stage, c *cluster.Cluster) (*demo, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{stage: s, api: api, dir: filepath.Join(filepath.Dir(c.Kubeconfig), "demo")}
-	if err := os.MkdirAll(d.dir, 0o755); err != nil {
-		return nil, err
-	}
-	for file, content := range map[string][]byte{"pool.yaml": poolManifest, "cloneset.yaml": cloneSetManifest} {
-		if err := os.WriteFile(filepath.Join(d.dir, file), content, 0o644); err != nil {
-			return nil, err
-		}
-	}
-	return d, nil
+	return &demo{stage: s, api: api}, nil
 }
 
 // show is what the audience came for.
 func (d *demo) show(ctx context.Context) error {
 	d.step("a pool of eleven addresses, and a CloneSet whose pods ask for it")
 	if err := d.run(ctx,
-		[]string{"apply", "-f", filepath.Join(d.dir, "pool.yaml")},
+		[]string{"apply", "-f", poolManifest},
 		[]string{"wait", "--for=condition=Ready", "sp/" + poolName, "--timeout=60s"},
-		[]string{"apply", "-f", filepath.Join(d.dir, "cloneset.yaml")},
+		[]string{"apply", "-f", cloneSetManifest},
 		[]string{"wait", "--for=jsonpath={.status.readyReplicas}=3", "clonesets/" + setName, "--timeout=60s"},
 		[]string{"get", "po", "-l", selector, "-o", "wide"},
 		[]string{"get", "sp"},

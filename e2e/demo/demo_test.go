@@ -2,6 +2,7 @@ package demo
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -13,12 +14,12 @@ import (
 
 func TestDemoShowsWhatBehaviourSeed1Proves(t *testing.T) {
 	t.Parallel()
-	proven, err := os.ReadFile("../behaviours/nodes/seed-1.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	read := func(manifest []byte) []*unstructured.Unstructured {
+	read := func(file string) []*unstructured.Unstructured {
 		t.Helper()
+		manifest, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
 		objects, err := install.Objects(manifest)
 		if err != nil {
 			t.Fatal(err)
@@ -30,7 +31,7 @@ func TestDemoShowsWhatBehaviourSeed1Proves(t *testing.T) {
 		}
 		return objects
 	}
-	if diff := cmp.Diff(read(proven), slices.Concat(read(poolManifest), read(cloneSetManifest))); diff != "" {
+	if diff := cmp.Diff(read("e2e/behaviours/nodes/seed-1.yaml"), slices.Concat(read(poolManifest), read(cloneSetManifest))); diff != "" {
 		t.Errorf("manifests (-behaviour +demo):\n%s", diff)
 	}
 }

@@ -16,7 +16,9 @@ type stage struct {
 	out   io.Writer
 	start time.Time
 
-	bin, kubeconfig string // of the cluster, once it is up
+	// Of the cluster, once it is up.
+	bin, kubeconfig, home string
+	tree                  string // where commands are run
 }
 
 // step says what is done next, and how long it has been.
@@ -35,7 +37,8 @@ func (s *stage) kubectl(ctx context.Context, args ...string) error {
 // quietly runs kubectl without showing it.
 func (s *stage) quietly(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "kubectl"), args...)
-	cmd.Env = []string{"KUBECONFIG=" + s.kubeconfig, "HOME=" + filepath.Dir(s.kubeconfig)}
+	cmd.Env = []string{"KUBECONFIG=" + s.kubeconfig, "HOME=" + s.home}
+	cmd.Dir = s.tree
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	if err := cmd.Run(); err != nil {

@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -47,7 +48,7 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 	if o.Step == nil {
 		o.Step = func(string) {}
 	}
-	dir := filepath.Join(filepath.Dir(c.Kubeconfig), "spiderpool")
+	dir := Dir(c)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,8 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 		return nil, err
 	}
 	o.Step("starting the stand-in of OpenKruise beside it")
-	if err := startStandin(ctx, c, standin, dir); err != nil {
+	owner, err := startStandin(ctx, c, standin, dir)
+	if err != nil {
 		return nil, err
 	}
 	o.Step("putting the plugin onto the nodes")
@@ -90,28 +92,33 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 	if err := AwaitWebhooks(ctx, c.Config); err != nil {
 		return nil, err
 	}
-	return controller, c.WaitReady(ctx)
+	return controller, errors.Join(c.WaitReady(ctx), owner.Check())
+}
+
+// Dir is where programs, keys and caches of the product in a cluster are, on
+// the cluster's disk: they go when it goes.
+func Dir(c *cluster.Cluster) string {
+	return filepath.Join(filepath.Dir(filepath.Dir(c.AuthorityFile())), "spiderpool")
 }
 
 // startStandin gives OpenKruise's stand-in an admin's rights: what the real one
 // asks for is not the product's business.
-func startStandin(ctx context.Context, c *cluster.Cluster, program, dir string) error {
+func startStandin(ctx context.Context, c *cluster.Cluster, program, dir string) (*process.Process, error) {
 	config, err := clientcmd.LoadFromFile(c.Kubeconfig)
 	if err != nil {
-		return fmt.Errorf("reading the kubeconfig of an admin: %w", err)
+		return nil, fmt.Errorf("reading the kubeconfig of an admin: %w", err)
 	}
 	for _, known := range config.Clusters {
 		known.Server = localServer
 	}
 	file := filepath.Join(dir, "kruise-standin.kubeconfig")
 	if err := clientcmd.WriteToFile(*config, file); err != nil {
-		return err
+		return nil, err
 	}
 	if err := kruise.Install(ctx, c.Config); err != nil {
-		return err
+		return nil, err
 	}
-	_, err = c.StartInControlPlane("kruise-standin", program, []string{"--kubeconfig=" + file}, nil)
-	return err
+	return c.StartInControlPlane("kruise-standin", program, []string{"--kubeconfig=" + file}, nil)
 }
 
 func pluginOnNodes(ctx context.Context, c *cluster.Cluster, dir string) error {

@@ -29,18 +29,19 @@ func assignNet(t *testing.T, e *behaviours.Env) {
 	if len(server.Status.PodIPs) != 2 {
 		t.Fatalf("the server has %v, want an address of each family", server.Status.PodIPs)
 	}
-	run := func(command ...string) string {
+	run := func(t *testing.T, command ...string) string {
 		t.Helper()
 		return e.Kubectl(t, append([]string{"exec", "-n", "assign-net", "client", "--"}, command...)...)
 	}
 	v4, v6 := server.Status.PodIPs[0].IP, server.Status.PodIPs[1].IP
 	for _, address := range []string{v4, v6, "172.18.0.1", "fc00:f853:ccd:e793::1"} {
-		t.Run("ping "+address, func(*testing.T) { run("ping", "-c", "3", "-W", "5", address) })
+		t.Run("ping "+address, func(t *testing.T) { run(t, "ping", "-c", "3", "-W", "5", address) })
 	}
-	for _, url := range []string{"http://" + v4 + "/", "http://[" + v6 + "]/"} {
-		t.Run("TCP "+url, func(t *testing.T) {
-			if got := run("wget", "-q", "-T", "10", "-O", "-", url); strings.TrimSpace(got) != "it is reached" {
-				t.Errorf("it answers %q", got)
+	for _, address := range []string{v4, v6} {
+		t.Run("TCP "+address, func(t *testing.T) {
+			answer := run(t, "/bin/sh", "-c", `printf 'GET / HTTP/1.0\r\n\r\n' | nc -w 10 "$0" 80`, address)
+			if !strings.HasPrefix(answer, "HTTP/1.") || !strings.Contains(answer, "it is reached") {
+				t.Errorf("it answers %q", answer)
 			}
 		})
 	}
@@ -49,7 +50,7 @@ func assignNet(t *testing.T, e *behaviours.Env) {
 		"-6": {"default via fc00:f853:ccd:e793::1 dev eth0", "fc00:7::/64 via fc00:f853:ccd:e793::9 dev eth0"},
 	} {
 		t.Run("routes "+family, func(t *testing.T) {
-			routes := slices.Collect(strings.Lines(run("ip", family, "route")))
+			routes := slices.Collect(strings.Lines(run(t, "ip", family, "route")))
 			for _, route := range want {
 				if !slices.ContainsFunc(routes, func(r string) bool { return strings.HasPrefix(r, route) }) {
 					t.Errorf("%q is not among %q", route, routes)

@@ -18,8 +18,11 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	kubeconfig := flag.String("kubeconfig", "", "file that says how to reach the API server")
-	flag.Parse()
+	flags := flag.NewFlagSet("kruise-standin", flag.ContinueOnError) // the global set has controller-runtime's flags
+	kubeconfig := flags.String("kubeconfig", "", "file that says how to reach the API server")
+	if err := flags.Parse(os.Args[1:]); err != nil {
+		return 2
+	}
 	log := logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, nil))
 	ctrl.SetLogger(log)
 	cfg, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
