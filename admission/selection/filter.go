@@ -113,7 +113,7 @@ func unready(pool *crdv1.SpiderIPPool) (string, cause) {
 	switch {
 	case ready == nil || ready.Status == metav1.ConditionUnknown:
 		return "is not Ready yet", undecided
-	case ready.ObservedGeneration != 0 && ready.ObservedGeneration < pool.Generation:
+	case ready.ObservedGeneration != pool.Generation:
 		return "is not Ready yet since its last change", undecided
 	case ready.Status != metav1.ConditionTrue:
 		return fmt.Sprintf("is not Ready: %s: %s", ready.Reason, ready.Message), notReady

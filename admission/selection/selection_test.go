@@ -123,12 +123,6 @@ func TestChooseCandidates(t *testing.T) {
 			want:     [][]string{{"a", "b"}},
 			wantRule: "annotation ipam.spidernet.io/ippool",
 		},
-		"a Ready that does not say what it observed": {
-			in: snapshot(pool4("a", condition(metav1.ConditionTrue, crdv1.ReasonInitialised, "", 0))).
-				pod(crdv1.AnnotationIPPool, `{"ipv4":["a"]}`),
-			want:     [][]string{{"a"}},
-			wantRule: "annotation ipam.spidernet.io/ippool",
-		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -267,6 +261,11 @@ func TestChooseRefuses(t *testing.T) {
 		},
 		"changed since it was looked at: worth a moment": {
 			in:   one(condition(metav1.ConditionTrue, crdv1.ReasonInitialised, "", 2)),
+			want: Refusal{Pools: []string{"a"}, Undecided: true, NotYet: true},
+			text: left("is not Ready yet since its last change"),
+		},
+		"Ready without saying for which change of the pool": {
+			in:   one(condition(metav1.ConditionTrue, crdv1.ReasonInitialised, "", 0)),
 			want: Refusal{Pools: []string{"a"}, Undecided: true, NotYet: true},
 			text: left("is not Ready yet since its last change"),
 		},
