@@ -177,6 +177,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 	admission.Register(mgr.GetWebhookServer(), mgr.GetScheme(),
 		admission.NewPodDefaulter(admission.PodOptions{
 			Config: conf, Pools: pools, Changes: &changes, Cached: mgr.GetClient(), Live: direct, Reserver: l, DryRun: ledger.NewDryRun(lo),
+			Metrics: admission.NewMetrics(metrics.Registry),
 		}),
 		admission.NewPoolValidator(admission.PoolOptions{Config: conf, Pools: pools, Users: claims}),
 		admission.NewReservedIPValidator(conf),
