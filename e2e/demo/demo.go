@@ -134,8 +134,8 @@ func (d *demo) show(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(d.out, "\nShown in %.0f s: %d CloneSet pods on two nodes, Running, readiness gates true, with addresses from %s-%s; "+
-		"a ping from pod to pod across nodes; and address %s of a deleted pod free again %.1f s after the pod was gone.\n",
-		time.Since(d.start).Seconds(), replicas, first, last, here.Status.PodIP, took.Seconds())
+		"a ping from pod to pod across nodes; and address %s of a deleted pod free again %d ms after kubectl saw the pod gone.\n",
+		time.Since(d.start).Seconds(), replicas, first, last, here.Status.PodIP, took.Milliseconds())
 	return nil
 }
 
