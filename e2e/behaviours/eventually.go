@@ -25,10 +25,9 @@ func Await(ctx context.Context, within time.Duration, condition func(context.Con
 	last := errors.New("it was never looked at")
 	err := wait.PollUntilContextTimeout(ctx, poll, within, true, func(ctx context.Context) (bool, error) {
 		now := condition(ctx)
-		if now != nil && ctx.Err() != nil {
-			return false, nil // says only that time is up; the error before says more
+		if now == nil || ctx.Err() == nil {
+			last = now // else it says only that time is up, and the one before says more
 		}
-		last = now
 		return now == nil, nil
 	})
 	if err != nil {

@@ -18,7 +18,7 @@ func checkEndpoints(pods []corev1.Pod, endpoints []crdv1.SpiderEndpoint) []Viola
 	var found []Violation
 	add := func(name, format string, args ...any) {
 		found = append(found, Violation{
-			Rule: RuleEndpoint, Subject: fmt.Sprintf("endpoint %s", name), Detail: fmt.Sprintf(format, args...), Passing: true,
+			Rule: RuleEndpoint, Subject: "endpoint " + name, Detail: fmt.Sprintf(format, args...), Passing: true,
 		})
 	}
 	for _, h := range holders(pods) {

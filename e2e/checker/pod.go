@@ -59,7 +59,7 @@ func holders(pods []corev1.Pod) []holder {
 func checkPods(holders []holder) []Violation {
 	var found []Violation
 	for _, h := range holders {
-		subject := fmt.Sprintf("pod %s", h.name())
+		subject := "pod " + h.name()
 		for _, err := range h.errs {
 			found = append(found, Violation{Rule: RulePod, Subject: subject, Detail: err.Error()})
 		}

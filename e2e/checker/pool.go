@@ -136,7 +136,7 @@ func checkRecorded(holders []holder, pools map[string]pool) []Violation { // poo
 	var found []Violation
 	for _, h := range holders {
 		for _, c := range h.claims {
-			subject := fmt.Sprintf("pod %s", h.name())
+			subject := "pod " + h.name()
 			p, ok := pools[c.Pool]
 			if !ok {
 				found = append(found, Violation{

@@ -66,8 +66,8 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	return nil
 }
 
-// DeepCopyObject returns a copy that shares nothing with c.
-func (c *CloneSet) DeepCopyObject() runtime.Object {
+// DeepCopy returns a copy that shares nothing with c.
+func (c *CloneSet) DeepCopy() *CloneSet {
 	out := *c
 	out.ObjectMeta = *c.ObjectMeta.DeepCopy()
 	out.Spec.Template = *c.Spec.Template.DeepCopy()
@@ -78,16 +78,22 @@ func (c *CloneSet) DeepCopyObject() runtime.Object {
 	return &out
 }
 
-// DeepCopyObject returns a copy that shares nothing with l.
-func (l *CloneSetList) DeepCopyObject() runtime.Object {
+// DeepCopyObject implements runtime.Object.
+func (c *CloneSet) DeepCopyObject() runtime.Object { return c.DeepCopy() }
+
+// DeepCopy returns a copy that shares nothing with l.
+func (l *CloneSetList) DeepCopy() *CloneSetList {
 	out := *l
 	out.ListMeta = *l.ListMeta.DeepCopy()
 	out.Items = slices.Clone(l.Items)
 	for i := range l.Items {
-		out.Items[i] = *l.Items[i].DeepCopyObject().(*CloneSet)
+		out.Items[i] = *l.Items[i].DeepCopy()
 	}
 	return &out
 }
+
+// DeepCopyObject implements runtime.Object.
+func (l *CloneSetList) DeepCopyObject() runtime.Object { return l.DeepCopy() }
 
 // replicas returns how many pods c wants.
 func (c *CloneSet) replicas() int {

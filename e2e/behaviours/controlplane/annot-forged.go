@@ -15,7 +15,7 @@ import (
 //go:embed annot-forged.yaml
 var annotForgedManifest []byte
 
-// AnnotForged: what a user writes into the product's annotations at create is
+// AnnotForged proves: what a user writes into the product's annotations at create is
 // stripped, also from pods that get no address. (Guards of updates, status and
 // bindings come with the admission policies.)
 var AnnotForged = behaviours.Behaviour{ID: "annot-forged", Manifest: annotForgedManifest, Test: annotForged}

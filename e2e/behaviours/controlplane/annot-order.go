@@ -13,7 +13,7 @@ import (
 //go:embed annot-order.yaml
 var annotOrderManifest []byte
 
-// AnnotOrder: candidates are tried in the order given, per family; the next one
+// AnnotOrder proves: candidates are tried in the order given, per family; the next one
 // serves when the one before is full or filtered out.
 var AnnotOrder = behaviours.Behaviour{ID: "annot-order", Manifest: annotOrderManifest, Test: annotOrder}
 

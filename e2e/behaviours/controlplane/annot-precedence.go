@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	_ "embed" // the manifest
+	"maps"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 //go:embed annot-precedence.yaml
 var annotPrecedenceManifest []byte
 
-// AnnotPrecedence: the pod's annotation beats the namespace's, which beats the
+// AnnotPrecedence proves: the pod's annotation beats the namespace's, which beats the
 // cluster's default pools. The first rule that applies decides alone: what it
 // cannot give is not asked of the next one.
 var AnnotPrecedence = behaviours.Behaviour{ID: "annot-precedence", Manifest: annotPrecedenceManifest, Test: annotPrecedence}
@@ -48,6 +49,20 @@ func annotPrecedence(t *testing.T, e *behaviours.Env) {
 		`reserving from pool "annot-precedence-namespace": all 2 addresses taken`; !strings.Contains(refusal, want) {
 		t.Errorf("refusal is %q, want it to contain %q", refusal, want)
 	}
+	refusedByTheStronger(t, e, byPod)
 	e.DeleteAll(t, annotated)
 	e.DeleteAll(t, plain)
+}
+
+// refusedByTheStronger: an annotation that beats another decides even where
+// this version cannot serve it yet; the weaker one is never used instead.
+func refusedByTheStronger(t *testing.T, e *behaviours.Env, weaker map[string]string) {
+	for _, stronger := range []string{crdv1.AnnotationIPPools, crdv1.AnnotationSubnet, crdv1.AnnotationSubnets} {
+		annotations := maps.Clone(weaker)
+		annotations[stronger] = "[]"
+		refusal := e.Refused(t, behaviours.NewPod("annot-precedence-plain", "stronger", annotations))
+		if want := "annotation " + stronger + ": not supported yet"; !strings.HasSuffix(refusal, want) {
+			t.Errorf("refusal is %q, want it to end with %q", refusal, want)
+		}
+	}
 }

@@ -20,7 +20,7 @@ import (
 //go:embed crash.yaml
 var crashManifest []byte
 
-// Crash: the controller is killed at a random moment of each of ten bursts.
+// Crash proves: the controller is killed at a random moment of each of ten bursts.
 // Every pod is admitted in the end, no two ever carry one address, and what the
 // dead left reserved is free after the grace. It needs an API server and a
 // controller of its own.
@@ -131,9 +131,11 @@ func awaitAllSettled(t *testing.T, e *behaviours.Env) {
 		t.Fatalf("%d pods carry %d addresses, want %d", len(pods), got, crashPods)
 	}
 	e.AwaitPool(t, crashPool, func(p *crdv1.SpiderIPPool) error {
-		if p.Status.AllocatedIPCount == nil || *p.Status.AllocatedIPCount-int64(len(p.Status.Reserved)) != crashPods {
+		left := len(p.Status.Reserved)
+		if p.Status.AllocatedIPCount == nil || *p.Status.AllocatedIPCount-int64(left) != crashPods {
 			return fmt.Errorf("status is %+v, want %d settled", p.Status, crashPods)
 		}
+		t.Logf("the dead left %d addresses reserved for pods that never came", left)
 		return nil
 	})
 }

@@ -13,7 +13,7 @@ import (
 //go:embed dry-run.yaml
 var dryRunManifest []byte
 
-// DryRun: a dry run answers what would be given, or why nothing would, and
+// DryRun proves: a dry run answers what would be given, or why nothing would, and
 // changes nothing.
 var DryRun = behaviours.Behaviour{ID: "dry-run", Manifest: dryRunManifest, Test: dryRun}
 

@@ -12,7 +12,7 @@ import (
 //go:embed full-refused.yaml
 var fullRefusedManifest []byte
 
-// FullRefused: a pod whose pools are full is refused with every candidate and
+// FullRefused proves: a pod whose pools are full is refused with every candidate and
 // why it was passed over, nothing stays reserved for it (I9), and an address
 // that is freed serves the next.
 var FullRefused = behaviours.Behaviour{ID: "full-refused", Manifest: fullRefusedManifest, Test: fullRefused}

@@ -13,7 +13,7 @@ import (
 //go:embed host-network.yaml
 var hostNetworkManifest []byte
 
-// HostNetwork: pods on the host's network and mirrors of static pods are
+// HostNetwork proves: pods on the host's network and mirrors of static pods are
 // admitted as they are, whatever their annotations ask for.
 var HostNetwork = behaviours.Behaviour{ID: "host-network", Manifest: hostNetworkManifest, Test: hostNetwork}
 

@@ -17,7 +17,7 @@ import (
 //go:embed pool-delete.yaml
 var poolDeleteManifest []byte
 
-// PoolDelete: deleting a pool in use is refused with its users named, the first
+// PoolDelete proves: deleting a pool in use is refused with its users named, the first
 // ten of them; so is taking their addresses out of it. Once they are gone the
 // pool goes.
 var PoolDelete = behaviours.Behaviour{ID: "pool-delete", Manifest: poolDeleteManifest, Test: poolDelete}

@@ -17,7 +17,7 @@ import (
 //go:embed pool-rules.yaml
 var poolRulesManifest []byte
 
-// PoolRules: each rule of a pool refuses with its exact message, whether the
+// PoolRules proves: each rule of a pool refuses with its exact message, whether the
 // schema, CEL or the webhook says it; nested subnets are warned of.
 var PoolRules = behaviours.Behaviour{ID: "pool-rules", Manifest: poolRulesManifest, Test: poolRules}
 

@@ -16,7 +16,7 @@ import (
 //go:embed assign-net.yaml
 var assignNetManifest []byte
 
-// AssignNet: addresses of both families answer ping and carry TCP from another
+// AssignNet proves: addresses of both families answer ping and carry TCP from another
 // node; the gateway answers and is the default route; the pools' routes are in
 // place.
 var AssignNet = behaviours.Behaviour{ID: "assign-net", Manifest: assignNetManifest, Test: assignNet}
