@@ -28,11 +28,10 @@ type ControllerOptions struct {
 	Config *rest.Config // of an admin
 	// Server is the API server as the controller reaches it; empty means as
 	// Config does.
-	Server string
-	Dir    string         // for its binary, identity and log
-	Bind   netip.AddrPort // of its webhooks
-	// Local are two more free addresses beside Bind's, for metrics and health.
-	Metrics, Health netip.AddrPort
+	Server          string
+	Dir             string         // for its binary, identity and log
+	Bind            netip.AddrPort // of its webhooks
+	Metrics, Health netip.AddrPort // of what it serves besides
 	// Start starts the process where it shall run.
 	Start func(process.Spec) (*process.Process, error)
 	// Reach is where this process reaches Health; nil means directly.
@@ -44,9 +43,8 @@ type ControllerOptions struct {
 // Controller is a controller that runs.
 type Controller struct {
 	*process.Process
-	Metrics string // URL of its metrics
-	health  *http.Client
-	ready   string // URL
+	health *http.Client
+	ready  string // URL
 }
 
 // StartController builds and starts a controller and returns once it is ready.
@@ -83,7 +81,6 @@ func StartController(ctx context.Context, o ControllerOptions) (*Controller, err
 	transport := &http.Transport{DialContext: o.Reach, DisableKeepAlives: true}
 	c := &Controller{
 		Process: p,
-		Metrics: "http://" + o.Metrics.String() + "/metrics",
 		health:  &http.Client{Transport: transport, Timeout: 5 * time.Second},
 		ready:   "http://" + o.Health.String() + "/readyz",
 	}
