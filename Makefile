@@ -5,6 +5,8 @@ KUBECTL = ./.cluster$(if $(CLUSTER),-$(CLUSTER))/bin/kubectl
 
 # Tools, pinned here and nowhere else.
 CONTROLLER_GEN = go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
+CRD_REF_DOCS   = go run github.com/elastic/crd-ref-docs@v0.3.0
+HELM_DOCS      = go run github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
 GOLANGCI_LINT  = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
@@ -27,8 +29,10 @@ unit: ## The quick part: no root, no cluster.
 verify: ## Lint, and what is generated is what is committed.
 	@cd e2e && go run ./verify/cmd/verify
 
-generate: ## Regenerate deepcopy functions and custom resources.
+generate: ## Regenerate deepcopy functions, custom resources and references.
 	$(CONTROLLER_GEN) object paths=./crds/... crd:maxDescLen=10000 output:crd:dir=chart/files/crds
+	$(CRD_REF_DOCS) --source-path=crds/v1 --config=crds/reference.yaml --renderer=markdown --output-path=crds/API.md --log-level=ERROR
+	$(HELM_DOCS) --chart-search-root chart --log-level warning
 
 lint: ## Lint both modules.
 	$(GOLANGCI_LINT) run ./...
