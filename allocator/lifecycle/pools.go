@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"go4.org/netipx"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -51,7 +52,7 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	if !controllerutil.ContainsFinalizer(pool, crdv1.PoolFinalizer) {
 		pool = pool.DeepCopy()
 		controllerutil.AddFinalizer(pool, crdv1.PoolFinalizer)
-		return reconcile.Result{}, r.client.Update(ctx, pool) // its event leads back here
+		return again(r.client.Update(ctx, pool)) // its event leads back here
 	}
 	if ready(pool) {
 		return reconcile.Result{}, nil
@@ -63,6 +64,15 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	return r.judge(ctx, pool)
+}
+
+// again turns a conflict into another look: the cache was behind, or the leader
+// has just written the status.
+func again(err error) (reconcile.Result, error) {
+	if apierrors.IsConflict(err) {
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	return reconcile.Result{}, err
 }
 
 // tellUnreadable sets the condition of a pool that the ledger cannot read, and
@@ -97,7 +107,7 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	pool = pool.DeepCopy()
 	controllerutil.RemoveFinalizer(pool, crdv1.PoolFinalizer)
 	if err := r.client.Update(ctx, pool); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
+		return again(client.IgnoreNotFound(err))
 	}
 	log.FromContext(ctx).Info("let the deleted pool go: none of its addresses is taken", "pool", pool.Name)
 	return reconcile.Result{}, nil
