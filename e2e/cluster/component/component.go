@@ -81,7 +81,12 @@ var components = []component{
 		module:   "helm.sh/helm/v3",
 		packages: []string{"helm.sh/helm/v3/cmd/helm"},
 		ldflags: func(version string) []string {
-			return []string{"-X", "helm.sh/helm/v3/internal/version.version=" + version}
+			// Without the last two it renders for Kubernetes 1.20.
+			return []string{
+				"-X", "helm.sh/helm/v3/internal/version.version=" + version,
+				"-X", "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1",
+				"-X", "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=37",
+			}
 		},
 		takes: "about 2 minutes",
 	},
