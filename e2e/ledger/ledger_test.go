@@ -15,6 +15,7 @@ import (
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/apiserver"
 )
 
 func TestTwoLedgersFillOnePoolWithoutADouble(t *testing.T) {
@@ -84,7 +85,7 @@ func TestChangesThatWaitShareOneWrite(t *testing.T) {
 	for range 40 {
 		wg.Go(take)
 	}
-	eventually(t, "40 wait for the write in flight", func() bool { return l.Waiting(pool.Name) == 40 })
+	apiserver.Eventually(t, "40 wait for the write in flight", func() bool { return l.Waiting(pool.Name) == 40 })
 	close(g.open)
 	wg.Wait()
 	if n := api.writes.Load(); n != 2 {
@@ -153,7 +154,7 @@ func TestAWriteThatLandsLateGivesOneAddress(t *testing.T) {
 		if n == 1 { // on its way while the ledger reads and writes again
 			copied := p.DeepCopy()
 			go func() {
-				eventually(t, "the second write", func() bool { return api.writes.Load() > 1 })
+				apiserver.Eventually(t, "the second write", func() bool { return api.writes.Load() > 1 })
 				_, err := api.API.UpdateStatus(context.Background(), copied)
 				late <- err
 			}()
@@ -204,7 +205,7 @@ func TestAReservationWhoseCallerLeftIsGivenBack(t *testing.T) {
 		t.Fatalf("%d addresses are taken after the write landed, want 1", got)
 	}
 	close(g.open)
-	eventually(t, "the address is given back", func() bool { return record(t, pool.Name).Count() == 0 })
+	apiserver.Eventually(t, "the address is given back", func() bool { return record(t, pool.Name).Count() == 0 })
 }
 
 func TestAllOrNothingOverTwoPools(t *testing.T) {

@@ -5,58 +5,27 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
-	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/apiserver"
 )
 
 // kube talks to the one API server of all tests.
 var kube client.Client
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
-	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stop := plane.Stop(ctx); err == nil {
-			err = stop
-		}
-	}()
-	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join("..", "..", "chart", "files", "crds")}, ErrorIfPathMissing: true, MaxTime: 30 * time.Second}
-	if _, err := envtest.InstallCRDs(plane.Config, crds); err != nil {
-		return 1, fmt.Errorf("installing the custom resources: %w", err)
-	}
-	scheme := runtime.NewScheme()
-	if err := crdv1.AddToScheme(scheme); err != nil {
-		return 1, err
-	}
-	if kube, err = client.New(plane.Config, client.Options{Scheme: scheme}); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	os.Exit(apiserver.Main(m, func(s *apiserver.Server) error {
+		kube = s.Client
+		return nil
+	}))
 }
 
 // nothing is a watch that has shown nothing yet.
@@ -122,16 +91,4 @@ func reserve(ctx context.Context, l *ledger.Ledger, pools ...string) (allocator.
 		return token, netip.Addr{}, err
 	}
 	return token, claims[0].Address, nil
-}
-
-// eventually waits until check says so.
-func eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
-	for !check() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 20 s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
 }

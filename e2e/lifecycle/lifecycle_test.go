@@ -15,6 +15,7 @@ import (
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
+	"spidernet.io/spiderpool/e2e/apiserver"
 )
 
 const longGrace = time.Hour
@@ -26,7 +27,7 @@ func state(t *testing.T, c crdv1.Claim) allocator.State {
 
 func wait(t *testing.T, c crdv1.Claim, want allocator.State) {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%s is %s", c.Address, want), func() bool { return state(t, c) == want })
+	apiserver.Eventually(t, fmt.Sprintf("%s is %s", c.Address, want), func() bool { return state(t, c) == want })
 }
 
 // barrier returns once the leader has acted on everything that happened before:
@@ -42,7 +43,7 @@ func barrier(t *testing.T, pool string) {
 
 func remove(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
-	if err := kube.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {
+	if err := server.Client.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -59,15 +60,15 @@ func TestLifeOfAnAddress(t *testing.T) {
 			t.Error("settling raised no mark")
 		}
 		var se crdv1.SpiderEndpoint
-		eventually(t, "the endpoint is there", func() bool { return kube.Get(t.Context(), client.ObjectKeyFromObject(pod), &se) == nil })
+		apiserver.Eventually(t, "the endpoint is there", func() bool { return server.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), &se) == nil })
 		if c := se.Status.Current; c == nil || c.Node != "node" || c.UID != string(pod.UID) || len(c.IPs) != 1 || c.IPs[0].IPv4Pool != pool {
 			t.Errorf("the endpoint shows %+v", se.Status)
 		}
 		say(t, pod, corev1.PodRunning, true)
 		say(t, pod, corev1.PodSucceeded, false)
 		wait(t, claim, allocator.StateFree)
-		eventually(t, "the endpoint is gone", func() bool {
-			return apierrors.IsNotFound(kube.Get(t.Context(), client.ObjectKeyFromObject(pod), &se))
+		apiserver.Eventually(t, "the endpoint is gone", func() bool {
+			return apierrors.IsNotFound(server.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), &se))
 		})
 	})
 	t.Run("a phase written by somebody else frees nothing", func(t *testing.T) {
@@ -120,7 +121,7 @@ func TestLifeOfAnAddress(t *testing.T) {
 func takeAgain(t *testing.T, c crdv1.Claim) string {
 	t.Helper()
 	token := allocator.NewToken()
-	l := ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: none{}})
+	l := ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: none{}})
 	err := l.Apply(t.Context(), c.Pool, ledger.Change{Do: func(tx *ledger.Tx) error {
 		return tx.Record.Reserve(c.Address, allocator.Reservation{Token: token, Pod: allocator.PodRef{Namespace: "default"}})
 	}})
@@ -152,7 +153,7 @@ func TestALeaderThatWasOvertakenStops(t *testing.T) {
 	wait(t, claim, allocator.StateSettled)
 
 	lead(t, longGrace)
-	eventually(t, "the second has taken over", func() bool { return get(t, pool).Record.Term() != term })
+	apiserver.Eventually(t, "the second has taken over", func() bool { return get(t, pool).Record.Term() != term })
 	second := get(t, pool).Record.Term()
 	// Both see the end; only the second may act on it.
 	say(t, pod, corev1.PodSucceeded, false)
@@ -183,9 +184,9 @@ func TestANewLeaderDoesNotFreeByAnOldPodsEnd(t *testing.T) {
 
 	term := get(t, pool).Record.Term()
 	lead(t, longGrace)
-	eventually(t, "the second has taken over", func() bool { return get(t, pool).Record.Term() != term })
+	apiserver.Eventually(t, "the second has taken over", func() bool { return get(t, pool).Record.Term() != term })
 	old.Labels = map[string]string{"touched": "yes"} // raises its resourceVersion above every mark
-	if err := kube.Update(t.Context(), old); err != nil {
+	if err := server.Client.Update(t.Context(), old); err != nil {
 		t.Fatal(err)
 	}
 	barrier(t, pool)
@@ -204,7 +205,7 @@ func TestOverlappingPoolsMadeAtOneMoment(t *testing.T) {
 	for i := range pools {
 		pools[i] = fmt.Sprintf("overlap-%d", i)
 		wg.Go(func() {
-			err := kube.Create(t.Context(), &crdv1.SpiderIPPool{
+			err := server.Client.Create(t.Context(), &crdv1.SpiderIPPool{
 				ObjectMeta: metav1.ObjectMeta{Name: pools[i]},
 				Spec:       crdv1.IPPoolSpec{Subnet: "10.6.0.0/24", IPs: []string{fmt.Sprintf("10.6.0.%d-10.6.0.100", i+1)}},
 			})
@@ -225,7 +226,7 @@ func TestOverlappingPoolsMadeAtOneMoment(t *testing.T) {
 		t.Errorf("%d of the overlapping pools were made Ready by two leaders, want 1 at most", ready)
 	}
 	lead(t, longGrace)
-	eventually(t, "all are judged", func() bool { _, n := judged(t, pools); return n == len(pools) })
+	apiserver.Eventually(t, "all are judged", func() bool { _, n := judged(t, pools); return n == len(pools) })
 	if ready, _ := judged(t, pools); ready != 1 {
 		t.Errorf("%d of the overlapping pools are Ready, want 1", ready)
 	}
@@ -254,14 +255,14 @@ func TestADeletedPoolGoesWhenItsLastAddressIsFree(t *testing.T) {
 	pod := newPod(t, "", token, claim)
 	wait(t, claim, allocator.StateSettled)
 	object := get(t, pool).Pool
-	if err := kube.Delete(t.Context(), object); err != nil {
+	if err := server.Client.Delete(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
 	if got := state(t, claim); got != allocator.StateSettled {
 		t.Errorf("the address is %s", got)
 	}
 	remove(t, pod)
-	eventually(t, "the pool is gone", func() bool {
-		return apierrors.IsNotFound(kube.Get(t.Context(), client.ObjectKeyFromObject(object), object))
+	apiserver.Eventually(t, "the pool is gone", func() bool {
+		return apierrors.IsNotFound(server.Client.Get(t.Context(), client.ObjectKeyFromObject(object), object))
 	})
 }

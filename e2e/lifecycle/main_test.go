@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,14 +14,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -30,56 +24,19 @@ import (
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
-	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/apiserver"
 )
 
-var (
-	kube   client.Client // uncached
-	config *rest.Config
-	scheme = runtime.NewScheme()
-)
+var server *apiserver.Server
 
 func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
-}
-
-func run(m *testing.M) (code int, err error) {
-	ctx := context.Background()
 	ctrl.SetLogger(logr.Discard())
-	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{})
-	if err != nil {
-		return 1, err
-	}
-	defer func() {
-		if stop := plane.Stop(ctx); err == nil {
-			err = stop
-		}
-	}()
-	config = plane.Config
-	crds := envtest.CRDInstallOptions{Paths: []string{filepath.Join("..", "..", "chart", "files", "crds")}, ErrorIfPathMissing: true, MaxTime: 30 * time.Second}
-	if _, err := envtest.InstallCRDs(config, crds); err != nil {
-		return 1, fmt.Errorf("installing the custom resources: %w", err)
-	}
-	if err := clientgoscheme.AddToScheme(scheme); err != nil {
-		return 1, err
-	}
-	if err := crdv1.AddToScheme(scheme); err != nil {
-		return 1, err
-	}
-	if kube, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
-		return 1, err
-	}
-	// What the controller manager would make.
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}}
-	if err := kube.Create(ctx, account); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	os.Exit(apiserver.Main(m, func(s *apiserver.Server) error {
+		server = s
+		// What Kubernetes' controller manager would make.
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}}
+		return s.Client.Create(context.Background(), account)
+	}))
 }
 
 // leader is one that believes it leads.
@@ -95,15 +52,15 @@ func lead(t *testing.T, grace time.Duration) *leader {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &leader{deposed: make(chan error, 100), stop: cancel, done: make(chan struct{})}
 	skip := true
-	mgr, err := ctrl.NewManager(config, manager.Options{
-		Scheme:     scheme,
+	mgr, err := ctrl.NewManager(server.Config, manager.Options{
+		Scheme:     server.Scheme,
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	typed, err := kubernetes.NewForConfig(config)
+	typed, err := kubernetes.NewForConfig(server.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +76,7 @@ func lead(t *testing.T, grace time.Duration) *leader {
 		t.Fatal(err)
 	}
 	err = lifecycle.Setup(mgr, lifecycle.Options{
-		Ledger: ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: pools}),
+		Ledger: ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: pools}),
 		Pools:  pools,
 		Claims: claims,
 		Grace:  grace,
@@ -155,10 +112,10 @@ func newPool(t *testing.T, subnet string, ips ...string) string {
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pool-%d", names.Add(1))},
 		Spec:       crdv1.IPPoolSpec{Subnet: subnet, IPs: ips},
 	}
-	if err := kube.Create(t.Context(), pool); err != nil {
+	if err := server.Client.Create(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "pool "+pool.Name+" is Ready", func() bool {
+	apiserver.Eventually(t, "pool "+pool.Name+" is Ready", func() bool {
 		return meta.IsStatusConditionTrue(get(t, pool.Name).Pool.Status.Conditions, crdv1.ConditionReady)
 	})
 	return pool.Name
@@ -166,7 +123,7 @@ func newPool(t *testing.T, subnet string, ips ...string) string {
 
 func get(t *testing.T, pool string) *ledger.State {
 	t.Helper()
-	object, err := ledger.NewAPI(kube).Get(context.Background(), pool)
+	object, err := ledger.NewAPI(server.Client).Get(context.Background(), pool)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +137,7 @@ func get(t *testing.T, pool string) *ledger.State {
 // reserve does what the webhook does before it answers.
 func reserve(t *testing.T, pool string) (token string, claim crdv1.Claim) {
 	t.Helper()
-	l := ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: none{}})
+	l := ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: none{}})
 	token = string(allocator.NewToken())
 	claims, err := l.Reserve(t.Context(), token, "default", [][]string{{pool}})
 	if err != nil {
@@ -213,7 +170,7 @@ func newPod(t *testing.T, node, token string, claim crdv1.Claim) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "busybox"}}, NodeName: node},
 	}
-	if err := kube.Create(t.Context(), pod); err != nil {
+	if err := server.Client.Create(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	return pod
@@ -227,18 +184,7 @@ func say(t *testing.T, pod *corev1.Pod, phase corev1.PodPhase, running bool) {
 		container.State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}
 	}
 	pod.Status.Phase, pod.Status.ContainerStatuses = phase, []corev1.ContainerStatus{container}
-	if err := kube.Status().Update(t.Context(), pod); err != nil {
+	if err := server.Client.Status().Update(t.Context(), pod); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func eventually(t *testing.T, what string, check func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
-	for !check() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 30 s", what)
-		}
-		time.Sleep(10 * time.Millisecond)
 	}
 }
