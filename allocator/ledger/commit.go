@@ -21,6 +21,9 @@ import (
 // is noticed.
 const callTimeout = 10 * time.Second
 
+// tellEvery is how often the log says that a write still does not succeed.
+const tellEvery = time.Minute
+
 // commit answers every request of the batch whose caller still waits.
 //
 //	read ──▶ compute ──▶ write ──▶ answer
@@ -31,6 +34,7 @@ const callTimeout = 10 * time.Second
 //	 └──────────┴──────────┘
 func (l *Ledger) commit(q *queue, batch []*request) {
 	pause := wait.Backoff{Duration: 20 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: 7, Cap: time.Second}
+	var told time.Time
 	for batch = waiting(batch); len(batch) > 0; batch = waiting(batch) {
 		state, confirmed, err := l.newest(q)
 		if err == nil {
@@ -49,6 +53,10 @@ func (l *Ledger) commit(q *queue, batch []*request) {
 		}
 		for _, r := range batch {
 			r.trouble.Store(&err)
+		}
+		if time.Since(told) > tellEvery {
+			told = time.Now()
+			l.logger.Error(err, "the API server does not take the status of a pool; trying again", "pool", q.pool, "waiting", len(batch))
 		}
 		time.Sleep(pause.Step())
 	}
@@ -179,7 +187,8 @@ func (l *Ledger) computeSmaller(q *queue, state *State, batch []*request, refusa
 }
 
 // withStatus returns what is sent to the API server: it keeps the managed
-// fields of what is stored when none are sent.
+// fields of what is stored when none are sent. The spec is shared with the cache:
+// the answer is decoded into an object that the client has zeroed before.
 func withStatus(pool *crdv1.SpiderIPPool, status crdv1.IPPoolStatus) *crdv1.SpiderIPPool {
 	next := &crdv1.SpiderIPPool{TypeMeta: pool.TypeMeta, ObjectMeta: *pool.ObjectMeta.DeepCopy(), Spec: pool.Spec, Status: status}
 	next.ManagedFields = nil

@@ -45,27 +45,30 @@ func (d DryRun) Reserve(_ context.Context, token, namespace string, slots [][]st
 func (d DryRun) reserveFirst(r allocator.Reservation, pools []string) (crdv1.Claim, error) {
 	var exhausted ExhaustedError
 	for _, pool := range pools {
-		state, err := watched(d.pools, pool, nil)
-		if err != nil {
-			return crdv1.Claim{}, err
-		}
-		if state == nil {
-			exhausted.Refusals = append(exhausted.Refusals, &RefusedError{Pool: pool, Reason: ErrNoPool.Error()})
-			continue
-		}
-		never, _ := d.never()
 		w := want{reservation: r}
-		err = w.do(begin(state, state.Space.Without(never), nil))
+		err := d.try(pool, w.do)
 		if err == nil {
 			return crdv1.Claim{Pool: pool, Address: w.address}, nil
 		}
-		refused, ok := err.(*RefusedError) //nolint:errorlint // do wraps nothing
-		if !ok {
+		refused := refusal(pool, err)
+		if refused == nil {
 			return crdv1.Claim{}, err
 		}
 		exhausted.Refusals = append(exhausted.Refusals, refused)
 	}
 	return crdv1.Claim{}, &exhausted
+}
+
+func (d DryRun) try(pool string, do func(*Tx) error) error {
+	state, err := watched(d.pools, pool, nil)
+	if err != nil {
+		return err
+	}
+	if state == nil {
+		return &RefusedError{Pool: pool, Reason: ErrNoPool.Error()}
+	}
+	never, _ := d.never()
+	return do(begin(state, state.Space.Without(never), nil))
 }
 
 // GiveBack does nothing: nothing was taken.

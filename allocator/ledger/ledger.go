@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go4.org/netipx"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -27,6 +28,9 @@ type Options struct {
 	Synced func() bool
 	// Budget is the most bytes that a record may take; 0 means DefaultBudget.
 	Budget int
+	// Logger is told when the API server does not take writes. The zero value
+	// tells nobody.
+	Logger logr.Logger
 	// Metrics counts what is written; nil counts nothing.
 	Metrics *Metrics
 }
@@ -42,6 +46,7 @@ type Ledger struct {
 	never   func() ([]netipx.IPRange, uint64)
 	synced  func() bool
 	budget  int
+	logger  logr.Logger
 	metrics *Metrics
 
 	mu     sync.Mutex
@@ -65,6 +70,7 @@ func New(o Options) *Ledger {
 		never:   o.Never,
 		synced:  o.Synced,
 		budget:  o.Budget,
+		logger:  o.Logger,
 		metrics: o.Metrics,
 		queues:  map[string]*queue{},
 	}
@@ -206,7 +212,7 @@ func (l *Ledger) take(q *queue) ([]*request, time.Duration) {
 	defer l.mu.Unlock()
 	if len(q.waiting) == 0 {
 		q.running = false
-		if q.known == nil { // the pool is gone: so is what was known of it
+		if _, ok := l.pools.Pool(q.pool); !ok && !q.mustRead { // gone, or not shown yet: nothing is lost that a read does not bring back
 			delete(l.queues, q.pool)
 		}
 		return nil, 0

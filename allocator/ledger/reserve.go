@@ -12,8 +12,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// giveBackTimeout bounds the undoing of a reservation. What it cannot undo
-// expires.
+// giveBackTimeout bounds the undoing of a reservation that nobody waits for.
 const giveBackTimeout = 30 * time.Second
 
 // Reserve takes, for a pod to come, one address for each slot: of the first of
@@ -48,18 +47,25 @@ func (l *Ledger) Reserve(ctx context.Context, token, namespace string, slots [][
 		wg.Wait()
 	}
 	if err := merge(errs); err != nil {
-		var taken []crdv1.Claim
-		for i, e := range errs {
-			if e == nil {
-				taken = append(taken, claims[i])
-			}
-		}
-		if undo := l.GiveBack(ctx, token, taken); undo != nil {
-			return nil, errors.Join(err, undo)
-		}
-		return nil, err
+		return nil, errors.Join(err, l.undo(ctx, t, claims, errs))
 	}
 	return claims, nil
+}
+
+// undo gives back what was taken beside a slot that got nothing. Where nobody
+// waits any more it does not wait either.
+func (l *Ledger) undo(ctx context.Context, t allocator.Token, claims []crdv1.Claim, errs []error) error {
+	var failed []error
+	for i, err := range errs {
+		switch {
+		case err != nil:
+		case ctx.Err() != nil:
+			l.giveBackLater(t, claims[i].Pool) //nolint:contextcheck // the caller is gone, and that is why
+		default:
+			failed = append(failed, l.giveBack(ctx, t, claims[i].Pool))
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // distinct refuses a pool that two slots name: in one pool a token has one
@@ -106,11 +112,10 @@ func (l *Ledger) reserveFirst(ctx context.Context, r allocator.Reservation, pool
 	for _, pool := range pools {
 		w := want{reservation: r}
 		err := l.Apply(ctx, pool, Change{Do: w.do, Grows: true})
-		var refused *RefusedError
-		switch {
+		switch refused := refusal(pool, err); {
 		case err == nil:
 			return crdv1.Claim{Pool: pool, Address: w.address}, nil
-		case errors.As(err, &refused):
+		case refused != nil:
 			exhausted.Refusals = append(exhausted.Refusals, refused)
 		case ctx.Err() != nil:
 			l.giveBackLater(r.Token, pool) //nolint:contextcheck // the caller is gone, and that is why
@@ -120,6 +125,23 @@ func (l *Ledger) reserveFirst(ctx context.Context, r allocator.Reservation, pool
 		}
 	}
 	return crdv1.Claim{}, &exhausted
+}
+
+// refusal returns what a pool has against giving an address, if err is no more
+// than that: another candidate may serve all the same.
+func refusal(pool string, err error) *RefusedError {
+	var refused *RefusedError
+	var unreadable *UnreadableError
+	var tooLarge *OverBudgetError
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.As(err, &unreadable):
+		return &RefusedError{Pool: pool, Reason: "it cannot be read: " + unreadable.Err.Error()}
+	case errors.As(err, &tooLarge):
+		return &RefusedError{Pool: pool, Reason: tooLarge.Error()}
+	}
+	return nil
 }
 
 // want is a reservation looking for an address.
@@ -156,15 +178,13 @@ func taken(tx *Tx) string {
 }
 
 // GiveBack undoes reservations of a token that was given to no pod: the
-// admission it was made for is not answered with it. It goes on when ctx ends,
-// for a while.
+// admission it was made for is not answered with it. What it cannot undo before
+// ctx ends expires.
 func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Claim) error {
 	t, err := allocator.ParseToken(token)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
-	defer cancel()
 	var errs []error
 	for _, c := range claims {
 		errs = append(errs, l.giveBack(ctx, t, c.Pool))

@@ -124,7 +124,7 @@ func (n *Never) set(object any) {
 	}
 	list, err := ranges("spec.ips", r.Spec.IPs)
 	if err != nil {
-		return // admission refuses such a one; what cannot be read reserves nothing
+		return // admission refuses such a one; what it said before still holds
 	}
 	n.update(r.Name, list)
 }

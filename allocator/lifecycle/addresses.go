@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -22,14 +23,16 @@ const patience = 100 * time.Millisecond
 // has reached a mark.
 const catchUp = 20 * time.Millisecond
 
+var errTwo = errors.New("the address that the pod claims is another's in the record")
+
 // addresses settles and releases the addresses of one pool per reconciliation.
 type addresses struct {
 	ledger  Applier
 	pools   ledger.Pools
 	claims  *Claims
 	tenures *tenures
-	depose  func(error)                  // stops leading
-	freed   func(pod *Pod, a netip.Addr) // tells that an address of a pod is free again
+	depose  func(error) // stops leading
+	freed   func(*Pod)  // tells that an address of a pod is free again; does not block
 }
 
 // Reconcile takes a pool over and then brings its record in line with the pods.
@@ -39,20 +42,19 @@ func (a *addresses) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 		a.tenures.forget(r.Name)
 		return reconcile.Result{}, nil
 	}
-	tn := a.tenures.of(pool)
-	if !tn.begun {
-		if err := a.takeOver(ctx, pool); err != nil {
+	begun, before, baseline := a.tenures.of(pool)
+	if !begun {
+		var err error
+		if before, err = a.takeOver(ctx, pool); err != nil {
 			return a.result(err)
 		}
-		tn = a.tenures.of(pool)
 	}
-	if tn.baseline == 0 {
+	if baseline == 0 {
 		revision := a.claims.Revision()
-		if revision < tn.mark {
+		if revision < before.SeenThrough() {
 			return reconcile.Result{RequeueAfter: catchUp}, nil
 		}
-		a.tenures.see(pool.Name, pool.UID, revision)
-		a.reportUnseen(ctx, pool)
+		a.tenures.see(pool, revision, a.holders(ctx, pool.Name, before))
 	}
 	return a.tend(ctx, pool)
 }
@@ -66,172 +68,76 @@ func (a *addresses) result(err error) (reconcile.Result, error) {
 	return reconcile.Result{}, stop(err, a.depose)
 }
 
-// takeOver writes this leader's term into the record of the pool.
-func (a *addresses) takeOver(ctx context.Context, pool *crdv1.SpiderIPPool) error {
-	var mark uint64
+// takeOver writes this leader's term into the record of the pool and returns
+// what the record said.
+func (a *addresses) takeOver(ctx context.Context, pool *crdv1.SpiderIPPool) (*allocator.Record, error) {
+	var before *allocator.Record
 	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{Do: func(tx *ledger.Tx) error {
 		if tx.Pool.UID != pool.UID {
 			return errReplaced
 		}
-		mark = tx.Record.SeenThrough()
+		before = tx.State.Record // nobody changes it
 		tx.Record.SetTerm(a.tenures.term)
 		return nil
 	}})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.tenures.begin(pool.Name, pool.UID, mark)
-	log.FromContext(ctx).Info("took the pool over", "pool", pool.Name, "term", a.tenures.term, "podsSeenThrough", mark)
-	return nil
+	a.tenures.begin(pool, before)
+	log.FromContext(ctx).Info("took the pool over", "pool", pool.Name, "term", a.tenures.term, "podsSeenThrough", before.SeenThrough())
+	return before, nil
 }
 
-// reportUnseen names the settled addresses whose pods ended while nobody led:
-// no kubelet's word on their end was seen, so they stay taken.
-func (a *addresses) reportUnseen(ctx context.Context, pool *crdv1.SpiderIPPool) {
-	state, err := ledger.Read(pool)
-	if err != nil {
-		return // take-over has read a newer version
-	}
-	for address := range state.Record.Settled().All() {
-		if len(a.claims.Live(address)) == 0 {
-			log.FromContext(ctx).Info("address stays taken: the end of its pod was not seen", "pool", pool.Name, "address", address)
+// holders returns whose the settled addresses of a pool were when it was taken
+// over, and reports those that have no live pod: nobody saw its end, so they
+// stay taken.
+func (a *addresses) holders(ctx context.Context, pool string, before *allocator.Record) map[netip.Addr]types.UID {
+	holders := map[netip.Addr]types.UID{}
+	var unseen allocator.Set
+	for address := range before.Settled().All() {
+		if live := a.claims.Live(address); len(live) > 0 {
+			holders[address] = live[0].UID
+			continue
 		}
+		unseen.Add(address)
 	}
+	if unseen.Len() > 0 {
+		log.FromContext(ctx).Info("addresses stay taken: their pods ended while nobody led", "pool", pool, "addresses", unseen.Lines(), "count", unseen.Len())
+	}
+	return holders
 }
 
 // tend settles and releases what the view of the pods allows.
 func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
-	t := tending{claims: a.claims}
+	t := tending{
+		pool:   pool.Name,
+		claims: a.claims,
+		holder: func(address netip.Addr) types.UID { return a.tenures.holder(pool.Name, address) },
+	}
 	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{
 		Patience: patience,
 		Do: a.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-			t.start(a.tenures.ends(pool.Name))
+			t.ends, t.appeared = a.tenures.seen(pool.Name)
 			return t.do(tx.Record)
 		}),
 	})
 	if err != nil {
 		return a.result(err)
 	}
-	a.tenures.drop(pool.Name, t.over)
-	t.log(ctx, pool.Name)
-	for _, step := range t.steps {
-		if step.verb != settled {
-			a.freed(step.pod, step.address)
+	done, holders, over := t.outcome()
+	a.tenures.hold(pool.Name, holders)
+	a.tenures.drop(pool.Name, over, t.appeared)
+	for address, s := range done {
+		log.FromContext(ctx).Info("address "+s.verb, "pool", pool.Name, "address", address, "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node)
+		if holders[address] == "" {
+			a.freed(s.pod)
 		}
+	}
+	for key, p := range t.late {
+		log.FromContext(ctx).Error(errTwo, "two live pods may carry one address", "pool", pool.Name, "address", key.address, "pod", p.String(), "uid", p.UID, "node", p.Node)
 	}
 	if t.early {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	return reconcile.Result{}, nil
-}
-
-// index is what tending asks about pods.
-type index interface {
-	Live(netip.Addr) []*Pod
-	Carrier(a netip.Addr, token string) (*Pod, bool)
-	Revision() uint64
-}
-
-var _ index = (*Claims)(nil)
-
-// tending is one attempt to bring a record in line with the pods. Its decisions
-// hold for the version of the record it was given.
-type tending struct {
-	claims index
-
-	ends  map[netip.Addr]end // what was seen and not acted upon
-	over  map[netip.Addr]end // of ends: acted upon, or overtaken
-	steps []step
-	early bool // the view of the pods has not reached the mark
-}
-
-// step is one transition, for the log.
-type step struct {
-	verb    string
-	address netip.Addr
-	pod     *Pod
-}
-
-const (
-	settled   = "settled"
-	released  = "released"
-	givenBack = "given back"
-)
-
-func (t *tending) start(ends map[netip.Addr]end) {
-	t.ends, t.over, t.steps, t.early = ends, map[netip.Addr]end{}, nil, false
-}
-
-func (t *tending) do(r *allocator.Record) error {
-	if err := t.reservations(r); err != nil {
-		return err
-	}
-	return t.releases(r)
-}
-
-// reservations settles those whose pod is in view. A token is given to one pod
-// only, so the end of that pod ends its reservation, settled or not.
-func (t *tending) reservations(r *allocator.Record) error {
-	type reservation struct {
-		address netip.Addr
-		token   allocator.Token
-	}
-	var all []reservation // transitions below change what r yields
-	for address, v := range r.Reserved() {
-		all = append(all, reservation{address, v.Token})
-	}
-	for _, v := range all {
-		pod, ok := t.claims.Carrier(v.address, string(v.token))
-		e, ended := t.ends[v.address]
-		switch {
-		case ok && pod.Live():
-			if err := r.Settle(v.address, v.token, pod.Revision); err != nil {
-				return err
-			}
-			if ended { // of an earlier pod: its proof is not about this one
-				t.over[v.address] = e
-			}
-			t.steps = append(t.steps, step{settled, v.address, pod})
-			continue
-		case !ok && ended && e.pod.Token == string(v.token):
-			pod = e.pod
-			t.over[v.address] = e
-		case !ok:
-			continue
-		}
-		if err := r.GiveBack(v.address, v.token); err != nil {
-			return err
-		}
-		t.steps = append(t.steps, step{givenBack, v.address, pod})
-	}
-	return nil
-}
-
-// releases frees the settled addresses whose pod was seen to end.
-func (t *tending) releases(r *allocator.Record) error {
-	for address, e := range t.ends {
-		if _, over := t.over[address]; over {
-			continue
-		}
-		switch {
-		case !r.IsSettled(address): // free again, or another admission's
-		case t.claims.Revision() < r.SeenThrough():
-			t.early = true
-			continue
-		case len(t.claims.Live(address)) > 0: // it is another pod's by now
-		default:
-			if err := r.Release(address); err != nil {
-				return err
-			}
-			t.steps = append(t.steps, step{released, address, e.pod})
-		}
-		t.over[address] = e
-	}
-	return nil
-}
-
-func (t *tending) log(ctx context.Context, pool string) {
-	for _, s := range t.steps {
-		log.FromContext(ctx).Info("address "+s.verb, "pool", pool, "address", s.address, "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node)
-	}
 }

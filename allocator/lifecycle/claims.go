@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -91,23 +92,34 @@ func (c *Claims) Live(a netip.Addr) []*Pod {
 	return slices.DeleteFunc(c.find(byAddress, a.String()), (*Pod).done)
 }
 
-// Carrier returns the pod, finished or not, that claims an address by a token.
-func (c *Claims) Carrier(a netip.Addr, token string) (*Pod, bool) {
+// Carrier returns the pod that claims an address of a pool by a reservation: in
+// the namespace that the reservation was made for, a live one first.
+func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool) {
+	var carrier *Pod
 	for _, p := range c.find(byAddress, a.String()) {
-		if p.Token == token {
+		if p.Token != string(r.Token) || p.Namespace != r.Pod.Namespace || !slices.Contains(p.Claims, crdv1.Claim{Pool: pool, Address: a}) {
+			continue
+		}
+		if p.Live() {
 			return p, true
 		}
+		carrier = p
 	}
-	return nil, false
+	return carrier, carrier != nil
+}
+
+// Claimants returns the live pods that claim addresses of a pool.
+func (c *Claims) Claimants(pool string) []*Pod {
+	return slices.DeleteFunc(c.find(byPool, pool), (*Pod).done)
 }
 
 // UsersOf returns the live pods, as namespace/name, that claim addresses of a
 // pool.
 func (c *Claims) UsersOf(pool string) map[netip.Addr][]string {
 	users := map[netip.Addr][]string{}
-	for _, p := range c.find(byPool, pool) {
+	for _, p := range c.Claimants(pool) {
 		for _, claim := range p.Claims {
-			if claim.Pool == pool && p.Live() {
+			if claim.Pool == pool {
 				users[claim.Address] = append(users[claim.Address], p.String())
 			}
 		}

@@ -19,10 +19,15 @@ func TestFinished(t *testing.T) {
 	t.Parallel()
 	running := []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	ended := []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+	starting := []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{}}}}
+	collected := []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC"}}
 	for name, c := range map[string]struct {
 		status corev1.PodStatus
 		want   bool
 	}{
+		"failed by the pod garbage collector, starting": {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected, ContainerStatuses: starting}, false},
+		"failed by the pod garbage collector, unheard":  {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected}, false},
+		"failed by the pod garbage collector, ended":    {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected, ContainerStatuses: ended}, true},
 		"running":                                      {corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: running}, false},
 		"pending":                                      {corev1.PodStatus{Phase: corev1.PodPending}, false},
 		"unknown":                                      {corev1.PodStatus{Phase: corev1.PodUnknown}, false},
@@ -36,7 +41,8 @@ func TestFinished(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := Finished(&c.status); got != c.want {
+			pod := corev1.Pod{Spec: corev1.PodSpec{NodeName: "node", Containers: make([]corev1.Container, 1)}, Status: c.status}
+			if got := Finished(&pod); got != c.want {
 				t.Errorf("Finished is %t, want %t", got, c.want)
 			}
 		})
@@ -83,9 +89,9 @@ func (v view) Live(netip.Addr) (live []*Pod) {
 	return live
 }
 
-func (v view) Carrier(_ netip.Addr, token string) (*Pod, bool) {
+func (v view) Carrier(_ string, _ netip.Addr, r allocator.Reservation) (*Pod, bool) {
 	for _, p := range v.pods {
-		if p.Token == token {
+		if p.Token == string(r.Token) {
 			return p, true
 		}
 	}
@@ -113,20 +119,25 @@ func settledFor(t *testing.T, token allocator.Token, mark uint64) *allocator.Rec
 func TestTending(t *testing.T) {
 	t.Parallel()
 	a, b := pod("a", tokenA, 10), pod("b", tokenB, 30)
-	endOfA := map[netip.Addr]end{x: {pod: finished(a), revision: 20}}
+	keyA := carried{a.UID, x}
+	endOfA := map[carried]end{keyA: {pod: finished(a), revision: 20}}
 	for name, c := range map[string]struct {
-		record    *allocator.Record
-		view      view
-		ends      map[netip.Addr]end
-		wantState allocator.State
-		wantVerb  []string
-		wantEarly bool
-		wantEnds  int // that remain to be acted upon
-		wantMark  uint64
+		record     *allocator.Record
+		view       view
+		holder     *Pod // of x, known from before
+		ends       map[carried]end
+		appeared   map[carried]*Pod
+		wantState  allocator.State
+		wantVerb   string
+		wantHolder *Pod // after what was done; nil: nothing was done, or x is free
+		wantOver   int  // ends that need no more acting upon
+		wantEarly  bool
+		wantLate   int // pods that are live again while x is another's
+		wantMark   uint64
 	}{
 		"a live pod settles its reservation and raises the mark": {
 			record: reservedFor(t, tokenA), view: view{10, []*Pod{a}},
-			wantState: allocator.StateSettled, wantVerb: []string{settled}, wantMark: 10,
+			wantState: allocator.StateSettled, wantVerb: settled, wantHolder: a, wantMark: 10,
 		},
 		"a pod that was not seen leaves its reservation": {
 			record: reservedFor(t, tokenA), view: view{revision: 10},
@@ -138,65 +149,123 @@ func TestTending(t *testing.T) {
 		},
 		"a pod that finished before it was settled gives back": {
 			record: reservedFor(t, tokenA), view: view{20, []*Pod{finished(a)}},
-			wantState: allocator.StateFree, wantVerb: []string{givenBack},
+			wantState: allocator.StateFree, wantVerb: givenBack,
 		},
 		"a pod that never ran and is gone gives back": {
 			record: reservedFor(t, tokenA), view: view{revision: 20}, ends: endOfA,
-			wantState: allocator.StateFree, wantVerb: []string{givenBack},
+			wantState: allocator.StateFree, wantVerb: givenBack, wantOver: 1,
 		},
 		"the end of another pod gives nothing back": {
 			record: reservedFor(t, tokenB), view: view{revision: 20}, ends: endOfA,
-			wantState: allocator.StateReserved,
+			wantState: allocator.StateReserved, wantOver: 1,
 		},
 		"the end of the pod releases": {
-			record: settledFor(t, tokenA, 10), view: view{20, []*Pod{finished(a)}}, ends: endOfA,
-			wantState: allocator.StateFree, wantVerb: []string{released}, wantMark: 10,
+			record: settledFor(t, tokenA, 10), view: view{20, []*Pod{finished(a)}}, holder: a, ends: endOfA,
+			wantState: allocator.StateFree, wantVerb: released, wantOver: 1, wantMark: 10,
 		},
 		"a finished pod whose end was not seen to happen releases nothing": {
-			record: settledFor(t, tokenA, 10), view: view{20, []*Pod{finished(a)}},
+			record: settledFor(t, tokenA, 10), view: view{20, []*Pod{finished(a)}}, holder: a,
 			wantState: allocator.StateSettled, wantMark: 10,
 		},
 		"a vanished pod releases nothing": {
-			record: settledFor(t, tokenA, 10), view: view{revision: 20},
+			record: settledFor(t, tokenA, 10), view: view{revision: 20}, holder: a,
 			wantState: allocator.StateSettled, wantMark: 10,
 		},
 		"a view behind the mark waits": {
-			record: settledFor(t, tokenB, 30), view: view{20, []*Pod{finished(a)}}, ends: endOfA,
-			wantState: allocator.StateSettled, wantEarly: true, wantEnds: 1, wantMark: 30,
+			record: settledFor(t, tokenA, 30), view: view{20, []*Pod{finished(a)}}, holder: a, ends: endOfA,
+			wantState: allocator.StateSettled, wantEarly: true, wantMark: 30,
 		},
-		"another live pod keeps the address, and the old end is void": {
-			record: settledFor(t, tokenB, 30), view: view{30, []*Pod{finished(a), b}}, ends: endOfA,
-			wantState: allocator.StateSettled, wantMark: 30,
+		"the end of a pod that had the address before releases nothing": {
+			record: settledFor(t, tokenB, 30), view: view{40, []*Pod{finished(a)}}, holder: b, ends: endOfA,
+			wantState: allocator.StateSettled, wantOver: 1, wantMark: 30,
+		},
+		"the end of a pod releases nothing where it is not known whose the address is": {
+			record: settledFor(t, tokenB, 30), view: view{40, []*Pod{finished(a)}}, ends: endOfA,
+			wantState: allocator.StateSettled, wantOver: 1, wantMark: 30,
+		},
+		"another live pod that claims the address keeps it, and is its holder then": {
+			record: settledFor(t, tokenA, 10), view: view{30, []*Pod{finished(a), b}}, holder: a, ends: endOfA,
+			wantState: allocator.StateSettled, wantVerb: passedOn, wantHolder: b, wantOver: 1, wantMark: 10,
+		},
+		"a pod that is live again keeps its address": {
+			record: settledFor(t, tokenA, 10), view: view{30, []*Pod{a}}, holder: a, ends: endOfA,
+			wantState: allocator.StateSettled, wantOver: 1, wantMark: 10,
 		},
 		"settling for the next pod voids the end of the last": {
 			record: reservedFor(t, tokenB), view: view{30, []*Pod{b}}, ends: endOfA,
-			wantState: allocator.StateSettled, wantVerb: []string{settled}, wantMark: 30,
+			wantState: allocator.StateSettled, wantVerb: settled, wantHolder: b, wantOver: 1, wantMark: 30,
+		},
+		"a pod that is live again has its free address put back": {
+			record: &allocator.Record{}, view: view{40, []*Pod{a}}, appeared: map[carried]*Pod{keyA: a},
+			wantState: allocator.StateSettled, wantVerb: putBack, wantHolder: a, wantMark: 10,
+		},
+		"a pod that is live again after its address was given on is told of": {
+			record: settledFor(t, tokenB, 30), view: view{40, []*Pod{a, b}}, holder: b, appeared: map[carried]*Pod{keyA: a},
+			wantState: allocator.StateSettled, wantLate: 1, wantMark: 30,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := tending{claims: c.view}
-			d.start(c.ends)
+			d := tending{pool: "p", claims: c.view, ends: c.ends, appeared: c.appeared, holder: func(netip.Addr) types.UID {
+				if c.holder == nil {
+					return ""
+				}
+				return c.holder.UID
+			}}
 			if err := d.do(c.record); err != nil {
 				t.Fatal(err)
-			}
-			var verbs []string
-			for _, s := range d.steps {
-				verbs = append(verbs, s.verb)
-			}
-			if diff := cmp.Diff(c.wantVerb, verbs); diff != "" {
-				t.Errorf("steps (-want +got):\n%s", diff)
 			}
 			if got := c.record.State(x); got != c.wantState {
 				t.Errorf("the address is %s, want %s", got, c.wantState)
 			}
-			if left := len(c.ends) - len(d.over); d.early != c.wantEarly || left != c.wantEnds {
-				t.Errorf("early is %t and %d ends are left, want %t and %d", d.early, left, c.wantEarly, c.wantEnds)
-			}
 			if got := c.record.SeenThrough(); got != c.wantMark {
 				t.Errorf("the mark is %d, want %d", got, c.wantMark)
 			}
+			done, holders, over := d.outcome()
+			if got := done[x].verb; got != c.wantVerb {
+				t.Errorf("the address was %q, want %q", got, c.wantVerb)
+			}
+			if c.wantHolder != nil && holders[x] != c.wantHolder.UID || c.wantHolder == nil && holders[x] != "" {
+				t.Errorf("the address is %q's, want %v", holders[x], c.wantHolder)
+			}
+			if len(over) != c.wantOver || d.early != c.wantEarly || len(d.late) != c.wantLate {
+				t.Errorf("%d ends are over, early is %t, %d are late, want %d, %t and %d", len(over), d.early, len(d.late), c.wantOver, c.wantEarly, c.wantLate)
+			}
 		})
+	}
+}
+
+// The first write landed and its answer was lost; the second attempt finds its
+// effect, and must report it all the same.
+func TestTendingTwiceReportsWhatTheFirstAttemptDid(t *testing.T) {
+	t.Parallel()
+	a := pod("a", tokenA, 10)
+	d := tending{pool: "p", claims: view{10, []*Pod{a}}, holder: func(netip.Addr) types.UID { return "" }}
+	r := reservedFor(t, tokenA)
+	for range 2 {
+		if err := d.do(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if done, holders, _ := d.outcome(); done[x].verb != settled || holders[x] != a.UID {
+		t.Errorf("settling: got %+v, %v", done, holders)
+	}
+	d = tending{
+		pool: "p", claims: view{20, []*Pod{finished(a)}}, holder: func(netip.Addr) types.UID { return a.UID },
+		ends: map[carried]end{{a.UID, x}: {pod: finished(a), revision: 20}},
+	}
+	for range 2 {
+		if err := d.do(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if done, holders, over := d.outcome(); done[x].verb != released || holders[x] != "" || len(over) != 1 {
+		t.Errorf("releasing: got %+v, %v, %v", done, holders, over)
+	}
+	// And where the first attempt did not land after all, it is as if it never was.
+	d.final = settledFor(t, tokenA, 10)
+	if done, _, over := d.outcome(); len(done) != 0 || len(over) != 0 {
+		t.Errorf("an attempt that was not stored: got %+v, %v", done, over)
 	}
 }
 
@@ -205,41 +274,58 @@ func TestEndsBeforeTheBaselineProveNothing(t *testing.T) {
 	ts := newTenures("me")
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	ts.of(pool)
-	a := finished(pod("a", tokenA, 10))
-	ts.note(a, 20)
-	if got := ts.ends("p"); got != nil {
-		t.Errorf("before the take-over: %v", got)
+	seen := func() int {
+		ends, _ := ts.seen("p")
+		return len(ends)
 	}
-	ts.begin("p", "1", 15)
-	ts.see("p", "1", 25)
-	if got := ts.ends("p"); len(got) != 0 {
-		t.Errorf("an end at 20, before the baseline at 25, counts: %v", got)
+	a := finished(pod("a", tokenA, 20))
+	ts.noteEnd(a)
+	if seen() != 0 {
+		t.Error("an end counts before the take-over")
 	}
-	ts.note(a, 26)
-	if got := ts.ends("p"); len(got) != 1 {
-		t.Errorf("an end after the baseline does not count")
+	ts.begin(pool, &allocator.Record{})
+	ts.see(pool, 25, map[netip.Addr]types.UID{x: "uid-b"})
+	if seen() != 0 {
+		t.Error("an end at 20 counts, before the baseline at 25")
+	}
+	later := *a
+	later.Revision = 26
+	ts.noteEnd(&later)
+	if seen() != 1 {
+		t.Error("an end after the baseline does not count")
+	}
+	if got := ts.holder("p", x); got != "uid-b" {
+		t.Errorf("the address is %q's", got)
 	}
 	anew := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "2"}}
-	if tn := ts.of(anew); tn.begun || tn.baseline != 0 {
-		t.Errorf("a pool made anew keeps the tenure of the old: %+v", tn)
+	if begun, before, baseline := ts.of(anew); begun || before != nil || baseline != 0 || ts.holder("p", x) != "" {
+		t.Error("a pool made anew keeps the tenure of the old")
 	}
-	if got := ts.ends("p"); got != nil {
-		t.Errorf("of a pool made anew and not taken over: %v", got)
+	if seen() != 0 {
+		t.Error("an end counts in a pool made anew and not taken over")
 	}
 }
 
-func TestDropKeepsANewerEnd(t *testing.T) {
+func TestDropKeepsWhatIsNewer(t *testing.T) {
 	t.Parallel()
 	ts := newTenures("me")
-	ts.of(&crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}})
-	ts.begin("p", "1", 0)
-	ts.see("p", "1", 1)
-	ts.note(finished(pod("a", tokenA, 10)), 20)
-	seen := ts.ends("p")
-	ts.note(finished(pod("b", tokenB, 30)), 40)
-	ts.drop("p", seen)
-	if got := ts.ends("p")[x]; got.revision != 40 {
-		t.Errorf("the end of the second pod is gone")
+	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
+	ts.of(pool)
+	ts.begin(pool, &allocator.Record{})
+	ts.see(pool, 1, nil)
+	a := pod("a", tokenA, 20)
+	ts.noteEnd(finished(a))
+	ends, _ := ts.seen("p")
+	again := pod("a", tokenA, 30)
+	ts.noteLive(again)
+	ts.drop("p", ends, nil)
+	if ends, appeared := ts.seen("p"); len(ends) != 0 || len(appeared) != 1 {
+		t.Errorf("%d ends and %d appearances, want none and one: it lives", len(ends), len(appeared))
+	}
+	ts.noteEnd(finished(pod("a", tokenA, 40)))
+	ts.drop("p", ends, nil)
+	if ends, appeared := ts.seen("p"); len(appeared) != 0 || ends[carried{a.UID, x}].revision != 40 {
+		t.Error("the second end of the pod is gone")
 	}
 }
 
@@ -272,6 +358,7 @@ func version(name string, created int64, ready bool, ips ...string) *crdv1.Spide
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), ResourceVersion: "1", Generation: 3, CreationTimestamp: metav1.Unix(created, 0)},
 		Spec:       crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: ips},
 	}
+	p.Status.Term = "me"
 	if ready {
 		meta.SetStatusCondition(&p.Status.Conditions, metav1.Condition{Type: crdv1.ConditionReady, Status: metav1.ConditionTrue, ObservedGeneration: 3})
 	}
@@ -283,6 +370,10 @@ func TestJudgement(t *testing.T) {
 	using := version("using", 9, true, "10.0.0.200")
 	using.Status.Settled = []string{"10.0.0.5"}
 	garbage := version("garbage", 1, true, "10.0.0.9-10.0.0.1")
+	corrupt := version("corrupt", 9, true, "10.0.0.9-10.0.0.20")
+	corrupt.Status.Settled = []string{"nonsense"}
+	foreign := version("foreign", 9, false, "10.0.0.100")
+	foreign.Status.Term = "another"
 	edited := version("edited", 9, true, "10.0.0.5-10.0.0.20")
 	edited.Generation++
 	for name, c := range map[string]struct {
@@ -298,18 +389,21 @@ func TestJudgement(t *testing.T) {
 		"over a younger one Ready for an older spec": {pool: version("p", 5, false, "10.0.0.10"), others: []*crdv1.SpiderIPPool{edited}},
 		"of the same second, the UID decides":        {version("p", 5, false, "10.0.0.1"), []*crdv1.SpiderIPPool{version("o", 5, false, "10.0.0.1")}, `10.0.0.1 is in pool "o" too; take it out of spec.ips of one of the two`},
 		"over an address in use from another":        {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{using}, `address 10.0.0.5 is in use from pool "using"; take it out of spec.ips`},
-		"beside one that cannot be read":             {pool: version("p", 5, false, "10.0.0.1-10.0.0.10"), others: []*crdv1.SpiderIPPool{garbage}},
+		"over one whose record cannot be read":       {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{corrupt}, `10.0.0.9-10.0.0.10 is in pool "corrupt" too; take it out of spec.ips of one of the two`},
+		"beside one whose record cannot be read":     {pool: version("p", 5, false, "10.0.0.1"), others: []*crdv1.SpiderIPPool{corrupt}},
+		"beside one that another leader has":         {version("p", 5, false, "10.0.0.1"), []*crdv1.SpiderIPPool{foreign}, `pool "foreign" of an overlapping subnet was not taken over yet`},
+		"beside one whose spec cannot be read":       {pool: version("p", 5, false, "10.0.0.1-10.0.0.10"), others: []*crdv1.SpiderIPPool{garbage}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := judgement(c.pool, c.others)
+			got := judgement(c.pool, c.others, "me")
 			if c.want == "" {
 				if got.Status != metav1.ConditionTrue || got.ObservedGeneration != 3 {
 					t.Errorf("got %+v, want Ready for generation 3", got)
 				}
 				return
 			}
-			if got.Status != metav1.ConditionFalse || got.Reason != crdv1.ReasonOverlap || got.Message != c.want {
+			if got.Status != metav1.ConditionFalse || got.Message != c.want {
 				t.Errorf("got %s %s\n  %s\nwant\n  %s", got.Status, got.Reason, got.Message, c.want)
 			}
 		})

@@ -3,7 +3,8 @@
 //
 //	tenure.go     taking a pool over: after it, only this leader's view counts
 //	addresses.go  settle, when the pod of a reservation is seen; release, when
-//	              it was seen finished
+//	              it was seen finished; tending.go decides
+//	ends.go       note which pods appeared and which ended
 //	expire.go     give a reservation back for which no pod came
 //	pools.go      make pools Ready, and let go of deleted ones
 //	endpoints.go  write the SpiderEndpoint of a pod
@@ -16,8 +17,9 @@
 //   - Release rests on three things. Who settles raises the record's mark,
 //     podsSeenThrough; who releases has seen at least that much and looks at
 //     the claims only then. The end of the pod was seen by this leader, after
-//     it had taken the pool over. And the write says by its resourceVersion
-//     that nothing happened in between, by its term that nobody else leads.
+//     it had taken the pool over, and the address was that very pod's. And the
+//     write says by its resourceVersion that nothing happened in between, by
+//     its term that nobody else leads.
 //   - Expiry rests on a grace longer than any admission, counted on this
 //     leader's clock, and then an uncached read.
 //

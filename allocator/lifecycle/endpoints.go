@@ -2,9 +2,8 @@ package lifecycle
 
 import (
 	"context"
-	"maps"
 	"net/netip"
-	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,37 +22,11 @@ type endpoints struct {
 	client client.Client // reads from the cache
 	claims *Claims
 	pools  ledger.Pools
-
-	// freed are the addresses that this leader has freed. The cached record may
-	// not show it yet.
-	mu    sync.Mutex
-	freed map[carried]bool
 }
 
-// carried is an address as one pod carried it.
-type carried struct {
-	uid     string
-	address netip.Addr
-}
-
-func (e *endpoints) noteFreed(p *Pod, a netip.Addr) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.freed[carried{string(p.UID), a}] = true
-}
-
-func (e *endpoints) wasFreed(uid string, a netip.Addr) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.freed[carried{uid, a}]
-}
-
-// forget drops what was noted for an endpoint that is gone.
-func (e *endpoints) forget(uid string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	maps.DeleteFunc(e.freed, func(c carried, _ bool) bool { return c.uid == uid })
-}
+// endpointPatience is how long an endpoint that is kept for an address waits for
+// the next look.
+const endpointPatience = 30 * time.Second
 
 // Reconcile writes or deletes the endpoint of one pod.
 func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
@@ -67,8 +40,10 @@ func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 	switch exists := err == nil; {
 	case !exists && wanted:
 		return reconcile.Result{}, ignore(e.client.Create(ctx, endpointOf(pod)), apierrors.IsAlreadyExists)
-	case !exists || wanted && shows(&have, pod) || !wanted && !e.outlived(&have):
+	case !exists || wanted && shows(&have, pod):
 		return reconcile.Result{}, nil
+	case !wanted && !e.outlived(&have):
+		return reconcile.Result{RequeueAfter: endpointPatience}, nil
 	}
 	return reconcile.Result{}, e.remove(ctx, &have) // the event of the deletion leads back here
 }
@@ -80,14 +55,7 @@ func shows(have *crdv1.SpiderEndpoint, p *Pod) bool {
 }
 
 func (e *endpoints) remove(ctx context.Context, have *crdv1.SpiderEndpoint) error {
-	err := e.client.Delete(ctx, have, client.Preconditions{UID: &have.UID})
-	if ignore(err, apierrors.IsNotFound) != nil {
-		return err
-	}
-	if have.Status.Current != nil {
-		e.forget(have.Status.Current.UID)
-	}
-	return nil
+	return ignore(e.client.Delete(ctx, have, client.Preconditions{UID: &have.UID}), apierrors.IsNotFound)
 }
 
 func ignore(err error, expected func(error) bool) error {
@@ -104,18 +72,17 @@ func (e *endpoints) outlived(have *crdv1.SpiderEndpoint) bool {
 		return true
 	}
 	for _, ip := range have.Status.Current.IPs {
-		uid := have.Status.Current.UID
-		if e.kept(uid, ip.IPv4Pool, ip.IPv4) || e.kept(uid, ip.IPv6Pool, ip.IPv6) {
+		if e.kept(ip.IPv4Pool, ip.IPv4) || e.kept(ip.IPv6Pool, ip.IPv6) {
 			return false
 		}
 	}
 	return true
 }
 
-func (e *endpoints) kept(uid, pool, prefix string) bool {
+func (e *endpoints) kept(pool, prefix string) bool {
 	p, err := netip.ParsePrefix(prefix)
-	if err != nil || e.wasFreed(uid, p.Addr()) { // the family is not given, or its address was freed
-		return false
+	if err != nil {
+		return false // the family is not given
 	}
 	object, ok := e.pools.Pool(pool)
 	if !ok {

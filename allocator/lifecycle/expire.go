@@ -48,7 +48,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 		delete(e.first, r.Name)
 		return reconcile.Result{}, nil
 	}
-	if !e.tenures.of(pool).begun {
+	if begun, _, _ := e.tenures.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	if len(pool.Status.Reserved) == 0 {
@@ -61,7 +61,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	}
 	for namespace, reservations := range e.due(pool.Name, state.Record) {
 		if err := e.expire(ctx, pool, namespace, reservations); err != nil {
-			return reconcile.Result{}, stop(err, e.depose)
+			log.FromContext(ctx).Error(stop(err, e.depose), "expiring reservations", "pool", pool.Name, "namespace", namespace)
 		}
 	}
 	return reconcile.Result{RequeueAfter: expireInterval}, nil

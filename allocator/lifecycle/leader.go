@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
@@ -45,11 +44,13 @@ const tendedAtOnce = 64
 // process is elected and MUST end the process when it no longer is.
 func Setup(mgr manager.Manager, o Options) error {
 	t := newTenures(newTerm())
-	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools, freed: map[carried]bool{}}
+	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools}
 	endpointsOf := make(chan event.TypedGenericEvent[*Pod], 1024)
-	freed := func(p *Pod, a netip.Addr) {
-		e.noteFreed(p, a)
-		endpointsOf <- event.TypedGenericEvent[*Pod]{Object: p}
+	freed := func(p *Pod) {
+		select {
+		case endpointsOf <- event.TypedGenericEvent[*Pod]{Object: p}:
+		default: // it looks again by itself, only later
+		}
 	}
 	for _, setup := range []func() error{
 		func() error {
@@ -69,7 +70,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		func() error {
 			return build(mgr, "pools", 1).
 				For(&crdv1.SpiderIPPool{}).
-				Complete(&readiness{client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, tenures: t, depose: o.Depose})
+				Complete(&readiness{client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims, tenures: t, depose: o.Depose})
 		},
 		func() error {
 			return build(mgr, "endpoints", 8).
@@ -77,7 +78,7 @@ func Setup(mgr manager.Manager, o Options) error {
 				WatchesRawSource(podSource(o.Claims, endpointEvents)).
 				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*Pod, reconcile.Request]{
 					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*Pod], q queue) {
-						q.Add(keyOf(ev.Object))
+						q.AddAfter(keyOf(ev.Object), shown)
 					},
 				})).
 				Complete(e)
@@ -89,6 +90,9 @@ func Setup(mgr manager.Manager, o Options) error {
 	}
 	return nil
 }
+
+// shown is how soon the cache shows what was written, most of the time.
+const shown = 200 * time.Millisecond
 
 func build(mgr manager.Manager, name string, workers int) *ctrl.Builder {
 	return ctrl.NewControllerManagedBy(mgr).Named(name).WithOptions(controller.Options{MaxConcurrentReconciles: workers})

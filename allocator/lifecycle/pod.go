@@ -45,7 +45,7 @@ func podOf(object any) (any, error) {
 		},
 		Revision: revision,
 		Node:     pod.Spec.NodeName,
-		Finished: Finished(&pod.Status),
+		Finished: Finished(pod),
 		Token:    pod.Annotations[crdv1.AnnotationReservation],
 		Assigned: crdv1.AssignedOf(pod.Annotations, nil),
 	}
@@ -64,16 +64,42 @@ func podOf(object any) (any, error) {
 
 // Finished reports whether a pod has ended: its phase says so, and no container
 // of it runs. The phase alone proves nothing: whoever may write pods/status can
-// set it, the pod garbage collector does, and the containers go on.
-func Finished(s *corev1.PodStatus) bool {
+// set it, and the containers go on. Nor does that of the pod garbage collector,
+// which writes it when the node is gone from the API: there each container's
+// end must have been reported.
+func Finished(pod *corev1.Pod) bool {
+	s := &pod.Status
 	if s.Phase != corev1.PodSucceeded && s.Phase != corev1.PodFailed {
 		return false
 	}
-	running := func(c corev1.ContainerStatus) bool { return c.State.Running != nil }
-	return !slices.ContainsFunc(s.ContainerStatuses, running) &&
-		!slices.ContainsFunc(s.InitContainerStatuses, running) &&
-		!slices.ContainsFunc(s.EphemeralContainerStatuses, running)
+	if pod.Spec.NodeName != "" && collected(s) && count(s.ContainerStatuses, ended) < len(pod.Spec.Containers) {
+		return false
+	}
+	return count(s.ContainerStatuses, running)+count(s.InitContainerStatuses, running)+count(s.EphemeralContainerStatuses, running) == 0
 }
+
+func running(c *corev1.ContainerStatus) bool { return c.State.Running != nil }
+
+func ended(c *corev1.ContainerStatus) bool { return c.State.Terminated != nil }
+
+func count(statuses []corev1.ContainerStatus, is func(*corev1.ContainerStatus) bool) (n int) {
+	for i := range statuses {
+		if is(&statuses[i]) {
+			n++
+		}
+	}
+	return n
+}
+
+// collected reports whether the pod garbage collector wrote the phase.
+func collected(s *corev1.PodStatus) bool {
+	return slices.ContainsFunc(s.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue && c.Reason == podGC
+	})
+}
+
+// podGC is the reason that the pod garbage collector gives.
+const podGC = "DeletionByPodGC"
 
 // Live reports whether the pod may be using its addresses.
 func (p *Pod) Live() bool { return !p.Finished }

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -22,6 +24,10 @@ import (
 // rejudge is how soon a pool that is not Ready is looked at again when no event
 // says that what stood against it has changed.
 const rejudge = 5 * time.Second
+
+// retake is the same while a neighbour waits to be taken over, which takes as
+// long as a write.
+const retake = 100 * time.Millisecond
 
 // readiness judges each version of a pool's spec, and lets go of a deleted pool
 // once nothing of it is taken.
@@ -36,6 +42,7 @@ type readiness struct {
 	api     client.Reader // not a cache
 	ledger  Applier
 	pools   ledger.Pools
+	claims  *Claims
 	tenures *tenures
 	depose  func(error)
 }
@@ -54,13 +61,13 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		controllerutil.AddFinalizer(pool, crdv1.PoolFinalizer)
 		return again(r.client.Update(ctx, pool)) // its event leads back here
 	}
+	if _, err := ledger.Read(pool); err != nil {
+		return again(r.tellUnreadable(ctx, pool, err))
+	}
 	if ready(pool) {
 		return reconcile.Result{}, nil
 	}
-	if _, err := ledger.Read(pool); err != nil {
-		return reconcile.Result{}, r.tellUnreadable(ctx, pool, err)
-	}
-	if !r.tenures.of(pool).begun {
+	if begun, _, _ := r.tenures.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	return r.judge(ctx, pool)
@@ -113,7 +120,10 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	return reconcile.Result{}, nil
 }
 
-// judge compares the pool with all others and writes the verdict.
+// judge compares the pool with all others and writes the verdict. Before a pool
+// is Ready it has back what live pods in view claim of it (I8): it may be one that
+// was deleted by force and made again. Those that come into view later have
+// theirs put back by the tending of the pool.
 func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
 	self, others, err := r.neighbours(ctx, pool)
 	if err != nil {
@@ -122,49 +132,79 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if self == nil {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
-	verdict := judgement(self, others)
+	verdict := judgement(self, others, r.tenures.term)
+	var back map[netip.Addr]*Pod
+	news := false
 	err = r.ledger.Apply(ctx, pool.Name, ledger.Change{Do: r.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-		if tx.Pool.Generation == self.Generation {
-			meta.SetStatusCondition(&tx.Conditions, verdict)
+		if tx.Pool.Generation != self.Generation {
+			return errReplaced
 		}
+		back = r.putBack(tx)
+		news = meta.SetStatusCondition(&tx.Conditions, verdict) || news
 		return nil
 	})})
+	if errors.Is(err, errReplaced) {
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
 	if err != nil {
 		return reconcile.Result{}, stop(err, r.depose)
 	}
-	log.FromContext(ctx).Info("judged the pool", "pool", pool.Name, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
-	if verdict.Status != metav1.ConditionTrue {
-		return reconcile.Result{RequeueAfter: rejudge}, nil
+	if news {
+		r.report(ctx, pool.Name, verdict, back)
 	}
-	return reconcile.Result{}, nil
+	switch verdict.Reason {
+	case crdv1.ReasonInitialised:
+		return reconcile.Result{}, nil
+	case crdv1.ReasonWaiting:
+		return reconcile.Result{RequeueAfter: retake}, nil
+	}
+	return reconcile.Result{RequeueAfter: rejudge}, nil
+}
+
+// report logs what was written, and notes whose the addresses are.
+func (r *readiness) report(ctx context.Context, pool string, verdict metav1.Condition, back map[netip.Addr]*Pod) {
+	logger := log.FromContext(ctx).WithValues("pool", pool)
+	logger.Info("judged the pool", "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
+	holders := map[netip.Addr]types.UID{}
+	for address, p := range back {
+		holders[address] = p.UID
+		logger.Info("address "+putBack, "address", address, "pod", p.String(), "uid", p.UID, "node", p.Node)
+	}
+	r.tenures.hold(pool, holders)
+}
+
+// putBack settles what live pods claim of the pool and its record does not know.
+func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
+	back := map[netip.Addr]*Pod{}
+	for _, p := range r.claims.Claimants(tx.Pool.Name) {
+		for _, c := range p.Claims {
+			if c.Pool != tx.Pool.Name || tx.Record.Contains(c.Address) {
+				continue
+			}
+			if err := tx.Record.PutBack(c.Address, p.Revision); err == nil { // else it is of the other family: no address of this pool
+				back[c.Address] = p
+			}
+		}
+	}
+	return back
 }
 
 // neighbours reads the pool and those whose subnets overlap with its own. It
-// returns nil while one of them is not this leader's, or the pool is not as the
-// cache has it.
+// returns nil where the pool is not as the cache has it.
 func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (self *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, err error) {
 	var all crdv1.SpiderIPPoolList
 	if err := r.api.List(ctx, &all); err != nil {
 		return nil, nil, fmt.Errorf("listing pools: %w", err)
 	}
 	for i := range all.Items {
-		p := &all.Items[i]
-		if p.UID != pool.UID && !subnetsOverlap(p, pool) {
-			continue
-		}
-		if _, err := ledger.Read(p); err != nil {
-			continue // nothing is given from a pool that cannot be read
-		}
-		if p.Status.Term != r.tenures.term {
-			return nil, nil, nil
-		}
-		if p.UID == pool.UID {
+		switch p := &all.Items[i]; {
+		case p.UID == pool.UID:
 			self = p
-			continue
+		case subnetsOverlap(p, pool):
+			others = append(others, p)
 		}
-		others = append(others, p)
 	}
-	if self != nil && self.Generation != pool.Generation {
+	if self != nil && (self.Generation != pool.Generation || self.Status.Term != r.tenures.term) {
 		return nil, nil, nil
 	}
 	return self, others, nil
@@ -178,26 +218,16 @@ func subnetsOverlap(a, b *crdv1.SpiderIPPool) bool {
 
 // judgement says whether a pool may be used beside the others: no address of it
 // may be one of an older pool, of one that is Ready already, or in use from any
-// other.
-func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool) metav1.Condition {
+// other. Others that do not carry the term were not taken over by who judges:
+// another leader may be making them Ready.
+func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, term string) metav1.Condition {
 	self, err := ledger.Read(pool)
 	if err != nil {
 		return unready(pool, crdv1.ReasonCorrupt, err.Error())
 	}
 	for _, o := range others {
-		other, err := ledger.Read(o)
-		if err != nil {
-			continue
-		}
-		if common, ok := self.Space.Overlap(other.Space); ok && (ready(o) || older(o, pool)) {
-			return unready(pool, crdv1.ReasonOverlap,
-				fmt.Sprintf("%s is in pool %q too; take it out of spec.ips of one of the two", text(common), o.Name))
-		}
-		for address := range other.Record.Taken().All() {
-			if self.Space.Contains(address) {
-				return unready(pool, crdv1.ReasonOverlap,
-					fmt.Sprintf("address %s is in use from pool %q; take it out of spec.ips", address, o.Name))
-			}
+		if reason, message := against(self, pool, o, term); reason != "" {
+			return unready(pool, reason, message)
 		}
 	}
 	return metav1.Condition{
@@ -209,15 +239,35 @@ func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool) metav1.Co
 	}
 }
 
-// text writes a range as users do.
-func text(r netipx.IPRange) string {
-	if r.From() == r.To() {
-		return r.From().String()
+// against says what another pool has against this one being Ready, if anything.
+func against(self *ledger.State, pool, o *crdv1.SpiderIPPool, term string) (reason, message string) {
+	space, err := ledger.SpaceOf(&o.Spec)
+	if err != nil {
+		return "", "" // nothing was ever given from a spec that cannot be read
 	}
-	return r.String()
+	other, err := ledger.Read(o)
+	common, overlap := self.Space.Overlap(space)
+	switch {
+	case overlap && (err != nil || ready(o) || older(o, pool)):
+		return crdv1.ReasonOverlap, fmt.Sprintf("%s is in pool %q too; take it out of spec.ips of one of the two", text(common), o.Name)
+	case err != nil:
+		return "", "" // its addresses are others
+	case o.Status.Term != term:
+		return crdv1.ReasonWaiting, fmt.Sprintf("pool %q of an overlapping subnet was not taken over yet", o.Name)
+	}
+	for address := range other.Record.Taken().All() {
+		if self.Space.Contains(address) {
+			return crdv1.ReasonOverlap, fmt.Sprintf("address %s is in use from pool %q; take it out of spec.ips", address, o.Name)
+		}
+	}
+	return "", ""
 }
 
 func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition {
+	const longest = 1024 // a line of a record may be longer than a condition can be
+	if len(message) > longest {
+		message = message[:longest] + "…"
+	}
 	return metav1.Condition{
 		Type:               crdv1.ConditionReady,
 		Status:             metav1.ConditionFalse,
@@ -225,6 +275,14 @@ func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition 
 		Reason:             reason,
 		Message:            message,
 	}
+}
+
+// text writes a range as users do.
+func text(r netipx.IPRange) string {
+	if r.From() == r.To() {
+		return r.From().String()
+	}
+	return r.String()
 }
 
 func ready(pool *crdv1.SpiderIPPool) bool {

@@ -3,19 +3,21 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // errDeposed says that another leader took a pool over. Who is told so stops
 // leading: what it saw and did not write yet proves nothing any more.
-var errDeposed = errors.New("another leader has taken the pool over")
+var errDeposed = errors.New("another leader has taken it over")
 
 // errReplaced says that the pool of this name is another one than before.
 var errReplaced = errors.New("the pool was made anew")
@@ -28,18 +30,26 @@ type Applier interface {
 // tenure is what this leader knows of one pool since it took it over.
 //
 // Why a leader takes pools over: the end of a pod proves that its address is
-// unused only as long as nobody else can have released the address and given
-// it to another pod whose own end was not seen. The term in the record rules
-// that out. After the take-over no other leader settles or releases, and once
-// this one's view has reached the mark of that moment, every settled address
-// either has its live pod in view, or the end of its pod was not seen.
+// unused only if the address is still that pod's. The record does not say whose
+// a settled address is; the leader knows it, as long as nobody else settles or
+// releases. The term in the record rules others out. What was settled before is
+// known once this leader's view has reached the mark of that moment: then every
+// settled address has its live pod in view, or the end of its pod was not seen.
 type tenure struct {
 	uid      types.UID
+	before   *allocator.Record // as taken over; nil before, and once the baseline stands
 	begun    bool
-	mark     uint64 // podsSeenThrough at the take-over
-	baseline uint64 // revision of the view when it had reached mark; 0 before
+	baseline uint64 // revision of the view when it had reached the mark of before; 0 until then
 
-	ends map[netip.Addr]end // settled or reserved address -> the end that was seen of its pod
+	holders  map[netip.Addr]types.UID // settled address -> its pod
+	ends     map[carried]end          // that were seen of pods and not acted upon
+	appeared map[carried]*Pod         // live pods that came into view: the record must know them
+}
+
+// carried is an address as one pod carries it.
+type carried struct {
+	uid     types.UID
+	address netip.Addr
 }
 
 // end is a pod's end as this leader saw it.
@@ -60,42 +70,47 @@ func newTenures(term string) *tenures {
 	return &tenures{term: term, byPool: map[string]*tenure{}}
 }
 
-// of returns a copy of the pool's tenure without its ends, made anew where the
-// pool was.
-func (t *tenures) of(pool *crdv1.SpiderIPPool) tenure {
+// of returns how far the tenure of a pool is: whether it was taken over, the
+// record as it was then, and the baseline. A pool made anew begins anew.
+func (t *tenures) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Record, baseline uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool.Name)
 	if tn.uid != pool.UID {
-		*tn = tenure{uid: pool.UID, ends: tn.ends}
+		tn.uid, tn.begun, tn.before, tn.baseline = pool.UID, false, nil, 0
+		clear(tn.holders)
 	}
-	return tenure{uid: tn.uid, begun: tn.begun, mark: tn.mark, baseline: tn.baseline}
+	return tn.begun, tn.before, tn.baseline
 }
 
 func (t *tenures) getLocked(pool string) *tenure {
 	tn, ok := t.byPool[pool]
 	if !ok {
-		tn = &tenure{ends: map[netip.Addr]end{}}
+		tn = &tenure{holders: map[netip.Addr]types.UID{}, ends: map[carried]end{}, appeared: map[carried]*Pod{}}
 		t.byPool[pool] = tn
 	}
 	return tn
 }
 
-// begin notes that the pool was taken over.
-func (t *tenures) begin(pool string, uid types.UID, mark uint64) {
+// begin notes that the pool was taken over, and what its record said.
+func (t *tenures) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if tn := t.getLocked(pool); tn.uid == uid {
-		tn.begun, tn.mark = true, mark
+	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
+		tn.begun, tn.before = true, before
 	}
 }
 
-// see notes that the view had reached the mark at revision.
-func (t *tenures) see(pool string, uid types.UID, revision uint64) {
+// see notes that the view had reached the mark at revision, and whose the
+// settled addresses are.
+func (t *tenures) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[netip.Addr]types.UID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if tn := t.getLocked(pool); tn.uid == uid && tn.begun && tn.baseline == 0 {
-		tn.baseline = revision
+	if tn := t.getLocked(pool.Name); tn.uid == pool.UID && tn.begun && tn.baseline == 0 {
+		tn.baseline, tn.before = revision, nil
+		for a, uid := range holders {
+			tn.holders[a] = uid
+		}
 	}
 }
 
@@ -106,43 +121,86 @@ func (t *tenures) forget(pool string) {
 	delete(t.byPool, pool)
 }
 
-// note records the end of a pod for all its addresses.
-func (t *tenures) note(p *Pod, revision uint64) {
+// noteEnd records the end of a pod for all its addresses.
+func (t *tenures) noteEnd(p *Pod) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range p.Claims {
-		t.getLocked(c.Pool).ends[c.Address] = end{pod: p, revision: revision}
+		tn, key := t.getLocked(c.Pool), carried{p.UID, c.Address}
+		tn.ends[key] = end{pod: p, revision: p.Revision}
+		delete(tn.appeared, key)
 	}
 }
 
-// ends returns the ends that were seen after the baseline. Those before it
-// prove nothing and are dropped.
-func (t *tenures) ends(pool string) map[netip.Addr]end {
+// noteLive records that a live pod came into view: a new one, or one that had
+// finished by somebody else's word and is live after all.
+func (t *tenures) noteLive(p *Pod) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range p.Claims {
+		tn, key := t.getLocked(c.Pool), carried{p.UID, c.Address}
+		tn.appeared[key] = p
+		delete(tn.ends, key)
+	}
+}
+
+// seen returns what is to be acted upon: the ends after the baseline, and the
+// live pods that came into view. Ends before it prove nothing and are dropped.
+func (t *tenures) seen(pool string) (ends map[carried]end, appeared map[carried]*Pod) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool)
 	if tn.baseline == 0 {
-		return nil
+		return nil, nil
 	}
-	seen := make(map[netip.Addr]end, len(tn.ends))
-	for a, e := range tn.ends {
+	ends, appeared = map[carried]end{}, map[carried]*Pod{}
+	for key, e := range tn.ends {
 		if e.revision <= tn.baseline {
-			delete(tn.ends, a)
+			delete(tn.ends, key)
 			continue
 		}
-		seen[a] = e
+		ends[key] = e
 	}
-	return seen
+	for key, p := range tn.appeared {
+		appeared[key] = p
+	}
+	return ends, appeared
 }
 
-// drop forgets ends that were acted upon, unless newer ones stand there.
-func (t *tenures) drop(pool string, ends map[netip.Addr]end) {
+// holder returns the pod that a settled address is known to be of.
+func (t *tenures) holder(pool string, a netip.Addr) types.UID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.getLocked(pool).holders[a]
+}
+
+// hold notes whose settled addresses are; no UID means that they are free.
+func (t *tenures) hold(pool string, holders map[netip.Addr]types.UID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool)
-	for a, e := range ends {
-		if tn.ends[a] == e {
-			delete(tn.ends, a)
+	for a, uid := range holders {
+		if uid == "" {
+			delete(tn.holders, a)
+			continue
+		}
+		tn.holders[a] = uid
+	}
+}
+
+// drop forgets what was acted upon, unless something newer stands there.
+func (t *tenures) drop(pool string, ends map[carried]end, appeared map[carried]*Pod) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	tn := t.getLocked(pool)
+	for key, e := range ends {
+		if tn.ends[key] == e {
+			delete(tn.ends, key)
+		}
+	}
+	for key, p := range appeared {
+		if tn.appeared[key] == p {
+			delete(tn.appeared, key)
 		}
 	}
 }
@@ -150,11 +208,11 @@ func (t *tenures) drop(pool string, ends map[netip.Addr]end) {
 // fence wraps do so that it runs only while this leader has the pool.
 func (t *tenures) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {
 	return func(tx *ledger.Tx) error {
-		switch {
+		switch term := tx.Record.Term(); {
 		case tx.Pool.UID != uid:
 			return errReplaced
-		case tx.Record.Term() != t.term:
-			return errDeposed
+		case term != t.term:
+			return fmt.Errorf("pool %q: %w: its term is %q, this leader's is %q", tx.Pool.Name, errDeposed, term, t.term)
 		}
 		return do(tx)
 	}

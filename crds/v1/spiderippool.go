@@ -237,6 +237,9 @@ const (
 	// ReasonOverlap is the reason of Ready=False where an older pool has some
 	// of the addresses; the message names it.
 	ReasonOverlap = "OverlapsOlderPool"
+	// ReasonWaiting is the reason of Ready=False while a pool of an overlapping
+	// subnet was not taken over by the leader; the message names it.
+	ReasonWaiting = "WaitingForNeighbour"
 	// ReasonInvalid is the reason of Ready=False where spec cannot be read,
 	// which only a pool made without validation can reach.
 	ReasonInvalid = "InvalidSpec"

@@ -5,9 +5,12 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -17,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -44,11 +48,13 @@ func serve(ctx context.Context, stop context.CancelCauseFunc, o options) error {
 	if err != nil {
 		return err
 	}
-	conf, err := readConfig(ctx, direct, o)
+	var conf config.Config
+	err = persist(ctx, func() (err error) { conf, err = readConfig(ctx, direct, o); return err })
 	if err != nil {
 		return err
 	}
-	certificate, err := prepareCertificate(ctx, direct, o)
+	var certificate tls.Certificate
+	err = persist(ctx, func() (err error) { certificate, err = prepareCertificate(ctx, direct, o); return err })
 	if err != nil {
 		return err
 	}
@@ -79,6 +85,32 @@ func connection(kubeconfig string) (*rest.Config, error) {
 	c.QPS = -1
 	c.UserAgent = "spiderpool-controller"
 	return c, nil
+}
+
+// persist does again what failed because the API server was away: a replica that
+// ends instead is started later and later, and pods wait for it.
+func persist(ctx context.Context, do func() error) error {
+	const pause = 2 * time.Second
+	for {
+		err := do()
+		if err == nil || !away(err) {
+			return err
+		}
+		log.Log.Error(err, "the API server is away; trying again", "after", pause.String())
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// away reports whether the API server gave no answer, or said that it cannot
+// give one now.
+func away(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
 }
 
 func readConfig(ctx context.Context, c client.Reader, o options) (config.Config, error) {
@@ -167,6 +199,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 		Pools:   pools,
 		Never:   never.Ranges,
 		Synced:  synced,
+		Logger:  mgr.GetLogger().WithName("ledger"),
 		Metrics: ledger.NewMetrics(metrics.Registry),
 	}
 	l := ledger.New(lo)
