@@ -1,7 +1,6 @@
 # All that is longer than three lines of shell is Go, under e2e/.
 # CLUSTER=name works on a cluster beside the default one.
 CLUSTER ?=
-KUBECTL = ./.cluster$(if $(CLUSTER),-$(CLUSTER))/bin/kubectl
 
 # Tools, pinned here and nowhere else.
 CONTROLLER_GEN = go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
