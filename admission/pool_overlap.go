@@ -28,6 +28,7 @@ func validateDisjoint(name string, pool, before poolSpec, pools PoolLister, path
 		if len(bad) > 0 {
 			continue // made without validation: never Ready, so nothing of it is handed out
 		}
+		errs = append(errs, validateRouters(pool, parsed, other.Name, path)...)
 		common, overlap := added.Overlap(parsed.addresses)
 		if !overlap {
 			continue
@@ -37,6 +38,20 @@ func validateDisjoint(name string, pool, before poolSpec, pools PoolLister, path
 		if len(errs) == maxNamed {
 			break
 		}
+	}
+	return errs
+}
+
+// validateRouters refuses to hand out another pool's gateway, and a gateway that
+// another pool hands out: whoever got it would cut the subnet off.
+func validateRouters(pool, other poolSpec, name string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	usable, theirs := pool.usable(), other.usable()
+	if other.gateway.IsValid() && usable.Contains(other.gateway) {
+		errs = append(errs, field.Invalid(path.Child("ips"), other.gateway.String(), fmt.Sprintf("is the gateway of pool %q: exclude it", name)))
+	}
+	if pool.gateway.IsValid() && theirs.Contains(pool.gateway) {
+		errs = append(errs, field.Invalid(path.Child("gateway"), pool.gateway.String(), fmt.Sprintf("is an address of pool %q: exclude it there first", name)))
 	}
 	return errs
 }

@@ -21,19 +21,23 @@ type poolSpec struct {
 	subnet        netip.Prefix
 	ips, excludes []netipx.IPRange
 	gateway       netip.Addr      // invalid where there is none
+	hops          []netip.Addr    // next hops of routes
 	addresses     allocator.Space // ips less excludes
 }
 
-// usable returns what may be handed out: a gateway never is.
+// usable returns what may be handed out: no router ever is.
 func (p *poolSpec) usable() allocator.Space {
-	if !p.gateway.IsValid() {
-		return p.addresses
+	var routers []netipx.IPRange
+	for _, a := range append(p.hops, p.gateway) {
+		if a.IsValid() {
+			routers = append(routers, netipx.IPRangeFrom(a, a))
+		}
 	}
-	return p.addresses.Without([]netipx.IPRange{netipx.IPRangeFrom(p.gateway, p.gateway)})
+	return p.addresses.Without(routers)
 }
 
 // ValidatePoolSpec checks all that a spec can say wrong by itself, CEL or not, and returns the addresses that may be handed out:
-// ips less excludeIPs and gateway. The addresses are of use only without errors.
+// ips less excludeIPs, gateway and the next hops of routes. The addresses are of use only without errors.
 func ValidatePoolSpec(spec *crdv1.IPPoolSpec) (allocator.Space, field.ErrorList) {
 	parsed, errs := parsePool(spec, field.NewPath("spec"))
 	return parsed.usable(), errs
@@ -63,6 +67,11 @@ func parsePool(spec *crdv1.IPPoolSpec, path *field.Path) (poolSpec, field.ErrorL
 	}
 	p.gateway, more = parseGateway(spec.Gateway, p.subnet, path.Child("gateway"))
 	errs = append(errs, more...)
+	for _, r := range spec.Routes {
+		if hop, err := parseAddress(r.Gw); err == nil && p.subnet.Contains(hop) {
+			p.hops = append(p.hops, hop)
+		}
+	}
 	return p, append(errs, validateRoutes(spec.Routes, p.subnet, p.gateway, path.Child("routes"))...)
 }
 

@@ -36,14 +36,14 @@ func rangesOf(s allocator.Space) []string {
 	return out
 }
 
-func TestASpecIsItsIPsLessExcludedOnesAndTheGateway(t *testing.T) {
+func TestASpecIsItsIPsLessExcludedOnesAndRouters(t *testing.T) {
 	t.Parallel()
 	spec := validSpec()
 	space, errs := ValidatePoolSpec(&spec)
 	if len(errs) > 0 {
 		t.Fatal(errs.ToAggregate())
 	}
-	want := []string{"172.18.41.2-172.18.41.3", "172.18.41.40", "172.18.41.44-172.18.41.50", "172.18.41.60"}
+	want := []string{"172.18.41.3", "172.18.41.40", "172.18.41.44-172.18.41.50", "172.18.41.60"}
 	if diff := cmp.Diff(want, rangesOf(space)); diff != "" {
 		t.Error(diff)
 	}
@@ -252,4 +252,40 @@ func FuzzValidatePoolSpec(f *testing.F) {
 			t.Errorf("read %v, then %v", rangesOf(space), rangesOf(again))
 		}
 	})
+}
+
+func TestNoPoolHandsOutTheGatewayOfAnother(t *testing.T) {
+	t.Parallel()
+	path := field.NewPath("spec")
+	read := func(gateway string, ips ...string) poolSpec {
+		spec := crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: ips}
+		if gateway != "" {
+			spec.Gateway = &gateway
+		}
+		parsed, errs := parsePool(&spec, path)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		return parsed
+	}
+	routed, over, beside := read("10.0.0.1", "10.0.0.40-10.0.0.50"), read("", "10.0.0.1-10.0.0.3"), read("10.0.0.1", "10.0.0.1-10.0.0.3")
+	for name, c := range map[string]struct {
+		pool, other poolSpec
+		want        string
+	}{
+		"its addresses have the other's gateway": {over, routed, `spec.ips: Invalid value: "10.0.0.1": is the gateway of pool "o": exclude it`},
+		"its gateway is among the other's":       {routed, over, `spec.gateway: Invalid value: "10.0.0.1": is an address of pool "o": exclude it there first`},
+		"both have the same gateway":             {routed, beside, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := ""
+			if errs := validateRouters(c.pool, c.other, "o", path); len(errs) > 0 {
+				got = errs.ToAggregate().Error()
+			}
+			if got != c.want {
+				t.Errorf("got\n  %s\nwant\n  %s", got, c.want)
+			}
+		})
+	}
 }

@@ -128,7 +128,7 @@ func Choose(s Snapshot) (Selection, error) {
 		return Selection{}, nil
 	}
 	return Selection{}, &Refusal{
-		Reason:   "no pool is named for the pod: set annotation " + crdv1.AnnotationIPPool + ", or have default pools",
+		Reason:   "no pool is named for the pod: set annotation " + crdv1.AnnotationIPPool + ", or have default pools; where Spiderpool is not the pod network, set defaultNetwork: false in the configuration",
 		AllPools: true,
 	}
 }

@@ -170,7 +170,7 @@ func TestChooseRefuses(t *testing.T) {
 		"no rule applies": {
 			in:   snapshot(pool4("a")),
 			want: Refusal{AllPools: true},
-			text: "no pool is named for the pod: set annotation ipam.spidernet.io/ippool, or have default pools",
+			text: "no pool is named for the pod: set annotation ipam.spidernet.io/ippool, or have default pools; where Spiderpool is not the pod network, set defaultNetwork: false in the configuration",
 		},
 		"a pool that does not exist, although another is left": {
 			in:   snapshot(pool4("a")).pod(crdv1.AnnotationIPPool, `{"ipv4":["a","b"]}`),

@@ -168,7 +168,7 @@ func (w *want) do(tx *Tx) error {
 
 func taken(tx *Tx) string {
 	if tx.Space.Size() == 0 {
-		return "it has no addresses (spec.ips without spec.excludeIPs and spec.gateway)"
+		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway and the next hops of spec.routes)"
 	}
 	reason := fmt.Sprintf("all %d addresses taken (%s)", tx.Space.Size(), tx.Record.Counts())
 	if never := tx.Space.Size() - tx.free.Size(); never > 0 {

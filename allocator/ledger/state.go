@@ -19,7 +19,7 @@ import (
 type State struct {
 	Pool     *crdv1.SpiderIPPool
 	Revision uint64            // the resourceVersion
-	Space    allocator.Space   // ips without excludeIPs and gateway
+	Space    allocator.Space   // see SpaceOf
 	Record   *allocator.Record // of the status
 }
 
@@ -51,7 +51,7 @@ func parseRevision(pool *crdv1.SpiderIPPool) (uint64, error) {
 }
 
 // SpaceOf returns the addresses that a pool may hand out: ips without
-// excludeIPs and without the gateway.
+// excludeIPs, without the gateway and the next hops of routes.
 func SpaceOf(spec *crdv1.IPPoolSpec) (allocator.Space, error) {
 	include, err := ranges("spec.ips", spec.IPs)
 	if err != nil {
@@ -61,12 +61,19 @@ func SpaceOf(spec *crdv1.IPPoolSpec) (allocator.Space, error) {
 	if err != nil {
 		return allocator.Space{}, err
 	}
+	routers := map[string]string{} // address -> field
+	for i, r := range spec.Routes {
+		routers[r.Gw] = fmt.Sprintf("spec.routes[%d].gw", i)
+	}
 	if spec.Gateway != nil {
-		gateway, err := netip.ParseAddr(*spec.Gateway)
+		routers[*spec.Gateway] = "spec.gateway"
+	}
+	for text, field := range routers {
+		router, err := netip.ParseAddr(text)
 		if err != nil {
-			return allocator.Space{}, fmt.Errorf("spec.gateway: %w", err)
+			return allocator.Space{}, fmt.Errorf("%s: %w", field, err)
 		}
-		exclude = append(exclude, netipx.IPRangeFrom(gateway, gateway))
+		exclude = append(exclude, netipx.IPRangeFrom(router, router))
 	}
 	return allocator.NewSpace(include, exclude)
 }

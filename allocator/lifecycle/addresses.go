@@ -118,6 +118,7 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 		Patience: patience,
 		Do: a.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
 			t.ends, t.appeared = a.tenures.seen(pool.Name)
+			t.in = tx.Space.Contains
 			return t.do(tx.Record)
 		}),
 	})

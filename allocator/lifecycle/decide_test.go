@@ -134,6 +134,7 @@ func TestTending(t *testing.T) {
 		wantEarly  bool
 		wantLate   int // pods that are live again while x is another's
 		wantMark   uint64
+		outside    bool // x is no address of the pool
 	}{
 		"a live pod settles its reservation and raises the mark": {
 			record: reservedFor(t, tokenA), view: view{10, []*Pod{a}},
@@ -199,6 +200,10 @@ func TestTending(t *testing.T) {
 			record: &allocator.Record{}, view: view{40, []*Pod{a}}, appeared: map[carried]*Pod{keyA: a},
 			wantState: allocator.StateSettled, wantVerb: putBack, wantHolder: a, wantMark: 10,
 		},
+		"a claim of an address that the pool does not have is not put back": {
+			record: &allocator.Record{}, view: view{40, []*Pod{a}}, appeared: map[carried]*Pod{keyA: a}, outside: true,
+			wantState: allocator.StateFree,
+		},
 		"a pod that is live again after its address was given on is told of": {
 			record: settledFor(t, tokenB, 30), view: view{40, []*Pod{a, b}}, holder: b, appeared: map[carried]*Pod{keyA: a},
 			wantState: allocator.StateSettled, wantLate: 1, wantMark: 30,
@@ -206,7 +211,7 @@ func TestTending(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := tending{pool: "p", claims: c.view, ends: c.ends, appeared: c.appeared, holder: func(netip.Addr) types.UID {
+			d := tending{pool: "p", in: func(netip.Addr) bool { return !c.outside }, claims: c.view, ends: c.ends, appeared: c.appeared, holder: func(netip.Addr) types.UID {
 				if c.holder == nil {
 					return ""
 				}
@@ -372,6 +377,8 @@ func TestJudgement(t *testing.T) {
 	garbage := version("garbage", 1, true, "10.0.0.9-10.0.0.1")
 	corrupt := version("corrupt", 9, true, "10.0.0.9-10.0.0.20")
 	corrupt.Status.Settled = []string{"nonsense"}
+	routed := version("routed", 5, false, "10.0.0.99")
+	routed.Spec.Gateway = new("10.0.0.1")
 	foreign := version("foreign", 9, false, "10.0.0.100")
 	foreign.Status.Term = "another"
 	edited := version("edited", 9, true, "10.0.0.5-10.0.0.20")
@@ -390,6 +397,8 @@ func TestJudgement(t *testing.T) {
 		"of the same second, the UID decides":        {version("p", 5, false, "10.0.0.1"), []*crdv1.SpiderIPPool{version("o", 5, false, "10.0.0.1")}, `10.0.0.1 is in pool "o" too; take it out of spec.ips of one of the two`},
 		"over an address in use from another":        {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{using}, `address 10.0.0.5 is in use from pool "using"; take it out of spec.ips`},
 		"over one whose record cannot be read":       {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{corrupt}, `10.0.0.9-10.0.0.10 is in pool "corrupt" too; take it out of spec.ips of one of the two`},
+		"over the gateway of another":                {version("p", 5, false, "10.0.0.1-10.0.0.10"), []*crdv1.SpiderIPPool{routed}, `10.0.0.1 is the gateway of pool "routed"; take it out of spec.ips`},
+		"with a gateway that another has":            {routed, []*crdv1.SpiderIPPool{version("o", 9, false, "10.0.0.1-10.0.0.10")}, `the gateway 10.0.0.1 is an address of pool "o"; take it out of its spec.ips`},
 		"beside one whose record cannot be read":     {pool: version("p", 5, false, "10.0.0.1"), others: []*crdv1.SpiderIPPool{corrupt}},
 		"beside one that another leader has":         {version("p", 5, false, "10.0.0.1"), []*crdv1.SpiderIPPool{foreign}, `pool "foreign" of an overlapping subnet was not taken over yet`},
 		"beside one whose spec cannot be read":       {pool: version("p", 5, false, "10.0.0.1-10.0.0.10"), others: []*crdv1.SpiderIPPool{garbage}},

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -178,10 +179,10 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 	back := map[netip.Addr]*Pod{}
 	for _, p := range r.claims.Claimants(tx.Pool.Name) {
 		for _, c := range p.Claims {
-			if c.Pool != tx.Pool.Name || tx.Record.Contains(c.Address) {
+			if c.Pool != tx.Pool.Name || tx.Record.Contains(c.Address) || !tx.Space.Contains(c.Address) {
 				continue
 			}
-			if err := tx.Record.PutBack(c.Address, p.Revision); err == nil { // else it is of the other family: no address of this pool
+			if err := tx.Record.PutBack(c.Address, p.Revision); err == nil { // it is free, so there is none
 				back[c.Address] = p
 			}
 		}
@@ -250,6 +251,10 @@ func against(self *ledger.State, pool, o *crdv1.SpiderIPPool, term string) (reas
 	switch {
 	case overlap && (err != nil || ready(o) || older(o, pool)):
 		return crdv1.ReasonOverlap, fmt.Sprintf("%s is in pool %q too; take it out of spec.ips of one of the two", text(common), o.Name)
+	case has(self.Space, o.Spec.Gateway):
+		return crdv1.ReasonOverlap, fmt.Sprintf("%s is the gateway of pool %q; take it out of spec.ips", *o.Spec.Gateway, o.Name)
+	case has(space, pool.Spec.Gateway):
+		return crdv1.ReasonOverlap, fmt.Sprintf("the gateway %s is an address of pool %q; take it out of its spec.ips", *pool.Spec.Gateway, o.Name)
 	case err != nil:
 		return "", "" // its addresses are others
 	case o.Status.Term != term:
@@ -261,6 +266,14 @@ func against(self *ledger.State, pool, o *crdv1.SpiderIPPool, term string) (reas
 		}
 	}
 	return "", ""
+}
+
+func has(space allocator.Space, gateway *string) bool {
+	if gateway == nil {
+		return false
+	}
+	a, err := netip.ParseAddr(*gateway)
+	return err == nil && space.Contains(a)
 }
 
 func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition {

@@ -26,6 +26,7 @@ var _ index = (*Claims)(nil)
 type tending struct {
 	pool   string
 	claims index
+	in     func(netip.Addr) bool      // whether the pool has an address
 	holder func(netip.Addr) types.UID // of a settled address, before this tending
 
 	ends     map[carried]end // seen and not acted upon
@@ -113,6 +114,8 @@ func (t *tending) ended(a netip.Addr, r allocator.Reservation) (*Pod, bool) {
 func (t *tending) appearances(r *allocator.Record) error {
 	for key, p := range t.appeared {
 		switch {
+		case !t.in(key.address): // no webhook of ours wrote that
+			continue
 		case !t.lives(key) || t.holderOf(key.address) == key.uid && r.IsSettled(key.address):
 			continue
 		case r.State(key.address) != allocator.StateFree:

@@ -12,5 +12,6 @@
 //   - The lookup is placed before the plugin that starts it, token before
 //     kubeconfig.
 //   - It writes no CNI network configuration, starts nothing on the host, and
-//     is no part of the datapath: pods start while it is down.
+//     is no part of the datapath: where the runtime passes annotations, pods
+//     start while it is down.
 package install

@@ -86,7 +86,7 @@ type IPPoolSpec struct {
 	Gateway *string `json:"gateway,omitempty"`
 
 	// Vlan is the VLAN of the subnet, 0 to 4095; 0, the default, means none.
-	// It is reported to the main plugin, not made.
+	// It is reported in the pod's annotation, not made.
 	// +optional
 	// +kubebuilder:default=0
 	// +kubebuilder:validation:Minimum=0

@@ -51,7 +51,7 @@ func remove(t *testing.T, pod *corev1.Pod) {
 
 func TestLifeOfAnAddress(t *testing.T) {
 	lead(t, longGrace)
-	pool := newPool(t, "10.2.0.0/24", "10.2.0.1-10.2.0.99")
+	pool := newPool(t)
 
 	t.Run("settled when seen, released when finished, with an endpoint in between", func(t *testing.T) {
 		token, claim := reserve(t, pool)
@@ -122,7 +122,7 @@ func TestLifeOfAnAddress(t *testing.T) {
 // address for it.
 func TestAPodThatFinishesTwice(t *testing.T) {
 	lead(t, longGrace)
-	pool := newPool(t, "10.8.0.0/24", "10.8.0.1-10.8.0.99")
+	pool := newPool(t)
 	t.Run("has its address put back when it is live again", func(t *testing.T) {
 		token, claim := reserve(t, pool)
 		pod := newPod(t, "node", token, claim)
@@ -154,7 +154,7 @@ func TestAPodThatFinishesTwice(t *testing.T) {
 
 func TestAPodOfAnotherNamespaceDoesNotSettleAReservation(t *testing.T) {
 	lead(t, longGrace)
-	pool := newPool(t, "10.9.0.0/24", "10.9.0.1-10.9.0.99")
+	pool := newPool(t)
 	l := ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: none{}})
 	token := string(allocator.NewToken())
 	claims, err := l.Reserve(t.Context(), token, "victim", [][]string{{pool}})
@@ -172,7 +172,7 @@ func TestAPodOfAnotherNamespaceDoesNotSettleAReservation(t *testing.T) {
 
 func TestAPoolWhoseRecordBecomesUnreadable(t *testing.T) {
 	lead(t, longGrace)
-	pool := newPool(t, "10.10.0.0/24", "10.10.0.1-10.10.0.99")
+	pool := newPool(t)
 	object := get(t, pool).Pool
 	before := object.DeepCopy()
 	object.Status.Held = []string{"nonsense"}
@@ -187,8 +187,8 @@ func TestAPoolWhoseRecordBecomesUnreadable(t *testing.T) {
 		return c.Status == metav1.ConditionFalse && c.Reason == crdv1.ReasonCorrupt
 	})
 	other := &crdv1.SpiderIPPool{
-		ObjectMeta: metav1.ObjectMeta{Name: "over-unreadable"},
-		Spec:       crdv1.IPPoolSpec{Subnet: "10.10.0.0/24", IPs: []string{"10.10.0.50"}},
+		ObjectMeta: metav1.ObjectMeta{Name: pool + "-overlapped"},
+		Spec:       crdv1.IPPoolSpec{Subnet: object.Spec.Subnet, IPs: object.Spec.IPs},
 	}
 	if err := server.Client.Create(t.Context(), other); err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestAPoolWhoseRecordBecomesUnreadable(t *testing.T) {
 
 func TestAPoolMadeAnewHasBackWhatItsPodsCarry(t *testing.T) {
 	lead(t, longGrace)
-	pool := newPool(t, "10.11.0.0/24", "10.11.0.1-10.11.0.99")
+	pool := newPool(t)
 	token, claim := reserve(t, pool)
 	newPod(t, "node", token, claim)
 	wait(t, claim, allocator.StateSettled)
@@ -255,7 +255,7 @@ func takeAgain(t *testing.T, c crdv1.Claim) string {
 
 func TestAReservationThatNoPodCameForExpires(t *testing.T) {
 	lead(t, time.Second)
-	pool := newPool(t, "10.3.0.0/24", "10.3.0.1-10.3.0.99")
+	pool := newPool(t)
 	_, orphan := reserve(t, pool)
 	token, claim := reserve(t, pool)
 	newPod(t, "node", token, claim)
@@ -268,7 +268,7 @@ func TestAReservationThatNoPodCameForExpires(t *testing.T) {
 
 func TestALeaderThatWasOvertakenStops(t *testing.T) {
 	first := lead(t, longGrace)
-	pool := newPool(t, "10.4.0.0/24", "10.4.0.1-10.4.0.99")
+	pool := newPool(t)
 	term := get(t, pool).Record.Term()
 	token, claim := reserve(t, pool)
 	pod := newPod(t, "node", token, claim)
@@ -291,7 +291,7 @@ func TestALeaderThatWasOvertakenStops(t *testing.T) {
 // address in its annotations: that proves nothing about the new one.
 func TestANewLeaderDoesNotFreeByAnOldPodsEnd(t *testing.T) {
 	first := lead(t, longGrace)
-	pool := newPool(t, "10.5.0.0/24", "10.5.0.1-10.5.0.99")
+	pool := newPool(t)
 	token, claim := reserve(t, pool)
 	old := newPod(t, "node", token, claim)
 	wait(t, claim, allocator.StateSettled)
@@ -321,13 +321,14 @@ func TestANewLeaderDoesNotFreeByAnOldPodsEnd(t *testing.T) {
 func TestOverlappingPoolsMadeAtOneMoment(t *testing.T) {
 	leaders := []*leader{lead(t, longGrace), lead(t, longGrace)}
 	var wg sync.WaitGroup
+	net := newNet()
 	pools := make([]string, 20)
 	for i := range pools {
-		pools[i] = fmt.Sprintf("overlap-%d", i)
+		pools[i] = fmt.Sprintf("overlap-%d-%d", net, i)
 		wg.Go(func() {
 			err := server.Client.Create(t.Context(), &crdv1.SpiderIPPool{
 				ObjectMeta: metav1.ObjectMeta{Name: pools[i]},
-				Spec:       crdv1.IPPoolSpec{Subnet: "10.6.0.0/24", IPs: []string{fmt.Sprintf("10.6.0.%d-10.6.0.100", i+1)}},
+				Spec:       crdv1.IPPoolSpec{Subnet: fmt.Sprintf("10.0.%d.0/24", net), IPs: []string{fmt.Sprintf("10.0.%d.%d-10.0.%d.100", net, i+1, net)}},
 			})
 			if err != nil {
 				t.Error(err)
@@ -367,7 +368,7 @@ func judged(t *testing.T, pools []string) (ready, all int) {
 
 func TestADeletedPoolGoesWhenItsLastAddressIsFree(t *testing.T) {
 	lead(t, longGrace)
-	pool := newPool(t, "10.7.0.0/24", "10.7.0.1-10.7.0.9")
+	pool := newPool(t)
 	token, claim := reserve(t, pool)
 	pod := newPod(t, "", token, claim)
 	wait(t, claim, allocator.StateSettled)

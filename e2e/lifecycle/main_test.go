@@ -105,12 +105,19 @@ func (l *leader) end() {
 
 var names atomic.Int64
 
-// newPool makes a pool and waits until a leader has made it Ready.
-func newPool(t *testing.T, subnet string, ips ...string) string {
+var nets atomic.Int64
+
+// newNet returns the number of a subnet 10.0.<n>.0/24 that no other test has.
+func newNet() int64 { return nets.Add(1) }
+
+// newPool makes a pool of 99 addresses and waits until a leader has made it
+// Ready.
+func newPool(t *testing.T) string {
 	t.Helper()
+	net := newNet()
 	pool := &crdv1.SpiderIPPool{
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("pool-%d", names.Add(1))},
-		Spec:       crdv1.IPPoolSpec{Subnet: subnet, IPs: ips},
+		Spec:       crdv1.IPPoolSpec{Subnet: fmt.Sprintf("10.0.%d.0/24", net), IPs: []string{fmt.Sprintf("10.0.%d.1-10.0.%d.99", net, net)}},
 	}
 	if err := server.Client.Create(t.Context(), pool); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,14 +62,24 @@ func parse(args []string) (options, error) {
 	if o.lease < 3*time.Second {
 		return o, fmt.Errorf("-leader-election-lease-duration: %s is too short: a leader renews five times in it", o.lease)
 	}
+	if o.verbosity != 0 && o.verbosity != 1 {
+		return o, fmt.Errorf("-v: %d is neither 0 nor 1", o.verbosity)
+	}
 	o.servingHosts = o.hosts(hosts)
+	if slices.Contains(o.servingHosts, "") {
+		return o, fmt.Errorf("-serving-hosts: %q names an empty host", hosts)
+	}
 	return o, nil
 }
 
 // hosts returns the names that the serving certificate is for.
 func (o options) hosts(given string) []string {
 	if given != "" {
-		return strings.Split(given, ",")
+		list := strings.Split(given, ",")
+		for i := range list {
+			list[i] = strings.TrimSpace(list[i])
+		}
+		return list
 	}
 	service := "spiderpool-controller." + o.namespace + ".svc"
 	list := []string{service, service + ".cluster.local"}

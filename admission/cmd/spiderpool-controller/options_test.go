@@ -17,6 +17,8 @@ func TestParseRefuses(t *testing.T) {
 		"a word that is no flag":  {[]string{"serve"}, `unexpected argument "serve"`},
 		"an address without port": {[]string{"-webhook-bind-address", "10.0.0.1"}, "-webhook-bind-address: "},
 		"a lease that is short":   {[]string{"-leader-election-lease-duration", "1s"}, "1s is too short"},
+		"a verbosity of klog's":   {[]string{"-v", "4"}, "4 is neither 0 nor 1"},
+		"an empty host":           {[]string{"-serving-hosts", "a.example,"}, "empty host"},
 		"an unknown flag":         {[]string{"-namespaces", "x"}, "-namespaces"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -109,6 +109,10 @@ func persist(ctx context.Context, do func() error) error {
 // give one now.
 func away(err error) bool {
 	var network net.Error
+	var untrusted *tls.CertificateVerificationError
+	if errors.As(err, &untrusted) {
+		return false // somebody else answered, and will again
+	}
 	return errors.As(err, &network) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
 		apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
 }
