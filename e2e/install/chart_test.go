@@ -143,7 +143,7 @@ func TestConfigurationIsWhatTheValuesSay(t *testing.T) {
 	}
 	want := map[string]any{
 		"enableIPv4": true, "enableIPv6": true, "clusterDefaultIPv4IPPool": []any{"a"}, "clusterDefaultIPv6IPPool": []any{},
-		"expiryGrace": "20s", "apiServerRequestTimeout": "60s",
+		"expiryGrace": "20s", "apiServerRequestTimeout": "60s", "defaultNetwork": true,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("conf.yml (-want +got):\n%s", diff)
