@@ -60,7 +60,7 @@ func installed(t *testing.T, names ...string) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o755); err != nil { //nolint:gosec // a program
+		if err := os.WriteFile(filepath.Join(folder, name), content, 0o755); err != nil { // a program
 			t.Fatal(err)
 		}
 	}

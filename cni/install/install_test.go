@@ -26,7 +26,7 @@ func host(t *testing.T) Config {
 		ServiceAccountDir:   filepath.Join(root, "account"),
 	}
 	for _, folder := range []string{c.SourceDir, c.BinDir, c.ServiceAccountDir} {
-		if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // as on a host
+		if err := os.MkdirAll(folder, 0o755); err != nil { // as on a host
 			t.Fatal(err)
 		}
 	}
@@ -39,7 +39,7 @@ func host(t *testing.T) Config {
 
 func put(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil { //nolint:gosec // as in an image
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil { // as in an image
 		t.Fatal(err)
 	}
 }

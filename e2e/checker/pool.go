@@ -85,7 +85,7 @@ func ranges(field string, entries []string) ([]netipx.IPRange, error) {
 func checkCounters(pools map[string]pool) []Violation { // pools: name -> pool
 	var found []Violation
 	for _, p := range pools {
-		if got, want := count(p.Status.AllocatedIPCount), uint64(p.record.Count()); got != want { //nolint:gosec // a length
+		if got, want := count(p.Status.AllocatedIPCount), uint64(p.record.Count()); got != want { // a length
 			found = append(found, Violation{
 				Rule: RuleCounters, Subject: p.subject(), Detail: fmt.Sprintf("allocatedIPCount is %d, recorded are %d", got, want),
 			})

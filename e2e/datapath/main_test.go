@@ -76,7 +76,7 @@ func runInside(own string) (int, error) {
 		return 0, err
 	}
 	if _, err := os.Stat(cniState); errors.Is(err, os.ErrNotExist) {
-		if err := os.MkdirAll(cniState, 0o755); err != nil { //nolint:gosec // as libcni makes it
+		if err := os.MkdirAll(cniState, 0o755); err != nil { // as libcni makes it
 			return 0, err
 		}
 		defer func() { _ = os.Remove(cniState) }() // succeeds while it is empty, which a mount point is

@@ -179,7 +179,7 @@ const firstPort, lastPort = 20000, 32000
 func FreePorts(n int) ([]netip.AddrPort, error) {
 	var free []netip.AddrPort
 	for attempt := 0; len(free) < n; attempt++ {
-		port := uint16(firstPort + rand.IntN(lastPort-firstPort)) //nolint:gosec // within 16 bits
+		port := uint16(firstPort + rand.IntN(lastPort-firstPort)) // within 16 bits
 		a := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(a))
 		if err != nil {

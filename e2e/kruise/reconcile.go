@@ -142,7 +142,7 @@ func (r *reconciler) openGates(ctx context.Context, pods []*corev1.Pod) error {
 }
 
 func (r *reconciler) report(ctx context.Context, set *CloneSet, pods []*corev1.Pod, selector string) error {
-	count := int32(len(pods)) //nolint:gosec // a set of more than 2^31 pods does not exist
+	count := int32(len(pods)) // a set of more than 2^31 pods does not exist
 	status := CloneSetStatus{
 		ObservedGeneration: set.Generation, LabelSelector: selector, Replicas: count, UpdatedReplicas: count,
 	}

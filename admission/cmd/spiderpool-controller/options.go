@@ -101,4 +101,4 @@ func split(hosts []string) (names []string, addresses []net.IP) {
 	return names, addresses
 }
 
-func (o options) level() zapcore.Level { return zapcore.Level(-o.verbosity) } //nolint:gosec // two values
+func (o options) level() zapcore.Level { return zapcore.Level(-o.verbosity) } // two values

@@ -49,7 +49,7 @@ func crash(t *testing.T, e *behaviours.Env) {
 
 func seed(t *testing.T) uint64 {
 	t.Helper()
-	s := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
+	s := uint64(time.Now().UnixNano()) // any number will do
 	if text := os.Getenv(seedVariable); text != "" {
 		var err error
 		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
