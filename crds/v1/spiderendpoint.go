@@ -69,6 +69,11 @@ type EndpointAllocation struct {
 	// +kubebuilder:validation:MaxItems=64
 	IPs []EndpointIP `json:"ips,omitempty"`
 
+	// TerminationGracePeriodSeconds of the pod: how long it may go on after it
+	// was told to end.
+	// +optional
+	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
+
 	// CreationTime of the pod.
 	// +optional
 	CreationTime *metav1.Time `json:"creationTime,omitempty"`

@@ -190,20 +190,25 @@ type IPPoolStatus struct {
 
 	// Reserved are the addresses given at admission to pods not yet seen, one
 	// line each: address, token and namespace, or for a pod bound late
-	// address, token, namespace/name and UID.
+	// address, token, namespace/name and UID. Words may follow: by: a digest of
+	// the pod's controller, grace: its termination grace where that is more than
+	// 30 s, for: its stable identity, of: the UID of that identity's owner.
 	// +optional
 	// +listType=atomic
 	Reserved []string `json:"reserved,omitempty"`
 
 	// Retained are the addresses kept for stable identities, one line per
 	// owner: namespace/kind.group/name, UID, and per pod the ordinal or name
-	// with its address and the tokens of admissions not yet confirmed.
+	// with its address, followed by * while a pod uses it, by + and a token
+	// while it is promised to an admission, by @ with node and time while it is
+	// held, and by nothing while nobody has it.
 	// +optional
 	// +listType=atomic
 	Retained []string `json:"retained,omitempty"`
 
 	// Held are the addresses of pods whose end no kubelet confirmed, one line
-	// each: address, node ("-" where unknown) and since when.
+	// each: address, node ("-" where unknown), since when, and the pod's
+	// termination grace where that is more than 30 s.
 	// +optional
 	// +listType=atomic
 	Held []string `json:"held,omitempty"`
@@ -218,6 +223,11 @@ type IPPoolStatus struct {
 	// that still believes to lead can no longer write.
 	// +optional
 	Term string `json:"term,omitempty"`
+
+	// WaitedFor says that pods wait for an address of the pool: what comes free
+	// goes to them, and pods that come now wait behind them. The leader sets it.
+	// +optional
+	WaitedFor bool `json:"waitedFor,omitempty"`
 
 	// Conditions of the pool; Ready says that addresses may be reserved.
 	// +optional

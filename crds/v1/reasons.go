@@ -1,0 +1,58 @@
+package v1
+
+// GateWaitingForAddress is the scheduling gate of a pod that was admitted
+// without an address. The leader takes it away in the same write that gives the
+// pod its addresses.
+const GateWaitingForAddress = Prefix + "waiting-for-address"
+
+// ConditionAddressAssigned is the condition of a pod that had no address at its
+// admission: False while it waits, with the reason and with a message that names
+// pools and candidates; True once it has its addresses. Pods that were given
+// theirs at admission do not have it.
+const ConditionAddressAssigned = Prefix + "AddressAssigned"
+
+// Reasons why a pod has no address yet: of the condition AddressAssigned, of
+// Warning events on the pod, and a label of metrics.
+const (
+	// ReasonPoolFull: every candidate of a family has all its addresses taken.
+	ReasonPoolFull = "PoolFull"
+	// ReasonOverCap: the namespace or the controller has as many addresses
+	// reserved for pods that were not seen as one may have.
+	ReasonOverCap = "OverReservationCap"
+	// ReasonPoolNotReady: the candidates are not Ready, disabled or unreadable.
+	ReasonPoolNotReady = "PoolNotReady"
+	// ReasonQueued: other pods wait longer for the same pools.
+	ReasonQueued = "OthersWaitLonger"
+	// ReasonPredecessor: the address of the pod's stable identity is still its
+	// predecessor's, whose end was not seen yet.
+	ReasonPredecessor = "PredecessorNotEnded"
+	// ReasonAddressHeld: the same, and no kubelet confirmed the predecessor's
+	// end: the address is held.
+	ReasonAddressHeld = "PredecessorHeld"
+	// ReasonForeignGate: somebody else's scheduling gate is on the pod; it is
+	// given addresses when ours is the last.
+	ReasonForeignGate = "OtherSchedulingGates"
+	// ReasonNoPool: no rule gives the pod a pool, or the rule's pools do not
+	// fit it; there is something to mend.
+	ReasonNoPool = "NoPoolFits"
+	// ReasonInternal: something failed inside.
+	ReasonInternal = "InternalError"
+	// ReasonMissedAdmission: the pod did not pass the webhook, which was not
+	// reachable or not installed then.
+	ReasonMissedAdmission = "MissedAdmission"
+	// ReasonStaticPod: the pod is static, and the kubelet does not read what
+	// the API server knows of it.
+	ReasonStaticPod = "StaticPod"
+)
+
+// Reasons of other events on pods.
+const (
+	// ReasonAssigned: a pod that waited has its addresses. Also the reason of
+	// the condition AddressAssigned being True.
+	ReasonAssigned = "AddressAssigned"
+	// ReasonHeld: the pod is gone, no kubelet confirmed its end, and its
+	// addresses are held.
+	ReasonHeld = "AddressHeld"
+	// ReasonConflict: two live pods claim one address; the event names both.
+	ReasonConflict = "AddressConflict"
+)
