@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -21,11 +23,14 @@ import (
 // It is safe for concurrent use.
 type Claims struct {
 	informer cache.SharedIndexInformer
+	lists    atomic.Uint64 // how often all pods were listed
 }
 
 const (
 	byAddress = "address"
 	byPool    = "pool"
+	byForeign = "foreign"
+	byWaiting = "waiting"
 )
 
 var (
@@ -35,32 +40,57 @@ var (
 
 // NewClaims returns an index that is empty until Start.
 func NewClaims(client kubernetes.Interface) (*Claims, error) {
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(podOf))
-	informer := factory.Core().V1().Pods().Informer()
-	err := informer.AddIndexers(cache.Indexers{
-		byAddress: keys(func(c crdv1.Claim) string { return c.Address.String() }),
-		byPool:    keys(func(c crdv1.Claim) string { return c.Pool }),
+	c := &Claims{}
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(podOf), informers.WithTweakListOptions(c.countLists))
+	c.informer = factory.Core().V1().Pods().Informer()
+	err := c.informer.AddIndexers(cache.Indexers{
+		byAddress: keys(func(p *Pod) []string { return each(p.Claims, func(c crdv1.Claim) string { return c.Address.String() }) }),
+		byPool:    keys(func(p *Pod) []string { return each(p.Claims, func(c crdv1.Claim) string { return c.Pool }) }),
+		byForeign: keys(func(p *Pod) []string { return each(p.Foreign, netip.Addr.String) }),
+		byWaiting: keys(func(p *Pod) []string {
+			if p.Waits() {
+				return []string{byWaiting}
+			}
+			return nil
+		}),
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Claims{informer: informer}, nil
+	return c, nil
 }
 
-func keys(of func(crdv1.Claim) string) cache.IndexFunc {
+// countLists notes that all pods are listed: a watch is asked for with
+// bookmarks, and one that begins with all pods says so.
+func (c *Claims) countLists(o *metav1.ListOptions) {
+	if !o.AllowWatchBookmarks || o.SendInitialEvents != nil && *o.SendInitialEvents {
+		c.lists.Add(1)
+	}
+}
+
+// Lists returns how often all pods were listed. Between two lists pods may have
+// come and gone unseen; while the number stays the same, none has.
+func (c *Claims) Lists() uint64 { return c.lists.Load() }
+
+func keys(of func(*Pod) []string) cache.IndexFunc {
 	return func(object any) ([]string, error) {
 		pod, ok := object.(*Pod)
 		if !ok {
 			return nil, errors.New("the pod informer holds something that is not a Pod")
 		}
-		list := make([]string, 0, len(pod.Claims))
-		for _, c := range pod.Claims {
-			if key := of(c); !slices.Contains(list, key) {
-				list = append(list, key)
-			}
-		}
-		return list, nil
+		return of(pod), nil
 	}
+}
+
+// each returns what f makes of the elements, without repetitions.
+func each[T any](all []T, f func(T) string) []string {
+	list := make([]string, 0, len(all))
+	for _, e := range all {
+		if key := f(e); !slices.Contains(list, key) {
+			list = append(list, key)
+		}
+	}
+	return list
 }
 
 // Start follows the pods until ctx ends.
@@ -92,12 +122,23 @@ func (c *Claims) Live(a netip.Addr) []*Pod {
 	return slices.DeleteFunc(c.find(byAddress, a.String()), (*Pod).done)
 }
 
+// UsedBy reports whether a live pod claims an address or has it from somebody
+// else (I7).
+func (c *Claims) UsedBy(a netip.Addr) bool {
+	key := a.String()
+	return slices.ContainsFunc(c.find(byAddress, key), (*Pod).Live) || slices.ContainsFunc(c.find(byForeign, key), (*Pod).Live)
+}
+
+// Waiting returns the pods that have no address and may be given one.
+func (c *Claims) Waiting() []*Pod { return c.find(byWaiting, byWaiting) }
+
 // Carrier returns the pod that claims an address of a pool by a reservation: in
-// the namespace that the reservation was made for, a live one first.
+// the namespace that the reservation was made for, a live one first. Where the
+// reservation names a pod, no other.
 func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool) {
 	var carrier *Pod
 	for _, p := range c.find(byAddress, a.String()) {
-		if p.Token != string(r.Token) || p.Namespace != r.Pod.Namespace || !slices.Contains(p.Claims, crdv1.Claim{Pool: pool, Address: a}) {
+		if p.Token != string(r.Token) || !meant(r, p) || !slices.Contains(p.Claims, crdv1.Claim{Pool: pool, Address: a}) {
 			continue
 		}
 		if p.Live() {
@@ -106,6 +147,11 @@ func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*P
 		carrier = p
 	}
 	return carrier, carrier != nil
+}
+
+// meant reports whether a reservation may be that of a pod.
+func meant(r allocator.Reservation, p *Pod) bool {
+	return p.Namespace == r.Pod.Namespace && (!r.LateBound() || p.Name == r.Pod.Name && string(p.UID) == r.Pod.UID)
 }
 
 // Claimants returns the live pods that claim addresses of a pool.

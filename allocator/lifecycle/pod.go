@@ -2,8 +2,10 @@ package lifecycle
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,8 +16,8 @@ import (
 // Pod is what is kept of a pod: all that decisions look at, little enough for
 // 100,000 of them. It is never changed.
 type Pod struct {
-	// ObjectMeta has namespace, name, UID, resourceVersion, creation time and
-	// the controller reference, nothing else.
+	// ObjectMeta has namespace, name, UID, resourceVersion, creation and
+	// deletion time and the controller reference, nothing else.
 	metav1.ObjectMeta
 	Revision uint64 // the resourceVersion
 	Node     string // empty until the pod is bound
@@ -23,6 +25,22 @@ type Pod struct {
 	Token    string // of its reservations; empty where it has none
 	Assigned []crdv1.Assigned
 	Claims   []crdv1.Claim // the addresses of Assigned with their pools
+	Foreign  []netip.Addr  // addresses that it has and does not claim
+	Grace    time.Duration // how long it may go on after it was told to end
+
+	// What late binding looks at.
+	OnHost    bool // on its node's network
+	Static    bool // made by a kubelet from a file
+	Gated     bool // by our scheduling gate
+	Elsewhere bool // gated by somebody else's
+	Priority  int32
+	Condition string // message of the condition AddressAssigned where that is False
+}
+
+// Waits reports whether the pod has no address, neither of ours nor of anybody
+// else, and may still be given one.
+func (p *Pod) Waits() bool {
+	return len(p.Assigned) == 0 && len(p.Foreign) == 0 && !p.OnHost && !p.Finished && p.DeletionTimestamp.IsZero()
 }
 
 // podOf keeps what Pod keeps. It is the transform of the informer.
@@ -48,6 +66,22 @@ func podOf(object any) (any, error) {
 		Finished: Finished(pod),
 		Token:    pod.Annotations[crdv1.AnnotationReservation],
 		Assigned: crdv1.AssignedOf(pod.Annotations, nil),
+		Grace:    graceOf(pod),
+		OnHost:   pod.Spec.HostNetwork,
+	}
+	p.DeletionTimestamp = pod.DeletionTimestamp
+	_, p.Static = pod.Annotations[corev1.MirrorPodAnnotationKey]
+	for _, g := range pod.Spec.SchedulingGates {
+		ours := g.Name == crdv1.GateWaitingForAddress
+		p.Gated, p.Elsewhere = p.Gated || ours, p.Elsewhere || !ours
+	}
+	if pod.Spec.Priority != nil {
+		p.Priority = *pod.Spec.Priority
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == crdv1.ConditionAddressAssigned && c.Status == corev1.ConditionFalse {
+			p.Condition = c.Message
+		}
 	}
 	if owner := metav1.GetControllerOf(pod); owner != nil {
 		p.OwnerReferences = []metav1.OwnerReference{*owner}
@@ -59,7 +93,38 @@ func podOf(object any) (any, error) {
 		}
 		p.Claims = append(p.Claims, claims...)
 	}
+	p.Foreign = p.foreign(pod.Status.PodIPs)
 	return p, nil
+}
+
+// foreign returns the addresses that a kubelet reported and the pod does not
+// claim. Those on the node's network are the node's.
+func (p *Pod) foreign(reported []corev1.PodIP) []netip.Addr {
+	var list []netip.Addr
+	for _, ip := range reported {
+		a, err := netip.ParseAddr(ip.IP)
+		if err != nil || p.OnHost {
+			continue
+		}
+		a = a.Unmap()
+		if !slices.ContainsFunc(p.Claims, func(c crdv1.Claim) bool { return c.Address == a }) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// graceOf returns how long a pod may go on after it was told to end; what its
+// deletion said counts too.
+func graceOf(pod *corev1.Pod) time.Duration {
+	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
+	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil {
+		seconds = *s
+	}
+	if s := pod.DeletionGracePeriodSeconds; s != nil {
+		seconds = max(seconds, *s)
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 // Finished reports whether a pod has ended: its phase says so, and no container
