@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -27,6 +29,7 @@ func (f *file) config() (Config, field.ErrorList) {
 	c.DefaultNetwork = or(f.DefaultNetwork, d.DefaultNetwork)
 	c.ClusterDefaultIPv4IPPool = f.ClusterDefaultIPv4IPPool
 	c.ClusterDefaultIPv6IPPool = f.ClusterDefaultIPv6IPPool
+	c.EnableStatefulSet = or(f.EnableStatefulSet, d.EnableStatefulSet)
 
 	errs := f.unsupported()
 	if !c.EnableIPv4 && !c.EnableIPv6 {
@@ -36,6 +39,12 @@ func (f *file) config() (Config, field.ErrorList) {
 	errs = append(errs, checkPools(field.NewPath("clusterDefaultIPv6IPPool"), c.ClusterDefaultIPv6IPPool, c.EnableIPv6, "enableIPv6")...)
 
 	var more field.ErrorList
+	c.Exhaustion, more = exhaustion(field.NewPath("exhaustion"), f.Exhaustion, d.Exhaustion)
+	errs = append(errs, more...)
+	c.StableIdentityKinds, more = kinds(field.NewPath("stableIdentityKinds"), f.StableIdentityKinds)
+	errs = append(errs, more...)
+	c.ReservationCap, more = limits(field.NewPath("reservationCap"), f.ReservationCap)
+	errs = append(errs, more...)
 	c.IgnoredNamespaces, more = selector(field.NewPath("ignoredNamespaces"), f.IgnoredNamespaces)
 	errs = append(errs, more...)
 	c.APIServerRequestTimeout, more = duration(field.NewPath("apiServerRequestTimeout"), f.APIServerRequestTimeout, d.APIServerRequestTimeout)
@@ -57,21 +66,10 @@ func (f *file) unsupported() field.ErrorList {
 			errs = append(errs, field.Forbidden(field.NewPath(key), "not supported yet; "+detail))
 		}
 	}
-	refuse(or(f.EnableStatefulSet, false), "enableStatefulSet", "leave it out or set it to false: pods of StatefulSets get addresses as others do")
 	refuse(or(f.EnableSpiderSubnet, false), "enableSpiderSubnet", "leave it out or set it to false")
 	refuse(len(f.ClusterDefaultIPv4Subnet) > 0, "clusterDefaultIPv4Subnet", "leave it out or empty")
 	refuse(len(f.ClusterDefaultIPv6Subnet) > 0, "clusterDefaultIPv6Subnet", "leave it out or empty")
 	refuse(or(f.ClusterSubnetDefaultFlexibleIPNumber, 1) != 1, "clusterSubnetDefaultFlexibleIPNumber", "leave it out or set it to 1")
-	refuse(f.ReservationCap != nil, "reservationCap", "leave it out")
-	refuse(len(f.StableIdentityKinds) > 0, "stableIdentityKinds", "leave it out or empty")
-
-	switch e := or(f.Exhaustion, string(ExhaustionReject)); e {
-	case string(ExhaustionReject):
-	case "wait":
-		refuse(true, "exhaustion", "leave it out or set it to reject")
-	default:
-		errs = append(errs, field.NotSupported(field.NewPath("exhaustion"), e, []string{string(ExhaustionReject)}))
-	}
 	return errs
 }
 
@@ -89,6 +87,60 @@ func checkPools(path *field.Path, pools []string, enabled bool, family string) f
 		}
 	}
 	return errs
+}
+
+func exhaustion(path *field.Path, s *string, unset Exhaustion) (Exhaustion, field.ErrorList) {
+	switch e := Exhaustion(or(s, string(unset))); e {
+	case ExhaustionWait, ExhaustionReject:
+		return e, nil
+	default:
+		return unset, field.ErrorList{field.NotSupported(path, e, []Exhaustion{ExhaustionWait, ExhaustionReject})}
+	}
+}
+
+// kinds asks of each kind what the API server asks of kinds. Their names become part of the pools' records, where others would not
+// be readable.
+func kinds(path *field.Path, list []groupKind) ([]schema.GroupKind, field.ErrorList) {
+	var errs field.ErrorList
+	var out []schema.GroupKind
+	for i, entry := range list {
+		gk := schema.GroupKind{Group: or(entry.Group, ""), Kind: or(entry.Kind, "")}
+		if gk.Kind == "" {
+			errs = append(errs, field.Required(path.Index(i).Child("kind"), "such as StatefulSet"))
+		} else if problems := validation.IsDNS1035Label(strings.ToLower(gk.Kind)); len(problems) > 0 {
+			errs = append(errs, field.Invalid(path.Index(i).Child("kind"), gk.Kind, "not a kind: "+strings.Join(problems, "; ")))
+		}
+		if gk.Group != "" {
+			if problems := validation.IsDNS1123Subdomain(gk.Group); len(problems) > 0 {
+				errs = append(errs, field.Invalid(path.Index(i).Child("group"), gk.Group, "not an API group, which has no version: "+strings.Join(problems, "; ")))
+			}
+		}
+		if slices.Contains(out, gk) {
+			errs = append(errs, field.Duplicate(path.Index(i), gk.String()))
+		}
+		out = append(out, gk)
+	}
+	return out, errs
+}
+
+func limits(path *field.Path, c *reservationCap) (ReservationCap, field.ErrorList) {
+	if c == nil {
+		return ReservationCap{}, nil
+	}
+	var errs field.ErrorList
+	for _, limit := range [...]struct {
+		key   string
+		value *int
+	}{{"namespace", c.Namespace}, {"owner", c.Owner}} {
+		if limit.value != nil && *limit.value < 1 {
+			errs = append(errs, field.Invalid(path.Child(limit.key), *limit.value, "must be at least 1; leave it out to have it follow the size of the pool"))
+		}
+	}
+	out := ReservationCap{Namespace: or(c.Namespace, 0), Owner: or(c.Owner, 0)}
+	if c.Namespace != nil && out.Owner > out.Namespace {
+		errs = append(errs, field.Invalid(path.Child("owner"), out.Owner, fmt.Sprintf("is more than namespace (%d): the controller's pods count among those of their namespace", out.Namespace)))
+	}
+	return out, errs
 }
 
 func selector(path *field.Path, s *metav1.LabelSelector) (labels.Selector, field.ErrorList) {

@@ -27,18 +27,29 @@ type file struct {
 	ExpiryGrace             *string               `json:"expiryGrace"`
 	APIServerRequestTimeout *string               `json:"apiServerRequestTimeout"`
 
+	EnableStatefulSet   *bool           `json:"enableStatefulSet"`
+	StableIdentityKinds []groupKind     `json:"stableIdentityKinds"`
+	ReservationCap      *reservationCap `json:"reservationCap"`
+
 	later
+}
+
+type groupKind struct {
+	Group *string `json:"group"`
+	Kind  *string `json:"kind"`
+}
+
+type reservationCap struct {
+	Namespace *int `json:"namespace"`
+	Owner     *int `json:"owner"`
 }
 
 // later are the keys that nothing reads yet.
 type later struct {
-	EnableStatefulSet                    *bool    `json:"enableStatefulSet"`
 	EnableSpiderSubnet                   *bool    `json:"enableSpiderSubnet"`
 	ClusterDefaultIPv4Subnet             []string `json:"clusterDefaultIPv4Subnet"`
 	ClusterDefaultIPv6Subnet             []string `json:"clusterDefaultIPv6Subnet"`
 	ClusterSubnetDefaultFlexibleIPNumber *int64   `json:"clusterSubnetDefaultFlexibleIPNumber"`
-	ReservationCap                       any      `json:"reservationCap"`
-	StableIdentityKinds                  []any    `json:"stableIdentityKinds"`
 }
 
 // Parse reads conf.yml.

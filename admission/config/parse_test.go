@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 var bySelectorText = cmp.Comparer(func(a, b labels.Selector) bool { return a.String() == b.String() && a.Empty() == b.Empty() })
@@ -38,10 +39,24 @@ func TestParse(t *testing.T) {
 			func(c *Config) { c.APIServerRequestTimeout, c.ExpiryGrace = 10*time.Second, 20*time.Second },
 		},
 		"keys that nothing reads yet, saying what happens anyway": {
-			"enableStatefulSet: false\nenableSpiderSubnet: false\nclusterDefaultIPv4Subnet: []\nclusterDefaultIPv6Subnet: []\n" +
-				"clusterSubnetDefaultFlexibleIPNumber: 1\nstableIdentityKinds: []\nexhaustion: reject\nreservationCap:\n",
+			"enableSpiderSubnet: false\nclusterDefaultIPv4Subnet: []\nclusterDefaultIPv6Subnet: []\nclusterSubnetDefaultFlexibleIPNumber: 1\n",
 			func(*Config) {},
 		},
+		"pods are refused":                {"exhaustion: reject", func(c *Config) { c.Exhaustion = ExhaustionReject }},
+		"pods wait, which is the default": {"exhaustion: wait", func(*Config) {}},
+		"no stable addresses":             {"enableStatefulSet: false", func(c *Config) { c.EnableStatefulSet = false }},
+		"stable addresses":                {"enableStatefulSet: true", func(*Config) {}},
+		"kinds with a stable identity": {
+			"stableIdentityKinds:\n- {group: games.example.com, kind: GameServer}\n- kind: Thing\n- {group: apps, kind: StatefulSet}\n",
+			func(c *Config) {
+				c.StableIdentityKinds = []schema.GroupKind{{Group: "games.example.com", Kind: "GameServer"}, {Kind: "Thing"}, {Group: "apps", Kind: "StatefulSet"}}
+			},
+		},
+		"no kinds":      {"stableIdentityKinds: []", func(*Config) {}},
+		"a cap":         {"reservationCap: {namespace: 100, owner: 100}", func(c *Config) { c.ReservationCap = ReservationCap{Namespace: 100, Owner: 100} }},
+		"half of a cap": {"reservationCap: {owner: 7}", func(c *Config) { c.ReservationCap.Owner = 7 }},
+		"an empty cap":  {"reservationCap: {}", func(*Config) {}},
+		"a cap unset":   {"reservationCap:\n  namespace: 3\n  owner:\n", func(c *Config) { c.ReservationCap.Namespace = 3 }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,18 +118,37 @@ func TestParseRefuses(t *testing.T) {
 			"expiryGrace: 69s", []string{`expiryGrace: Invalid value: "1m9s": must be at least 1m10s, which is apiServerRequestTimeout and 10s`},
 		},
 		"a longer time-out with the default grace": {"apiServerRequestTimeout: 2m", []string{`expiryGrace: Invalid value: "1m30s": must be at least 2m10s`}},
-		"stable addresses":                         {"enableStatefulSet: true", []string{"enableStatefulSet: Forbidden: not supported yet"}},
-		"subnets":                                  {"enableSpiderSubnet: true", []string{"enableSpiderSubnet: Forbidden: not supported yet"}},
+		"subnets": {"enableSpiderSubnet: true", []string{"enableSpiderSubnet: Forbidden: not supported yet"}},
 		"default subnets": {
 			"clusterDefaultIPv4Subnet: [a]\nclusterDefaultIPv6Subnet: [b]",
 			[]string{"clusterDefaultIPv4Subnet: Forbidden", "clusterDefaultIPv6Subnet: Forbidden"},
 		},
 		"a flexible number":        {"clusterSubnetDefaultFlexibleIPNumber: 2", []string{"clusterSubnetDefaultFlexibleIPNumber: Forbidden"}},
-		"a cap":                    {"reservationCap: 3", []string{"reservationCap: Forbidden"}},
-		"kinds with an identity":   {"stableIdentityKinds: [{}]", []string{"stableIdentityKinds: Forbidden"}},
-		"waiting for an address":   {"exhaustion: wait", []string{"exhaustion: Forbidden: not supported yet"}},
-		"an unknown exhaustion":    {"exhaustion: pray", []string{`exhaustion: Unsupported value: "pray"`}},
-		"everything that is wrong": {"enableSpiderSubnet: true\nexpiryGrace: soon", []string{"enableSpiderSubnet", "expiryGrace"}},
+		"a cap that is a number":   {"reservationCap: 3", []string{"reservationCap", "cannot unmarshal number"}},
+		"a cap of nothing":         {"reservationCap: {namespace: 0, owner: -1}", []string{"reservationCap.namespace: Invalid value: 0: must be at least 1", "reservationCap.owner: Invalid value: -1"}},
+		"a cap of half an address": {"reservationCap: {namespace: 2.5}", []string{"reservationCap.namespace", "cannot unmarshal number 2.5"}},
+		"a cap that is no number":  {`reservationCap: {owner: "8"}`, []string{"reservationCap.owner", "cannot unmarshal string"}},
+		"a cap beyond all numbers": {"reservationCap: {owner: 1e30}", []string{"reservationCap.owner", "cannot unmarshal number"}},
+		"a cap of somebody else":   {"reservationCap: {pod: 1}", []string{`unknown field "reservationCap.pod"`}},
+		"an owner above its namespace": {
+			"reservationCap: {namespace: 4, owner: 5}", []string{"reservationCap.owner: Invalid value: 5: is more than namespace (4)"},
+		},
+		"a kind without a name": {
+			"stableIdentityKinds: [{group: apps}, {}, null]",
+			[]string{"stableIdentityKinds[0].kind: Required value", "stableIdentityKinds[1].kind: Required value", "stableIdentityKinds[2].kind: Required value"},
+		},
+		"a kind that is none": {"stableIdentityKinds: [{kind: Big.Thing}]", []string{`stableIdentityKinds[0].kind: Invalid value: "Big.Thing": not a kind`}},
+		"a group with its version": {
+			"stableIdentityKinds: [{group: apps/v1, kind: StatefulSet}]", []string{`stableIdentityKinds[0].group: Invalid value: "apps/v1": not an API group, which has no version`},
+		},
+		"a kind named twice": {
+			`stableIdentityKinds: [{kind: A}, {group: "", kind: A}]`, []string{`stableIdentityKinds[1]: Duplicate value: "A"`},
+		},
+		"a kind that is a word":      {"stableIdentityKinds: [StatefulSet]", []string{"stableIdentityKinds", "cannot unmarshal string"}},
+		"a kind with more than that": {"stableIdentityKinds: [{kind: A, version: v1}]", []string{`unknown field "stableIdentityKinds[0].version"`}},
+		"an unknown exhaustion":      {"exhaustion: pray", []string{`exhaustion: Unsupported value: "pray": supported values: "wait", "reject"`}},
+		"an empty exhaustion":        {`exhaustion: ""`, []string{`exhaustion: Unsupported value: ""`}},
+		"everything that is wrong":   {"enableSpiderSubnet: true\nexpiryGrace: soon", []string{"enableSpiderSubnet", "expiryGrace"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -137,6 +171,8 @@ func FuzzParse(f *testing.F) {
 	f.Add("enableIPv4: true\nclusterDefaultIPv4IPPool: [a]\nexpiryGrace: 100s\n")
 	f.Add("ignoredNamespaces: {matchLabels: {a: b}}")
 	f.Add("{\"enableIPv6\": false}\n---\n")
+	f.Add("exhaustion: reject\nenableStatefulSet: false\nreservationCap: {namespace: 8, owner: 4}\n")
+	f.Add("stableIdentityKinds: [{group: games.example.com, kind: GameServer}, {kind: Thing}]")
 	f.Fuzz(func(t *testing.T, in string) {
 		c, err := Parse([]byte(in))
 		if err != nil {
@@ -152,8 +188,16 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("grace %s with time-out %s", c.ExpiryGrace, c.APIServerRequestTimeout)
 		case c.IgnoredNamespaces == nil || c.IgnoredNamespaces.Empty():
 			t.Error("every namespace is left alone")
-		case c.Exhaustion != ExhaustionReject:
+		case c.Exhaustion != ExhaustionWait && c.Exhaustion != ExhaustionReject:
 			t.Errorf("exhaustion %q", c.Exhaustion)
+		case c.ReservationCap.Namespace < 0 || c.ReservationCap.Owner < 0,
+			c.ReservationCap.Namespace > 0 && c.ReservationCap.Owner > c.ReservationCap.Namespace:
+			t.Errorf("caps %+v", c.ReservationCap)
+		}
+		for _, gk := range c.StableIdentityKinds {
+			if gk.Kind == "" || strings.ContainsAny(gk.Kind+gk.Group, " /[]") || strings.Contains(gk.Kind, ".") {
+				t.Errorf("kind %q of group %q", gk.Kind, gk.Group)
+			}
 		}
 		again, err := Parse([]byte(in))
 		if err != nil {
