@@ -111,16 +111,18 @@ func validateInUse(before *crdv1.SpiderIPPool, now poolSpec, users Users, path *
 	return takenOut(used, u, now, path)
 }
 
-// takenOut says it at the field that took the addresses out: the gateway, excludeIPs, or ips for all that are left.
+// takenOut says it at the field that took the addresses out: the gateway, excludeIPs, a route, or ips for all that are left.
 func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.ErrorList {
 	excluded, _ := allocator.NewSpace(now.excludes, nil) // parsePool has made a space of them
-	var byGateway, byExclude, byIPs []netip.Addr
+	var byGateway, byExclude, byRoute, byIPs []netip.Addr
 	for _, a := range used {
 		switch {
 		case a == now.gateway:
 			byGateway = append(byGateway, a)
 		case excluded.Contains(a):
 			byExclude = append(byExclude, a)
+		case slices.Contains(now.hops, a):
+			byRoute = append(byRoute, a)
 		default:
 			byIPs = append(byIPs, a)
 		}
@@ -129,7 +131,7 @@ func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.
 	for _, f := range [...]struct {
 		name string
 		used []netip.Addr
-	}{{"ips", byIPs}, {"excludeIPs", byExclude}, {"gateway", byGateway}} {
+	}{{"ips", byIPs}, {"excludeIPs", byExclude}, {"gateway", byGateway}, {"routes", byRoute}} {
 		if len(f.used) > 0 {
 			errs = append(errs, field.Forbidden(path.Child(f.name), "takes out addresses in use: "+u.text(f.used)))
 		}

@@ -39,7 +39,11 @@ func (p *poolSpec) usable() allocator.Space {
 // ValidatePoolSpec checks all that a spec can say wrong by itself, CEL or not, and returns the addresses that may be handed out:
 // ips less excludeIPs, gateway and the next hops of routes. The addresses are of use only without errors.
 func ValidatePoolSpec(spec *crdv1.IPPoolSpec) (allocator.Space, field.ErrorList) {
-	parsed, errs := parsePool(spec, field.NewPath("spec"))
+	path := field.NewPath("spec")
+	parsed, errs := parsePool(spec, path)
+	if len(errs) == 0 {
+		errs = validateSpecial(spec, parsed, poolSpec{}, path)
+	}
 	return parsed.usable(), errs
 }
 

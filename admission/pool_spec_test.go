@@ -163,6 +163,28 @@ func TestValidatePoolSpec(t *testing.T) {
 			},
 			[]string{"spec.nodeAffinity.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"},
 		},
+		"a loopback subnet":        specialPool("127.3.0.0/16", `spec.subnet: Invalid value: "127.3.0.0/16": no pod can have an address of 127.0.0.0/8 (loopback)`, "127.3.0.1"),
+		"a multicast subnet":       specialPool("239.0.0.0/24", `spec.subnet: Invalid value: "239.0.0.0/24": no pod can have an address of 224.0.0.0/4 (multicast)`),
+		"the IPv6 loopback":        specialPool("::1/128", `spec.subnet: Invalid value: "::1/128": no pod can have an address of ::1/128 (loopback)`),
+		"an IPv6 multicast subnet": specialPool("ff02::/64", `spec.subnet: Invalid value: "ff02::/64": no pod can have an address of ff00::/8 (multicast)`),
+		"the unspecified address":  specialPool("0.0.0.0/32", `spec.subnet: Invalid value: "0.0.0.0/32": no pod can have an address of 0.0.0.0/32 (the unspecified address)`),
+		"a range that ends in class D": specialPool("192.0.0.0/2", `spec.ips[1]: Invalid value: "223.0.0.1-224.0.0.1": no pod can have an address of 224.0.0.0/4 (multicast): exclude it`,
+			"192.168.0.1", "223.0.0.1-224.0.0.1"),
+		"the broadcast address among others": specialPool("240.0.0.0/4", `spec.ips[0]: Invalid value: "255.255.255.0-255.255.255.255": no pod can have an address of 255.255.255.255/32 (broadcast): exclude it`,
+			"255.255.255.0-255.255.255.255"),
+		"the first addresses of IPv6": {
+			func(s *crdv1.IPPoolSpec) { *s = crdv1.IPPoolSpec{Subnet: "::/64", IPs: []string{"::-::ff"}} },
+			[]string{
+				`spec.ips[0]: Invalid value: "::-::ff": no pod can have an address of ::/128 (the unspecified address): exclude it`,
+				`spec.ips[0]: Invalid value: "::-::ff": no pod can have an address of ::1/128 (loopback): exclude it`,
+			},
+		},
+		"special addresses that are excluded": {func(s *crdv1.IPPoolSpec) {
+			*s = crdv1.IPPoolSpec{Subnet: "::/64", IPs: []string{"::-::ff"}, ExcludeIPs: []string{"::-::1"}}
+		}, nil},
+		"a wide subnet with plain addresses": {func(s *crdv1.IPPoolSpec) {
+			*s = crdv1.IPPoolSpec{Subnet: "0.0.0.0/0", IPs: []string{"10.0.0.1-126.255.255.255"}}
+		}, nil},
 		"everything at once": {
 			func(s *crdv1.IPPoolSpec) { s.IPs[0], s.Gateway, s.Routes[0].Gw = "x", new("y"), "z" },
 			[]string{
@@ -183,6 +205,17 @@ func TestValidatePoolSpec(t *testing.T) {
 			}
 		})
 	}
+}
+
+// specialPool is a case of a pool of that subnet, which is refused with one error.
+func specialPool(subnet, want string, ips ...string) struct {
+	mutate func(*crdv1.IPPoolSpec)
+	want   []string
+} {
+	return struct {
+		mutate func(*crdv1.IPPoolSpec)
+		want   []string
+	}{func(s *crdv1.IPPoolSpec) { *s = crdv1.IPPoolSpec{Subnet: subnet, IPs: ips} }, []string{want}}
 }
 
 func texts(errs field.ErrorList) []string {
@@ -218,6 +251,7 @@ func TestHugeRangesCostNothing(t *testing.T) {
 func FuzzValidatePoolSpec(f *testing.F) {
 	f.Add("172.18.41.0/24", "172.18.41.40-172.18.41.50,172.18.41.60", "172.18.41.42", "172.18.41.41", "10.0.0.0/8", "172.18.41.1")
 	f.Add("fd00::/64", "fd00::-fd00::ffff:ffff:ffff:ffff", "fd00::1", "fd00::2", "::/0", "fd00::3")
+	f.Add("0.0.0.0/0", "126.0.0.0-223.255.255.255", "127.0.0.0-127.255.255.255", "130.0.0.1", "10.0.0.0/8", "126.0.0.9")
 	f.Add("::/0", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", "::", "::/1", "::1")
 	f.Fuzz(func(t *testing.T, subnet, ips, excludes, gateway, dst, gw string) {
 		spec := crdv1.IPPoolSpec{Subnet: subnet, IPs: strings.Split(ips, ","), Gateway: &gateway, Routes: []crdv1.Route{{Dst: dst, Gw: gw}}}
@@ -240,6 +274,11 @@ func FuzzValidatePoolSpec(f *testing.F) {
 		for _, r := range space.Ranges() {
 			if !prefix.Contains(r.From()) || !prefix.Contains(r.To()) {
 				t.Errorf("%v lies outside of %v", r, prefix)
+			}
+			for _, a := range []netip.Addr{r.From(), r.To()} {
+				if a.IsUnspecified() || a.IsLoopback() || a.IsMulticast() {
+					t.Errorf("%s is handed out", a)
+				}
 			}
 		}
 		for _, entry := range spec.ExcludeIPs {

@@ -50,6 +50,7 @@ func (v *PoolValidator) ValidateCreate(_ context.Context, pool *crdv1.SpiderIPPo
 	parsed, errs := parsePool(&pool.Spec, path)
 	if len(errs) == 0 {
 		errs = append(errs, validateFamily(v.o.Config, parsed.subnet.Addr(), pool.Spec.Subnet, path.Child("subnet"))...)
+		errs = append(errs, validateSpecial(&pool.Spec, parsed, poolSpec{}, path)...)
 		errs = append(errs, validateDisjoint(pool.Name, parsed, poolSpec{}, v.o.Pools, path)...)
 	}
 	return nestedSubnets(pool.Name, parsed.subnet, v.o.Pools), invalid("SpiderIPPool", pool.Name, errs)
@@ -65,6 +66,7 @@ func (v *PoolValidator) ValidateUpdate(ctx context.Context, before, pool *crdv1.
 	parsed, errs := parsePool(&pool.Spec, path)
 	if len(errs) == 0 {
 		was, _ := parsePool(&before.Spec, path) // where it cannot be read, everything counts as new
+		errs = append(errs, validateSpecial(&pool.Spec, parsed, was, path)...)
 		errs = append(errs, validateDisjoint(pool.Name, parsed, was, v.o.Pools, path)...)
 		errs = append(errs, validateInUse(before, parsed, v.o.Users, path)...)
 	}

@@ -124,6 +124,10 @@ func TestValidateCreate(t *testing.T) {
 			others: []*crdv1.SpiderIPPool{pool("b", "10.1.0.0/16", ips("10.1.0.1"))},
 			want:   invalidA + `spec.ips[0]: Invalid value: "x": not an address`,
 		},
+		"addresses that no pod can have": {
+			pool: pool("a", "127.0.0.0/8", ips("127.0.0.1")),
+			want: invalidA + `spec.subnet: Invalid value: "127.0.0.0/8": no pod can have an address of 127.0.0.0/8 (loopback)`,
+		},
 		"a subnet that cannot be read": {
 			pool:   pool("a", "10.1.0.0"),
 			others: []*crdv1.SpiderIPPool{pool("b", "10.1.0.0/16", ips("10.1.0.1"))},
@@ -257,6 +261,10 @@ func TestValidateUpdate(t *testing.T) {
 		"makes an address in use the gateway": {
 			now:  gateway("10.1.0.11"),
 			want: `spec.gateway: Forbidden: takes out addresses in use: 10.1.0.11 (its pod was not seen to end)`,
+		},
+		"leads a route over an address in use": {
+			now:  func(p *crdv1.SpiderIPPool) { p.Spec.Routes = []crdv1.Route{{Dst: "10.9.0.0/16", Gw: "10.1.0.41"}} },
+			want: `spec.routes: Forbidden: takes out addresses in use: 10.1.0.41 (held on an unknown node since 2026-11-23T10:00:00Z)`,
 		},
 		"all three": {
 			now: func(p *crdv1.SpiderIPPool) {

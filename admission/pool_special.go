@@ -1,0 +1,50 @@
+package admission
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"go4.org/netipx"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// special are the addresses that no pod can have: the plugin refuses them, or the kernel does.
+var special = [...]struct {
+	prefix netip.Prefix
+	what   string
+}{
+	{netip.MustParsePrefix("0.0.0.0/32"), "the unspecified address"},
+	{netip.MustParsePrefix("127.0.0.0/8"), "loopback"},
+	{netip.MustParsePrefix("224.0.0.0/4"), "multicast"},
+	{netip.MustParsePrefix("255.255.255.255/32"), "broadcast"},
+	{netip.MustParsePrefix("::/128"), "the unspecified address"},
+	{netip.MustParsePrefix("::1/128"), "loopback"},
+	{netip.MustParsePrefix("ff00::/8"), "multicast"},
+}
+
+// validateSpecial refuses addresses that would be handed out, and then fail each pod when its network is set up. Those that the pool
+// had before are not asked again: it must be possible to shrink it.
+func validateSpecial(spec *crdv1.IPPoolSpec, pool, before poolSpec, path *field.Path) field.ErrorList {
+	added := pool.addresses.Minus(before.addresses)
+	var errs field.ErrorList
+	for _, s := range special {
+		if s.prefix.Bits() <= pool.subnet.Bits() && s.prefix.Overlaps(pool.subnet) {
+			if pool.subnet == before.subnet {
+				return nil // no update can mend it
+			}
+			return field.ErrorList{field.Invalid(path.Child("subnet"), spec.Subnet, fmt.Sprintf("no pod can have an address of %s (%s)", s.prefix, s.what))}
+		}
+		all, _ := allocator.NewSpace([]netipx.IPRange{netipx.RangeOfPrefix(s.prefix)}, nil) // one range, valid
+		found := added.Intersect(all).Ranges()
+		for i, entry := range pool.ips {
+			if slices.ContainsFunc(found, entry.Overlaps) {
+				errs = append(errs, field.Invalid(path.Child("ips").Index(i), spec.IPs[i], fmt.Sprintf("no pod can have an address of %s (%s): exclude it", s.prefix, s.what)))
+			}
+		}
+	}
+	return errs
+}
