@@ -59,16 +59,16 @@ func (u usage) user(a netip.Addr) string {
 	if pods := u.pods[a]; len(pods) > 0 {
 		return strings.Join(pods, ", ")
 	}
-	if r, ok := u.record.ReservedAt(a); ok {
+	if r, ok := u.record.RetainedAt(a); ok {
+		return fmt.Sprintf("retained for %s/%s of %s %s", r.Identity.Namespace, r.Identity.Pod, r.Identity.Kind, r.Identity.Name)
+	}
+	if r, ok := u.record.AwaitedAt(a); ok {
 		if r.LateBound() {
 			return "reserved for " + r.Pod.Namespace + "/" + r.Pod.Name
 		}
 		return "reserved for a pod of namespace " + r.Pod.Namespace
 	}
-	if r, ok := u.record.RetainedAt(a); ok {
-		return fmt.Sprintf("retained for %s/%s of %s %s", r.Identity.Namespace, r.Identity.Pod, r.Identity.Kind, r.Identity.Name)
-	}
-	if h, ok := u.record.HeldAt(a); ok {
+	if h, ok := u.record.HoldAt(a); ok {
 		node := "an unknown node"
 		if h.Node != "" {
 			node = "node " + h.Node

@@ -157,10 +157,10 @@ func checkRecorded(holders []holder, pools map[string]pool) []Violation { // poo
 
 // recordedFor says why the record does not hold a for h; empty if it does.
 func recordedFor(h holder, a netip.Addr, r *allocator.Record) string {
-	if r.IsSettled(a) {
+	if r.InUse(a) {
 		return ""
 	}
-	if v, ok := r.ReservedAt(a); ok {
+	if v, ok := r.AwaitedAt(a); ok {
 		late := v.Pod.UID != "" && v.Pod.UID == string(h.UID)
 		if v.Token == h.token || late {
 			return ""
@@ -173,7 +173,7 @@ func recordedFor(h holder, a netip.Addr, r *allocator.Record) string {
 		}
 		return fmt.Sprintf("where it is retained for pod %s/%s", v.Identity.Namespace, v.Identity.Pod)
 	}
-	if v, ok := r.HeldAt(a); ok {
+	if v, ok := r.HoldAt(a); ok {
 		return fmt.Sprintf("where it is held for node %s since %s", cmp.Or(v.Node, "unknown"), v.Since.UTC().Format(time.RFC3339))
 	}
 	return "where it is free"
@@ -189,14 +189,14 @@ func checkLeaks(holders []holder, pools map[string]pool) []Violation { // pools:
 	}
 	var found []Violation
 	for _, p := range pools {
-		for a := range p.record.Settled().All() {
+		for a := range p.record.AllInUse() {
 			if !claimed[crdv1.Claim{Pool: p.Name, Address: a}] {
 				found = append(found, Violation{
 					Rule: RuleLeak, Subject: p.subject(), Detail: fmt.Sprintf("%s is settled and no live pod carries it", a), Passing: true,
 				})
 			}
 		}
-		for a, v := range p.record.Reserved() {
+		for a, v := range p.record.Awaited() {
 			if !claimed[crdv1.Claim{Pool: p.Name, Address: a}] {
 				found = append(found, Violation{
 					Rule: RuleLeak, Subject: p.subject(), Passing: true,
