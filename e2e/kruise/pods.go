@@ -2,37 +2,27 @@ package kruise
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// gates are the readiness gates of every pod: the first is set by the CloneSet
-// controller, the second by OpenKruise's webhook for all pods of its kinds.
+// gates are the readiness gates that OpenKruise opens. The CloneSet controller
+// gives its pods the first, a StatefulSet's pods have it where its template
+// says so; the second OpenKruise's webhook gives to the pods of all its kinds.
 var gates = []corev1.PodConditionType{GateInPlaceUpdate, GatePodReady}
 
 // instanceIDLength is the number of random characters in a pod's name.
 const instanceIDLength = 5
 
-// newPod returns a pod of set whose name no pod in used has, and notes it there.
-func newPod(set *CloneSet, used map[string]bool) *corev1.Pod { // used: name -> taken
-	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace:       set.Namespace,
-			Labels:          map[string]string{},
-			Annotations:     map[string]string{},
-			Finalizers:      set.Spec.Template.Finalizers,
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(set, GroupVersion.WithKind("CloneSet"))},
-		},
-		Spec: *set.Spec.Template.Spec.DeepCopy(),
-	}
-	for key, value := range set.Spec.Template.Labels {
-		pod.Labels[key] = value
-	}
-	for key, value := range set.Spec.Template.Annotations {
-		pod.Annotations[key] = value
-	}
+// newClonePod returns a pod of set whose name no pod in used has, and notes it there.
+func newClonePod(set *CloneSet, used map[string]bool) *corev1.Pod { // used: name -> taken
+	pod := fromTemplate(set, "CloneSet", &set.Spec.Template)
 	id := rand.String(instanceIDLength)
 	for used[set.Name+"-"+id] {
 		id = rand.String(instanceIDLength)
@@ -40,27 +30,57 @@ func newPod(set *CloneSet, used map[string]bool) *corev1.Pod { // used: name -> 
 	pod.Name = fmt.Sprintf("%s-%s", set.Name, id)
 	used[pod.Name] = true
 	pod.Labels[LabelInstanceID] = id
-	pod.Labels[LabelLifecycle] = "Normal"
-	for _, gate := range gates {
-		addGate(pod, gate)
+	addGate(pod, GateInPlaceUpdate)
+	addGate(pod, GatePodReady)
+	return pod
+}
+
+// newStatefulPod returns the pod of set that has the number n.
+func newStatefulPod(set *StatefulSet, n int) *corev1.Pod {
+	pod := fromTemplate(set, "StatefulSet", &set.Spec.Template)
+	pod.Name = fmt.Sprintf("%s-%d", set.Name, n)
+	pod.Labels[appsv1.StatefulSetPodNameLabel] = pod.Name
+	pod.Labels[appsv1.PodIndexLabel] = strconv.Itoa(n)
+	pod.Spec.Hostname = pod.Name
+	pod.Spec.Subdomain = set.Spec.ServiceName
+	addGate(pod, GatePodReady)
+	return pod
+}
+
+// fromTemplate returns a pod without a name that owner controls.
+func fromTemplate(owner metav1.Object, kind string, template *corev1.PodTemplateSpec) *corev1.Pod {
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace:       owner.GetNamespace(),
+			Labels:          map[string]string{},
+			Annotations:     map[string]string{},
+			Finalizers:      template.Finalizers,
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, GroupVersion.WithKind(kind))},
+		},
+		Spec: *template.Spec.DeepCopy(),
 	}
+	maps.Copy(pod.Labels, template.Labels)
+	maps.Copy(pod.Annotations, template.Annotations)
+	pod.Labels[LabelLifecycle] = "Normal"
 	return pod
 }
 
 func addGate(pod *corev1.Pod, gate corev1.PodConditionType) {
-	for _, g := range pod.Spec.ReadinessGates {
-		if g.ConditionType == gate {
-			return
-		}
+	if !hasGate(pod, gate) {
+		pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: gate})
 	}
-	pod.Spec.ReadinessGates = append(pod.Spec.ReadinessGates, corev1.PodReadinessGate{ConditionType: gate})
 }
 
-// missingConditions returns the gates that are not yet True.
+func hasGate(pod *corev1.Pod, gate corev1.PodConditionType) bool {
+	return slices.ContainsFunc(pod.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool { return g.ConditionType == gate })
+}
+
+// missingConditions returns those of pod's gates that OpenKruise opens and that
+// are not yet True.
 func missingConditions(pod *corev1.Pod, now metav1.Time) []corev1.PodCondition {
 	var missing []corev1.PodCondition
 	for _, gate := range gates {
-		if !conditionTrue(pod, gate) {
+		if hasGate(pod, gate) && !conditionTrue(pod, gate) {
 			missing = append(missing, corev1.PodCondition{Type: gate, Status: corev1.ConditionTrue, LastTransitionTime: now})
 		}
 	}
@@ -78,7 +98,11 @@ func conditionTrue(pod *corev1.Pod, condition corev1.PodConditionType) bool {
 
 // active reports whether pod counts as one of its set's replicas.
 func active(pod *corev1.Pod) bool {
-	return pod.DeletionTimestamp == nil && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
+	return pod.DeletionTimestamp == nil && !finished(pod)
+}
+
+func finished(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 // deleteFirst orders pods by how little is lost with them: without node before

@@ -23,7 +23,7 @@ func cloneSet(change ...func(*CloneSet)) *CloneSet {
 
 func TestPodIsNamedOwnedAndGatedAsOpenKruiseDoes(t *testing.T) {
 	t.Parallel()
-	pod := newPod(cloneSet(), map[string]bool{})
+	pod := newClonePod(cloneSet(), map[string]bool{})
 
 	if !regexp.MustCompile(`^web-[a-z0-9]{5}$`).MatchString(pod.Name) {
 		t.Errorf("name is %q, want web- and five characters", pod.Name)
@@ -48,7 +48,7 @@ func TestPodIsNamedOwnedAndGatedAsOpenKruiseDoes(t *testing.T) {
 func TestPodDoesNotShareMapsWithItsTemplate(t *testing.T) {
 	t.Parallel()
 	set := cloneSet()
-	newPod(set, map[string]bool{}).Annotations["x"] = "y"
+	newClonePod(set, map[string]bool{}).Annotations["x"] = "y"
 	if diff := cmp.Diff(cloneSet().Spec.Template, set.Spec.Template); diff != "" {
 		t.Errorf("the template changed (-want +got):\n%s", diff)
 	}
@@ -56,7 +56,7 @@ func TestPodDoesNotShareMapsWithItsTemplate(t *testing.T) {
 
 func TestPodKeepsAGateThatItsTemplateHas(t *testing.T) {
 	t.Parallel()
-	pod := newPod(cloneSet(func(s *CloneSet) {
+	pod := newClonePod(cloneSet(func(s *CloneSet) {
 		s.Spec.Template.Spec.ReadinessGates = []corev1.PodReadinessGate{{ConditionType: GatePodReady}}
 	}), map[string]bool{})
 	if len(pod.Spec.ReadinessGates) != 2 {
@@ -114,6 +114,8 @@ func TestOnlyGatesThatAreNotTrueAreSet(t *testing.T) {
 	pod := &corev1.Pod{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
 		{Type: GatePodReady, Status: corev1.ConditionTrue}, {Type: GateInPlaceUpdate, Status: corev1.ConditionFalse},
 	}}}
+	addGate(pod, GatePodReady)
+	addGate(pod, GateInPlaceUpdate)
 	now := metav1.NewTime(time.Unix(5, 0))
 	want := []corev1.PodCondition{{Type: GateInPlaceUpdate, Status: corev1.ConditionTrue, LastTransitionTime: now}}
 	if diff := cmp.Diff(want, missingConditions(pod, now)); diff != "" {

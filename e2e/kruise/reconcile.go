@@ -13,10 +13,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// reconciler makes the pods of CloneSets.
+// reconciler is what the controllers of all kinds have in common.
 type reconciler struct {
 	client.Client
 	// live reads past the cache: a round that counted the pods of an older
@@ -26,97 +25,56 @@ type reconciler struct {
 	now    func() time.Time
 }
 
-var _ reconcile.Reconciler = (*reconciler)(nil)
-
-// Reconcile brings one CloneSet's pods, their gates and its status up to date.
-func (r *reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-	var set CloneSet
-	if err := r.live.Get(ctx, request.NamespacedName, &set); err != nil {
-		return reconcile.Result{}, client.IgnoreNotFound(err)
-	}
-	if set.DeletionTimestamp != nil {
-		return reconcile.Result{}, nil // the garbage collector takes the pods
-	}
-	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
-	if err != nil {
-		return reconcile.Result{}, reconcile.TerminalError(fmt.Errorf("reading the selector of %s: %w", request, err))
-	}
-	owned, err := r.owned(ctx, &set)
-	if err != nil {
-		return reconcile.Result{}, err
-	}
-	pods := slices.DeleteFunc(slices.Clone(owned), func(p *corev1.Pod) bool { return !active(p) })
-	return reconcile.Result{}, errors.Join(
-		r.openGates(ctx, pods),
-		r.scale(ctx, &set, owned, pods),
-		r.report(ctx, &set, pods, selector.String()),
-	)
-}
-
-// owned returns all pods of set, active or not.
-func (r *reconciler) owned(ctx context.Context, set *CloneSet) ([]*corev1.Pod, error) {
+// pods returns all pods of a namespace.
+func (r *reconciler) pods(ctx context.Context, namespace string) ([]*corev1.Pod, error) {
 	var list corev1.PodList
-	if err := r.live.List(ctx, &list, client.InNamespace(set.Namespace)); err != nil {
+	if err := r.live.List(ctx, &list, client.InNamespace(namespace)); err != nil {
 		return nil, fmt.Errorf("listing pods: %w", err)
 	}
-	var pods []*corev1.Pod
+	pods := make([]*corev1.Pod, len(list.Items))
 	for i := range list.Items {
-		if metav1.IsControlledBy(&list.Items[i], set) {
-			pods = append(pods, &list.Items[i])
-		}
+		pods[i] = &list.Items[i]
 	}
 	return pods, nil
 }
 
-func (r *reconciler) scale(ctx context.Context, set *CloneSet, owned, pods []*corev1.Pod) error {
-	if lacking := set.replicas() - len(pods); lacking > 0 {
-		return r.create(ctx, set, owned, lacking)
-	}
-	slices.SortStableFunc(pods, deleteFirst)
-	for _, pod := range pods[:len(pods)-set.replicas()] {
-		if err := client.IgnoreNotFound(r.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})); err != nil {
-			return fmt.Errorf("deleting pod %s: %w", pod.Name, err)
-		}
-		r.events.Eventf(set, pod, corev1.EventTypeNormal, "SuccessfulDelete", "Scale", "succeed to delete pod %s", pod.Name)
-	}
-	return nil
-}
-
-// create makes n pods in batches of 1, 2, 4 and so on, so that a refusal that
+// createAll makes pods in batches of 1, 2, 4 and so on, so that a refusal that
 // meets all of them costs one request a round.
-func (r *reconciler) create(ctx context.Context, set *CloneSet, owned []*corev1.Pod, n int) error {
-	used := map[string]bool{} // name -> taken
-	for _, pod := range owned {
-		used[pod.Name] = true
-	}
-	for size := 1; n > 0; size *= 2 {
-		batch := make([]*corev1.Pod, min(size, n))
-		for i := range batch {
-			batch[i] = newPod(set, used)
-		}
-		if err := r.createAll(ctx, set, batch); err != nil {
+func (r *reconciler) createAll(ctx context.Context, owner client.Object, pods []*corev1.Pod) error {
+	for size := 1; len(pods) > 0; size *= 2 {
+		n := min(size, len(pods))
+		if err := r.createBatch(ctx, owner, pods[:n]); err != nil {
 			return err
 		}
-		n -= len(batch)
+		pods = pods[n:]
 	}
 	return nil
 }
 
-func (r *reconciler) createAll(ctx context.Context, set *CloneSet, batch []*corev1.Pod) error {
+// createBatch makes pods all at once.
+func (r *reconciler) createBatch(ctx context.Context, owner client.Object, batch []*corev1.Pod) error {
 	errs := make([]error, len(batch))
 	var wg sync.WaitGroup
 	for i, pod := range batch {
 		wg.Go(func() {
 			if err := r.Create(ctx, pod); err != nil {
-				r.events.Eventf(set, nil, corev1.EventTypeWarning, "FailedCreate", "Scale", "failed to create pod: %v", err)
+				r.events.Eventf(owner, nil, corev1.EventTypeWarning, "FailedCreate", "Scale", "failed to create pod: %v", err)
 				errs[i] = fmt.Errorf("creating pod %s: %w", pod.Name, err)
 				return
 			}
-			r.events.Eventf(set, pod, corev1.EventTypeNormal, "SuccessfulCreate", "Scale", "succeed to create pod %s", pod.Name)
+			r.events.Eventf(owner, pod, corev1.EventTypeNormal, "SuccessfulCreate", "Scale", "succeed to create pod %s", pod.Name)
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+func (r *reconciler) remove(ctx context.Context, owner client.Object, pod *corev1.Pod) error {
+	if err := client.IgnoreNotFound(r.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})); err != nil {
+		return fmt.Errorf("deleting pod %s: %w", pod.Name, err)
+	}
+	r.events.Eventf(owner, pod, corev1.EventTypeNormal, "SuccessfulDelete", "Scale", "succeed to delete pod %s", pod.Name)
+	return nil
 }
 
 // openGates sets the conditions of the readiness gates. The patch merges
@@ -141,23 +99,18 @@ func (r *reconciler) openGates(ctx context.Context, pods []*corev1.Pod) error {
 	return nil
 }
 
-func (r *reconciler) report(ctx context.Context, set *CloneSet, pods []*corev1.Pod, selector string) error {
-	count := int32(len(pods)) // a set of more than 2^31 pods does not exist
-	status := CloneSetStatus{
-		ObservedGeneration: set.Generation, LabelSelector: selector, Replicas: count, UpdatedReplicas: count,
-	}
+// actives returns those of pods that count as replicas.
+func actives(pods []*corev1.Pod) []*corev1.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return !active(p) })
+}
+
+// ready returns how many of pods are Ready.
+func ready(pods []*corev1.Pod) int32 {
+	n := int32(0)
 	for _, pod := range pods {
 		if conditionTrue(pod, corev1.PodReady) {
-			status.ReadyReplicas++
+			n++
 		}
 	}
-	status.AvailableReplicas, status.UpdatedReadyReplicas = status.ReadyReplicas, status.ReadyReplicas
-	if set.Status == status {
-		return nil
-	}
-	set.Status = status
-	if err := client.IgnoreNotFound(r.Status().Update(ctx, set)); err != nil {
-		return fmt.Errorf("writing the status of %s: %w", set.Name, err)
-	}
-	return nil
+	return n
 }

@@ -1,15 +1,18 @@
 package kruise
 
 import (
+	"bytes"
 	"context"
-	_ "embed" // the CRD
+	_ "embed" // the CRDs
 	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -22,26 +25,39 @@ import (
 )
 
 //go:embed crd.yaml
-var crd []byte
+var crds []byte
 
-// Install brings the CloneSet's definition into the cluster and waits until
-// the API server serves it.
+// Install brings the definitions into the cluster and waits until the API
+// server serves the kinds.
 func Install(ctx context.Context, cfg *rest.Config) error {
-	var definition unstructured.Unstructured
-	if err := yaml.Unmarshal(crd, &definition.Object); err != nil {
-		return fmt.Errorf("reading the CloneSet definition: %w", err)
-	}
 	c, err := client.New(cfg, client.Options{})
 	if err != nil {
-		return fmt.Errorf("installing the CloneSet definition: %w", err)
+		return fmt.Errorf("installing the stand-in's definitions: %w", err)
 	}
-	apply := client.ApplyConfigurationFromUnstructured(&definition)
-	if err := c.Apply(ctx, apply, client.FieldOwner("kruise-standin"), client.ForceOwnership); err != nil {
-		return fmt.Errorf("installing the CloneSet definition: %w", err)
+	for document := range bytes.SplitSeq(crds, []byte("\n---\n")) {
+		var definition unstructured.Unstructured
+		if err := yaml.Unmarshal(document, &definition.Object); err != nil {
+			return fmt.Errorf("reading the stand-in's definitions: %w", err)
+		}
+		apply := client.ApplyConfigurationFromUnstructured(&definition)
+		if err := c.Apply(ctx, apply, client.FieldOwner("kruise-standin"), client.ForceOwnership); err != nil {
+			return fmt.Errorf("installing definition %q: %w", definition.GetName(), err)
+		}
 	}
-	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+	for _, kind := range []schema.GroupVersionKind{
+		GroupVersion.WithKind("CloneSetList"), GroupVersion.WithKind("StatefulSetList"), DatabaseGroupVersion.WithKind("DatabaseList"),
+	} {
+		if err := awaitServed(ctx, cfg, kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func awaitServed(ctx context.Context, cfg *rest.Config, kind schema.GroupVersionKind) error {
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
 		list := unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(GroupVersion.WithKind("CloneSetList"))
+		list.SetGroupVersionKind(kind)
 		fresh, err := client.New(cfg, client.Options{}) // a mapper remembers that a kind was missing
 		if err != nil {
 			return false, err
@@ -49,12 +65,12 @@ func Install(ctx context.Context, cfg *rest.Config) error {
 		return fresh.List(ctx, &list, client.Limit(1)) == nil, nil
 	})
 	if err != nil {
-		return fmt.Errorf("waiting for the API server to serve CloneSets: %w", err)
+		return fmt.Errorf("waiting for the API server to serve %s: %w", kind, err)
 	}
 	return nil
 }
 
-// Run installs the definition and makes pods until ctx is done. It calls ready
+// Run installs the definitions and makes pods until ctx is done. It calls ready
 // once it watches.
 func Run(ctx context.Context, cfg *rest.Config, log logr.Logger, ready func()) error {
 	if err := Install(ctx, cfg); err != nil {
@@ -77,14 +93,8 @@ func Run(ctx context.Context, cfg *rest.Config, log logr.Logger, ready func()) e
 	if err != nil {
 		return fmt.Errorf("making the stand-in: %w", err)
 	}
-	r := &reconciler{Client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder("cloneset-controller"), now: time.Now}
-	if err := ctrl.NewControllerManagedBy(mgr).For(&CloneSet{}).Owns(&corev1.Pod{}).Complete(r); err != nil {
+	if err := addControllers(ctx, mgr); err != nil {
 		return fmt.Errorf("making the stand-in: %w", err)
-	}
-	for _, kind := range []client.Object{&CloneSet{}, &corev1.Pod{}} {
-		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
-			return fmt.Errorf("making the stand-in: %w", err)
-		}
 	}
 	go func() {
 		if mgr.GetCache().WaitForCacheSync(ctx) {
@@ -92,6 +102,30 @@ func Run(ctx context.Context, cfg *rest.Config, log logr.Logger, ready func()) e
 		}
 	}()
 	return mgr.Start(ctx)
+}
+
+func addControllers(ctx context.Context, mgr ctrl.Manager) error {
+	shared := func(component string) reconciler {
+		return reconciler{Client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder(component), now: time.Now}
+	}
+	clones := &cloneSets{shared("cloneset-controller")}
+	if err := ctrl.NewControllerManagedBy(mgr).Named("cloneset").For(&CloneSet{}).Owns(&corev1.Pod{}).Complete(clones); err != nil {
+		return err
+	}
+	sets := &statefulSets{shared("statefulset-controller")}
+	if err := ctrl.NewControllerManagedBy(mgr).Named("statefulset").For(&StatefulSet{}).Owns(&corev1.Pod{}).Complete(sets); err != nil {
+		return err
+	}
+	operator := &databases{Client: mgr.GetClient(), live: mgr.GetAPIReader()}
+	if err := ctrl.NewControllerManagedBy(mgr).Named("database").For(&Database{}).Owns(&appsv1.StatefulSet{}).Complete(operator); err != nil {
+		return err
+	}
+	for _, kind := range []client.Object{&CloneSet{}, &StatefulSet{}, &Database{}, &appsv1.StatefulSet{}, &corev1.Pod{}} {
+		if _, err := mgr.GetCache().GetInformer(ctx, kind, cache.BlockUntilSynced(false)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Standin is a stand-in that runs in this process.

@@ -61,8 +61,10 @@ type CloneSetStatus struct {
 
 // AddToScheme registers the kinds of this package.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &CloneSet{}, &CloneSetList{})
+	scheme.AddKnownTypes(GroupVersion, &CloneSet{}, &CloneSetList{}, &StatefulSet{}, &StatefulSetList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
+	scheme.AddKnownTypes(DatabaseGroupVersion, &Database{}, &DatabaseList{})
+	metav1.AddToGroupVersion(scheme, DatabaseGroupVersion)
 	return nil
 }
 

@@ -1,5 +1,5 @@
-// Command kruise-standin makes the pods of CloneSets as OpenKruise does, for
-// clusters that tests and the demo bring up.
+// Command kruise-standin makes pods as OpenKruise does, for clusters that tests
+// and the demo bring up.
 package main
 
 import (
@@ -30,7 +30,7 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "kruise-standin: reading %s: %v\n", *kubeconfig, err)
 		return 1
 	}
-	err = kruise.Run(ctrl.SetupSignalHandler(), cfg, log, func() { log.Info("making the pods of CloneSets") })
+	err = kruise.Run(ctrl.SetupSignalHandler(), cfg, log, func() { log.Info("making the pods of OpenKruise's kinds") })
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "kruise-standin: %v\n", err)
 		return 1
