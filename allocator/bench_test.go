@@ -2,7 +2,9 @@ package allocator_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -31,7 +33,7 @@ func pool(n int, taken func(int, *rand.Rand) bool) (allocator.Space, *allocator.
 	last := first
 	for i := range n {
 		if taken(i, rnd) {
-			if err := r.PutBack(a, 1); err != nil {
+			if err := r.PutBack(a, 1, allocator.Identity{}, ""); err != nil {
 				panic(err)
 			}
 		}
@@ -152,42 +154,81 @@ func decodeRecords(lines []string) error {
 	return nil
 }
 
-// A pool that keeps 60,000 addresses for 600 StatefulSets: the most that fits into a status.
-func BenchmarkRetained60000(b *testing.B) {
-	r := retained(60000)
+// A /16 kept for 656 StatefulSets, all of it in use: about as much as fits into a status.
+func BenchmarkRetainedSlash16(b *testing.B) {
+	const n = 65534
+	r := retained(n)
 	e := r.Encode()
-	another := allocator.Retention{Identity: allocator.Identity{Namespace: "n", Group: "apps", Kind: "StatefulSet", Name: "z", Pod: "z-0"}}
 	b.Run("encode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			r.Encode()
 		}
-		b.ReportMetric(float64(e.Size()), "bytes")
+		b.ReportMetric(float64(e.Size())/n, "bytes/address")
 	})
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			_, _ = allocator.Decode(e)
-		}
-	})
-	b.Run("clone and retain", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if err := r.Clone().Retain(netip.MustParseAddr("10.0.0.0"), another); err != nil {
+			if _, err := allocator.Decode(e); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
+	last := netip.MustParseAddr("10.0.255.254")
+	vacant, held := r.Clone(), r.Clone()
+	if err := errors.Join(vacant.Release(last), held.Hold(last, allocator.Hold{Since: noon})); err != nil {
+		b.Fatal(err)
+	}
+	k, _ := r.RetainedAt(last)
+	promise := allocator.Reservation{Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}, For: k.Identity}
+	for name, do := range map[string]func() error{
+		"clone and promise": func() error { return vacant.Clone().Reserve(last, promise) },
+		"clone and release": func() error { return r.Clone().Release(last) },
+		"clone and hold":    func() error { return r.Clone().Hold(last, allocator.Hold{Since: noon}) },
+		"clone and unhold":  func() error { return held.Clone().Unhold(last) },
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := do(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	for name, read := range map[string]func(){
+		"in use":   func() { r.InUse(last) },
+		"by name":  func() { r.ByIdentity(k.Identity) },
+		"counts":   func() { r.Counts() },
+		"awaited":  func() { each(r.Awaited()) },
+		"all held": func() { each(r.AllHeld()) },
+		"retained": func() { each(r.Retained()) },
+		"all in use": func() {
+			for range r.AllInUse() { //nolint:revive // it is the walk that is measured
+			}
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				read()
+			}
+		})
+	}
 }
 
+func each[V any](all iter.Seq2[netip.Addr, V]) {
+	for range all { //nolint:revive // it is the walk that is measured
+	}
+}
+
+// retained keeps n addresses from 10.0.0.1 on, in use, for StatefulSets of a hundred pods.
 func retained(n int) *allocator.Record {
 	r, a := &allocator.Record{}, netip.MustParseAddr("10.0.0.1")
 	for i := range n {
 		owner := fmt.Sprintf("app%d", i/100)
-		v := allocator.Retention{OwnerUID: "8d0c3c1e-4f8a-4b39-9d0e-1f5d4dcf3251", Identity: allocator.Identity{
-			Namespace: "default", Group: "apps", Kind: "StatefulSet", Name: owner, Pod: fmt.Sprintf("%s-%d", owner, i%100),
-		}}
-		if err := r.Retain(a, v); err != nil {
+		id := allocator.Identity{Namespace: "default", Group: "apps", Kind: "StatefulSet", Name: owner, Pod: fmt.Sprintf("%s-%d", owner, i%100)}
+		if err := r.PutBack(a, 1, id, "8d0c3c1e-4f8a-4b39-9d0e-1f5d4dcf3251"); err != nil {
 			panic(err)
 		}
 		a = a.Next()

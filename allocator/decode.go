@@ -25,13 +25,7 @@ func Decode(e Encoded) (*Record, error) {
 		}
 	}
 	r.taken = r.settled.Clone()
-	if err := decodeReserved(r, e.Reserved); err != nil {
-		return nil, err
-	}
-	if err := decodeRetained(r, e.Retained); err != nil {
-		return nil, err
-	}
-	if err := decodeHeld(r, e.Held); err != nil {
+	if err := decodeOwned(r, e); err != nil {
 		return nil, err
 	}
 	if err := index(r); err != nil {
@@ -50,127 +44,125 @@ type row[V any] struct {
 	value V
 }
 
-func decodeReserved(r *Record, lines []string) error {
-	const set = "reserved"
-	var rows []row[Reservation]
-	for i, line := range lines {
-		a, v, err := parseReserved(line)
-		if err != nil {
-			return lineError(set, i, line, err)
-		}
-		rows = append(rows, row[Reservation]{i, a, v})
+// decodeOwned reads the three sets that say more of an address than that it is taken. What a retained line says of its pods goes where
+// the other two sets go.
+func decodeOwned(r *Record, e Encoded) error {
+	reserved, err := parseLines("reserved", e.Reserved, parseReserved)
+	if err != nil {
+		return err
 	}
-	var err error
-	r.reserved, err = place(r, set, rows)
-	return err
+	held, err := parseLines("held", e.Held, parseHeld)
+	if err != nil {
+		return err
+	}
+	k, err := parseRetained(e.Retained)
+	if err != nil {
+		return err
+	}
+	if err := place(r, "reserved", reserved); err != nil {
+		return err
+	}
+	if err := place(r, "retained", k.rows); err != nil {
+		return err
+	}
+	if err := place(r, "held", held); err != nil {
+		return err
+	}
+	r.retained = collect(k.rows)
+	r.awaited = collect(append(reserved, k.promised...))
+	r.held = collect(append(held, k.held...))
+	for _, a := range k.seen {
+		r.seen.Add(a)
+	}
+	return nil
 }
 
-func decodeHeld(r *Record, lines []string) error {
-	const set = "held"
-	var rows []row[Hold]
+func parseLines[V any](set string, lines []string, parse func(string) (netip.Addr, V, error)) ([]row[V], error) {
+	rows := make([]row[V], 0, len(lines))
 	for i, line := range lines {
-		a, v, err := parseHeld(line)
+		a, v, err := parse(line)
 		if err != nil {
-			return lineError(set, i, line, err)
+			return nil, lineError(set, i, line, err)
 		}
-		rows = append(rows, row[Hold]{i, a, v})
+		rows = append(rows, row[V]{i, a, v})
 	}
-	var err error
-	r.held, err = place(r, set, rows)
-	return err
-}
-
-func decodeRetained(r *Record, lines []string) error {
-	const set = "retained"
-	n := 0
-	for _, line := range lines {
-		n += strings.Count(line, "=")
-	}
-	rows := make([]row[Retention], 0, n) // may be 60,000
-	for i, line := range lines {
-		owner, pods, err := parseOwner(line)
-		if err != nil {
-			return lineError(set, i, line, err)
-		}
-		for item := range strings.SplitSeq(pods, " ") {
-			a, v, err := parsePod(owner, item)
-			if err != nil {
-				return lineError(set, i, item, err)
-			}
-			rows = append(rows, row[Retention]{i, a, v})
-		}
-	}
-	var err error
-	r.retained, err = place(r, set, rows)
-	return err
+	return rows, nil
 }
 
 func parseReserved(line string) (netip.Addr, Reservation, error) {
 	f := strings.Split(line, " ")
-	if len(f) != 3 && len(f) != 4 {
-		return netip.Addr{}, Reservation{}, invalidf("want address, token, namespace; or address, token, namespace/name, UID")
+	if len(f) < 3 {
+		return netip.Addr{}, Reservation{}, invalidf("want address, token and namespace; or address, token, namespace/name and UID")
 	}
-	v := Reservation{Token: Token(f[1]), Pod: PodRef{Namespace: f[2]}}
-	if len(f) == 4 {
-		v.Pod.Namespace, v.Pod.Name, _ = strings.Cut(f[2], "/")
-		v.Pod.UID = f[3]
+	v := Reservation{Token: Token(f[1])}
+	words := f[3:]
+	late := false
+	if v.Pod.Namespace, v.Pod.Name, late = strings.Cut(f[2], "/"); late {
+		if len(words) == 0 || v.Pod.Name == "" {
+			return netip.Addr{}, v, invalidf("want address, token, namespace/name and UID")
+		}
+		v.Pod.UID, words = words[0], words[1:]
+	}
+	for _, w := range words {
+		if err := v.parseWord(w); err != nil {
+			return netip.Addr{}, v, err
+		}
 	}
 	a, err := parseAddr(f[0])
 	if err == nil {
-		err = v.validate()
+		v, err = v.normal()
 	}
 	return a, v, err
 }
 
+// parseWord reads one word. That each stands once, and in its place, is the business of canonicalText.
+func (r *Reservation) parseWord(w string) (err error) {
+	key, value, _ := strings.Cut(w, ":")
+	switch key + ":" {
+	case wordOwner:
+		r.Owner = value
+	case wordGrace:
+		r.Grace, err = parseGrace(value)
+	case wordFor:
+		parts := strings.Split(value, "/")
+		if len(parts) != 3 {
+			return invalidf("%q: want Kind.group/name/pod", w)
+		}
+		r.For = parseOwnerOf(r.Pod.Namespace, parts[0], parts[1])
+		r.For.Pod = parts[2]
+	case wordForUID:
+		r.ForUID = value
+	default:
+		return invalidf("%q: want %s, %s, %s or %s", w, wordOwner, wordGrace, wordFor, wordForUID)
+	}
+	return err
+}
+
 func parseHeld(line string) (netip.Addr, Hold, error) {
 	f := strings.Split(line, " ")
-	if len(f) != 3 {
-		return netip.Addr{}, Hold{}, invalidf("want address, node, time")
+	if len(f) != 3 && len(f) != 4 {
+		return netip.Addr{}, Hold{}, invalidf("want address, node, time, and perhaps a grace")
 	}
 	a, err := parseAddr(f[0])
 	if err != nil {
 		return a, Hold{}, err
 	}
-	since, err := time.Parse(time.RFC3339, f[2])
-	if err != nil {
-		return a, Hold{}, invalidf("%q: not a time", f[2])
-	}
-	v, err := Hold{Node: nameOrEmpty(f[1]), Since: since}.normal()
+	v, err := parseHold(f[1], f[2], f[3:]...)
 	return a, v, err
 }
 
-// parseOwner reads a retained line up to its pods.
-func parseOwner(line string) (owner Retention, pods string, err error) {
-	head, pods, ok := strings.Cut(line, ": ")
-	ref, uid, ok2 := strings.Cut(head, " ")
-	parts := strings.Split(ref, "/")
-	if !ok || !ok2 || len(parts) != 3 {
-		return Retention{}, "", invalidf("want namespace/Kind.group/name, the owner's UID with a colon, and pods")
+func parseHold(node, since string, grace ...string) (Hold, error) {
+	t, err := time.Parse(time.RFC3339, since)
+	if err != nil {
+		return Hold{}, invalidf("%q: not a time", since)
 	}
-	owner.OwnerUID = nameOrEmpty(uid)
-	owner.Identity = Identity{Namespace: parts[0], Name: parts[2]}
-	owner.Identity.Kind, owner.Identity.Group, _ = strings.Cut(parts[1], ".")
-	return owner, pods, nil
-}
-
-func parsePod(owner Retention, item string) (netip.Addr, Retention, error) {
-	pod, rest, _ := strings.Cut(item, "=")
-	addr, tokens, more := strings.Cut(rest, "+")
-	v := owner
-	v.Identity.Pod = pod
-	if strings.HasPrefix(pod, "-") {
-		v.Identity.Pod = owner.Identity.Name + pod
-	}
-	if more {
-		for t := range strings.SplitSeq(tokens, "+") {
-			v.Tokens = append(v.Tokens, Token(t))
+	v := Hold{Node: nameOrEmpty(node), Since: t}
+	for _, g := range grace {
+		if v.Grace, err = parseGrace(g); err != nil {
+			return v, err
 		}
 	}
-	a, err := parseAddr(addr)
-	if err == nil {
-		err = v.validate()
-	}
-	return a, v, err
+	return v.normal()
 }
 
 func nameOrEmpty(s string) string {
@@ -180,40 +172,47 @@ func nameOrEmpty(s string) string {
 	return s
 }
 
-// place adds rows to what is taken and returns them as a map, built in one pass.
-func place[V any](r *Record, set string, rows []row[V]) (sorted[netip.Addr, V], error) {
-	if len(rows) == 0 {
-		return sorted[netip.Addr, V]{}, nil
-	}
+// place adds rows to what is taken, in their own order and in that of their lines.
+func place[V any](r *Record, set string, rows []row[V]) error {
 	slices.SortFunc(rows, func(a, b row[V]) int { return cmp.Or(a.addr.Compare(b.addr), a.line-b.line) })
 	var own Set
-	entries := make([]entry[netip.Addr, V], 0, len(rows))
 	for _, w := range rows {
 		err := r.admits("recording", w.addr)
 		if r.taken.Contains(w.addr) || err == nil && !own.Add(w.addr) {
 			err = invalidf("%s stands elsewhere too", w.addr)
 		}
 		if err != nil {
-			return sorted[netip.Addr, V]{}, fmt.Errorf("status.%s[%d]: %w", set, w.line, err)
+			return fmt.Errorf("status.%s[%d]: %w", set, w.line, err)
 		}
+	}
+	if len(rows) > 0 {
+		r.taken = union(&r.taken, &own)
+	}
+	return nil
+}
+
+// collect makes a map of rows that are all about different addresses, in one pass.
+func collect[V any](rows []row[V]) sorted[netip.Addr, V] {
+	slices.SortFunc(rows, func(a, b row[V]) int { return a.addr.Compare(b.addr) })
+	entries := make([]entry[netip.Addr, V], 0, len(rows))
+	for _, w := range rows {
 		entries = append(entries, entry[netip.Addr, V]{w.addr, w.value})
 	}
-	r.taken = union(&r.taken, &own)
-	return newSorted(entries), nil
+	return newSorted(entries)
 }
 
 // index fills what is looked up by token and by identity.
 func index(r *Record) error {
-	var tokens []entry[Token, netip.Addr]
-	for a, v := range r.reserved.all() {
-		tokens = append(tokens, entry[Token, netip.Addr]{v.Token, a})
-	}
+	tokens := make([]entry[Token, netip.Addr], 0, r.awaited.size)
 	identities := make([]entry[Identity, netip.Addr], 0, r.retained.size)
-	for a, v := range r.retained.all() {
-		identities = append(identities, entry[Identity, netip.Addr]{v.Identity, a})
-		for _, t := range v.Tokens {
-			tokens = append(tokens, entry[Token, netip.Addr]{t, a})
+	for a, v := range r.awaited.all() {
+		tokens = append(tokens, entry[Token, netip.Addr]{v.Token, a})
+		if _, ok := r.retained.get(a); !ok && v.For != (Identity{}) {
+			identities = append(identities, entry[Identity, netip.Addr]{v.For, a})
 		}
+	}
+	for a, k := range r.retained.all() {
+		identities = append(identities, entry[Identity, netip.Addr]{k.identity, a})
 	}
 	var err error
 	if r.tokens, err = unique("token", tokens); err != nil {

@@ -2,8 +2,8 @@ package allocator
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,12 +13,23 @@ import (
 //
 //	settled:  172.18.41.40-44,50                                    see Set.Lines
 //	reserved: 172.18.41.45 <token> default                          at admission
-//	          172.18.41.45 <token> default/web-x <uid>              late bound
-//	retained: default/StatefulSet.apps/web <owner uid or ->: -0=172.18.41.40 -1=172.18.41.41+<token>+<token>
-//	held:     172.18.41.46 <node or -> 2026-11-23T10:00:00Z
+//	          172.18.41.46 <token> default/web-x <uid>              late bound
+//	          172.18.41.47 <token> default by:<digest> grace:3600s for:StatefulSet.apps/web/web-0 of:<owner uid>
+//	held:     172.18.41.48 <node or -> 2026-11-23T10:00:00Z
+//	          172.18.41.49 <node or -> 2026-11-23T10:00:00Z 3600s
+//	retained: default/StatefulSet.apps/web <owner uid or ->: <pod> <pod> ...
+//
+// In a reserved line each word stands only where there is something to say: whose pod it is (OwnerDigest), its termination grace where
+// that is more than DefaultGrace, and the stable identity in the pod's namespace that the address is for, with its owner's UID.
 //
 // A retained line is for one owner; of a pod's name that begins with the owner's and a dash only the rest is written, from the dash
-// on. A kind of the core group has no dot.
+// on. A kind of the core group has no dot. Each pod's use follows its address:
+//
+//	-0=172.18.41.40                                    vacant
+//	-1=172.18.41.41*                                   in use
+//	-2=172.18.41.42+<token>                            promised
+//	-3=172.18.41.43+<token>/<pod uid>~3600s            promised to a pod bound late, with its grace
+//	-4=172.18.41.44@<node or ->@2026-11-23T10:00:00Z   held, and with a grace ~3600s behind it
 type Encoded struct {
 	Settled  []string
 	Reserved []string
@@ -59,11 +70,15 @@ func (r *Record) Encode() Encoded {
 // encodeOwned writes the three sets that say more of an address than that it is taken.
 func (r *Record) encodeOwned() Encoded {
 	e := Encoded{Retained: r.retainedLines()}
-	for a, v := range r.reserved.all() {
-		e.Reserved = append(e.Reserved, a.String()+" "+v.String())
+	for a, v := range r.awaited.all() {
+		if _, ok := r.retained.get(a); !ok {
+			e.Reserved = append(e.Reserved, a.String()+" "+v.String())
+		}
 	}
 	for a, v := range r.held.all() {
-		e.Held = append(e.Held, a.String()+" "+v.String())
+		if _, ok := r.retained.get(a); !ok {
+			e.Held = append(e.Held, a.String()+" "+v.String())
+		}
 	}
 	return e
 }
@@ -72,34 +87,62 @@ func (r *Record) encodeOwned() Encoded {
 // the owner, each UID has a line.
 func (r *Record) retainedLines() []string {
 	var lines []string
-	open := map[string]*strings.Builder{} // the owner's UID -> the line begun for it
+	open := map[string][]byte{} // the owner's UID -> the line begun for it
 	var owner Identity
 	flush := func() {
 		for _, uid := range slices.Sorted(maps.Keys(open)) {
-			lines = append(lines, open[uid].String())
+			lines = append(lines, string(open[uid]))
 		}
 		clear(open)
 	}
 	for i, a := range r.identities.all() {
+		k, ok := r.retained.get(a)
+		if !ok {
+			continue // reserved for the identity: a line of its own says so
+		}
 		if i.Owner() != owner {
 			flush()
 			owner = i.Owner()
 		}
-		v, _ := r.retained.get(a)
-		b := open[v.OwnerUID]
-		if b == nil {
-			b = &strings.Builder{}
-			fmt.Fprintf(b, "%s %s:", owner, cmp.Or(v.OwnerUID, unknown))
-			open[v.OwnerUID] = b
+		line := open[k.ownerUID]
+		if line == nil {
+			line = append(line, owner.String()+" "+cmp.Or(k.ownerUID, unknown)+":"...)
 		}
-		b.WriteString(" " + shortPod(i) + "=" + a.String())
-		for _, t := range v.Tokens {
-			b.WriteString("+" + string(t))
-		}
+		line = append(append(append(line, ' '), shortPod(i)...), '=')
+		open[k.ownerUID] = r.appendUse(a.AppendTo(line), a)
 	}
 	flush()
 	return lines
 }
+
+// appendUse writes the use of a retained address. Neither names nor addresses nor times have one of these separators.
+func (r *Record) appendUse(line []byte, a netip.Addr) []byte {
+	if r.seen.Contains(a) {
+		return append(line, usedBy)
+	}
+	if v, ok := r.awaited.get(a); ok {
+		line = append(append(line, promisedTo), v.Token...)
+		if v.LateBound() {
+			line = append(append(line, '/'), v.Pod.UID...)
+		}
+		if v.Grace > 0 {
+			line = append(append(line, withGrace), graceText(v.Grace)...)
+		}
+		return line
+	}
+	if h, ok := r.held.get(a); ok {
+		line = append(append(line, heldFor), h.text(string(heldFor), string(withGrace))...)
+	}
+	return line
+}
+
+// What follows the address of a retained pod.
+const (
+	usedBy     = '*'
+	promisedTo = '+'
+	heldFor    = '@'
+	withGrace  = '~'
+)
 
 // shortPod cuts the owner's name off the pod's. Names begin with a letter or digit, so a leading dash tells short from whole.
 func shortPod(i Identity) string {

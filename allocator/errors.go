@@ -10,13 +10,12 @@ import (
 var (
 	ErrNotFree     = errors.New("not free")
 	ErrNotReserved = errors.New("not reserved by this token")
-	ErrNotSettled  = errors.New("not settled")
+	ErrNotSettled  = errors.New("not in use")
 	ErrNotHeld     = errors.New("not held")
 	ErrNotRetained = errors.New("not retained for this identity")
-	// ErrChanged says that the retained address got another admission's token since the caller looked (reuse is a write).
-	ErrChanged = errors.New("changed since it was read")
-	// ErrUnknownToken says that the retained address does not wait for this token, or no longer.
-	ErrUnknownToken = errors.New("does not wait for this token")
+	// ErrNotVacant says that the address is retained for the very identity that was named, and that a pod of it has the address,
+	// may come with it, or vanished with it: two pods of one name must not share it on the wire. The Use tells which.
+	ErrNotVacant = errors.New("not vacant")
 )
 
 var (
@@ -32,6 +31,7 @@ type ConflictError struct {
 	Verb  string // "reserving", "settling", ...
 	Addr  netip.Addr
 	State State
+	Use   Use
 	By    string // who has it, for a person to read; empty for free and settled
 	Cause error  // one of the sentinels above
 }

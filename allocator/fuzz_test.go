@@ -84,11 +84,14 @@ func FuzzParseSet(f *testing.F) {
 func FuzzDecode(f *testing.F) {
 	const token, other = "abcdefghijklmnop", "2222222222222222"
 	f.Add("10.0.0.1-4", "10.0.0.5 "+token+" default", "default/StatefulSet.apps/web -: -0=10.0.0.6+"+other, "10.0.0.7 node1 2026-11-23T10:00:00Z", "7", "")
-	f.Add("fc00::0-fc00::1ff", "fc00::200 "+token+" default/web-x 77aa", "", "fc00::201 - 2026-11-23T10:00:00Z", "", "term")
-	f.Add("", "", "a/Bare/w 1: -0=10.0.0.6 w2=10.0.0.2\na/Bare/w 2: -1=10.0.0.7", "", "", "")
+	f.Add("fc00::0-fc00::1ff", "fc00::200 "+token+" default/web-x 77aa", "", "fc00::201 - 2026-11-23T10:00:00Z 60s", "", "term")
+	f.Add("", "10.0.0.1 "+token+" default by:rqkmtdcs grace:3600s for:StatefulSet.apps/web/web-0 of:5e1f", "", "", "", "")
+	f.Add("", "10.0.0.1 "+token+" default/web-0 77aa for:Bare/web/web-0", "default/Bare/web -: -1=10.0.0.6", "", "", "")
+	f.Add("", "", "a/Bare/w 1: -0=10.0.0.6* w2=10.0.0.2\na/Bare/w 2: -1=10.0.0.7+"+token+"/77aa~60s -2=10.0.0.8@-@2026-11-23T10:00:00Z~3600s", "", "", "")
+	f.Add("", "", "a/Bare.x/w -: -0=fc00::6@node1@2026-11-23T10:00:00Z -1=fc00::7* -2=fc00::8+"+token+"~31s", "", "", "")
 	f.Add("10.0.0.1", "10.0.0.1 "+token+" default", "", "", "", "")
 	f.Add("", "10.0.0.1 "+token+" default\n10.0.0.2 "+token+" default", "", "", "01", "")
-	f.Add("", "", "a/Bare/w -: w-0=10.0.0.6\n", "10.0.0.7  2026-11-23T10:00:00.5+01:00", "", "")
+	f.Add("", "10.0.0.1 "+token+" default grace:30s by:x", "a/Bare/w -: w-0=10.0.0.6**\n", "10.0.0.7  2026-11-23T10:00:00.5+01:00 ~60s", "", "")
 	f.Fuzz(func(t *testing.T, settled, reserved, retained, held, mark, term string) {
 		text := allocator.Encoded{
 			Settled: split(settled), Reserved: split(reserved), Retained: split(retained), Held: split(held), PodsSeenThrough: mark, Term: term,
@@ -104,20 +107,61 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("written differently (-read +written):\n%s", diff)
 		}
 		c := r.Counts()
+		if c.Promised+c.RetainedInUse+c.RetainedHeld > c.Retained {
+			t.Fatalf("%+v", c)
+		}
 		if c.Settled+c.Reserved+c.Retained+c.Held != r.Count() {
 			t.Fatalf("sets not disjoint: %s, together %d", c, r.Count())
 		}
-		for a, v := range r.Reserved() {
-			if at, ok := r.ByToken(v.Token); !ok || at != a || r.State(a) != allocator.StateReserved {
-				t.Fatalf("%s: token %s stands at %v, state %v", a, v.Token, at, r.State(a))
+		for a, v := range r.Awaited() {
+			if at, ok := r.ByToken(v.Token); !ok || at != a || r.Use(a) != allocator.Promised {
+				t.Fatalf("%s: token %s stands at %v, use %v", a, v.Token, at, r.Use(a))
+			}
+			if at, ok := r.ByIdentity(v.For); ok != (v.For != allocator.Identity{}) || ok && at != a {
+				t.Fatalf("%s: for %s, which stands at %v", a, v.For, at)
+			}
+			if err := r.Clone().Reserve(a, v); err != nil {
+				t.Fatalf("the same reservation again: %v", err)
 			}
 		}
 		for a, v := range r.Retained() {
-			if at, ok := r.ByIdentity(v.Identity); !ok || at != a || r.State(a) != allocator.StateRetained {
-				t.Fatalf("%s: %s stands at %v, state %v", a, v.Identity, at, r.State(a))
+			if at, ok := r.ByIdentity(v.Identity); !ok || at != a || r.State(a) != allocator.StateRetained || r.Use(a) != v.Use {
+				t.Fatalf("%s: %s stands at %v, state %v, use %v", a, v.Identity, at, r.State(a), r.Use(a))
 			}
 		}
+		emptied(t, r)
 	})
+}
+
+// emptied takes out everything that a text says, with nothing left.
+func emptied(t *testing.T, r *allocator.Record) {
+	t.Helper()
+	if r.Count() > 1<<12 {
+		return
+	}
+	for _, a := range slices.Collect(r.Taken().All()) {
+		var err error
+		v, _ := r.AwaitedAt(a)
+		switch r.Use(a) {
+		case allocator.InUse:
+			err = r.Release(a)
+		case allocator.Promised:
+			err = r.GiveBack(a, v.Token)
+		case allocator.Held:
+			err = r.Unhold(a)
+		case allocator.Vacant:
+		}
+		if k, ok := r.RetainedAt(a); err == nil && ok {
+			err = r.FreeRetained(a, k.Identity)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := allocator.Encoded{PodsSeenThrough: r.Encode().PodsSeenThrough, Term: r.Term()}
+	if diff := cmp.Diff(want, r.Encode(), cmpopts.EquateEmpty()); diff != "" || r.Count() != 0 {
+		t.Fatalf("%d left (-want +got):\n%s", r.Count(), diff)
+	}
 }
 
 func split(s string) []string {

@@ -2,6 +2,8 @@ package allocator_test
 
 import (
 	"errors"
+	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -37,13 +39,11 @@ var (
 	someOwners = []allocator.Identity{
 		{Namespace: "default", Group: "apps", Kind: "StatefulSet", Name: "web"},
 		{Namespace: "default", Group: "apps.kruise.io", Kind: "StatefulSet", Name: "web"},
-		{Namespace: "default", Kind: "Bare", Name: "web"},
+		{Namespace: "kube-system", Kind: "Bare", Name: "web"},
 	}
-	somePods = []string{"web-0", "web-10", "web", "web2", "other-0"}
-	someUIDs = []string{"", "5e1f", "9a0b"}
-	somePlan = []allocator.PodRef{
-		{Namespace: "default"}, {Namespace: "kube-system"}, {Namespace: "default", Name: "web-x", UID: "77aa"},
-	}
+	somePods   = []string{"web-0", "web-10", "web", "other-0"}
+	someUIDs   = []string{"", "5e1f", "9a0b"}
+	someGraces = []time.Duration{0, 10 * time.Second, allocator.DefaultGrace, allocator.DefaultGrace + 1, time.Hour}
 )
 
 type machine struct {
@@ -121,58 +121,134 @@ func identity(t *rapid.T) allocator.Identity {
 	return i
 }
 
+func grace(t *rapid.T) time.Duration { return rapid.SampledFrom(someGraces).Draw(t, "grace") }
+
+func (m *machine) reservation(t *rapid.T) allocator.Reservation {
+	v := allocator.Reservation{Token: token(t), Grace: grace(t)}
+	v.Pod.Namespace, v.Pod.Name = "default", "web-x"
+	v.Owner = allocator.OwnerDigest(rapid.SampledFrom(someUIDs).Draw(t, "controller"))
+	if rapid.Bool().Draw(t, "stable") {
+		v.For, v.ForUID = identity(t), rapid.SampledFrom(someUIDs).Draw(t, "uid")
+		v.Pod.Namespace, v.Pod.Name = v.For.Namespace, v.For.Pod
+	}
+	if rapid.Bool().Draw(t, "late") {
+		v.Pod.UID = rapid.SampledFrom(someUIDs[1:]).Draw(t, "podUID")
+	} else {
+		v.Pod.Name = ""
+	}
+	return v
+}
+
+func (m *machine) hold(t *rapid.T) allocator.Hold {
+	h := allocator.Hold{Node: rapid.SampledFrom([]string{"", "node1", "node2.example"}).Draw(t, "node"), Grace: grace(t)}
+	h.Since = m.now.Add(time.Millisecond).In(time.FixedZone("CET", 3600))
+	return h
+}
+
+// tokenAt is often the one that a waits for.
+func (m *machine) tokenAt(t *rapid.T, a netip.Addr) allocator.Token {
+	if v, ok := m.record.AwaitedAt(a); ok && rapid.Bool().Draw(t, "itsToken") {
+		return v.Token
+	}
+	return token(t)
+}
+
+// identityAt is often the one that a is kept for.
+func (m *machine) identityAt(t *rapid.T, a netip.Addr) allocator.Identity {
+	if v, ok := m.record.RetainedAt(a); ok && rapid.Bool().Draw(t, "itsIdentity") {
+		return v.Identity
+	}
+	if rapid.Bool().Draw(t, "stable") {
+		return identity(t)
+	}
+	return allocator.Identity{}
+}
+
 func (m *machine) freed(t *rapid.T, a netip.Addr, err error) {
-	if err == nil && rapid.Bool().Draw(t, "note") {
+	if err == nil && !m.record.Contains(a) && rapid.Bool().Draw(t, "note") {
 		m.recent.GaveBack(a, m.now)
 		m.gaveBack[a] = m.now
 	}
 }
 
-func (m *machine) Reserve(t *rapid.T) {
-	a, v := m.addr(t), allocator.Reservation{Token: token(t), Pod: rapid.SampledFrom(somePlan).Draw(t, "for")}
+func (m *machine) Reserve(t *rapid.T) { m.reserve(t, m.addr(t), m.reservation(t)) }
+
+func (m *machine) ReserveAgain(t *rapid.T) {
+	a := m.addr(t)
+	if v, ok := m.record.AwaitedAt(a); ok {
+		v.Grace += rapid.SampledFrom([]time.Duration{0, 0, 0, time.Minute}).Draw(t, "more")
+		m.reserve(t, a, v)
+	}
+}
+
+func (m *machine) ReserveRetained(t *rapid.T) {
+	a, v := m.addr(t), m.reservation(t)
+	if v.For = m.identityAt(t, a); v.For == (allocator.Identity{}) {
+		v.ForUID = ""
+	} else if v.Pod.Namespace = v.For.Namespace; v.LateBound() {
+		v.Pod.Name = v.For.Pod
+	}
+	m.reserve(t, a, v)
+}
+
+func (m *machine) reserve(t *rapid.T, a netip.Addr, v allocator.Reservation) {
+	t.Helper()
 	_ = m.do(t, func(r *allocator.Record) error { return r.Reserve(a, v) }, func(r *reference.Model) error { return r.Reserve(a, v) })
 }
 
 func (m *machine) Settle(t *rapid.T) {
-	a, tok, rev := m.addr(t), token(t), rapid.Uint64Max(9).Draw(t, "revision")
-	if v, ok := m.record.ReservedAt(a); ok && rapid.Bool().Draw(t, "itsToken") {
-		tok = v.Token
-	}
+	a, rev := m.addr(t), rapid.Uint64Max(9).Draw(t, "revision")
+	tok := m.tokenAt(t, a)
 	_ = m.do(t, func(r *allocator.Record) error { return r.Settle(a, tok, rev) },
 		func(r *reference.Model) error { return r.Settle(a, tok, rev) })
 }
 
 func (m *machine) GiveBack(t *rapid.T) {
-	a, tok := m.addr(t), token(t)
-	if v, ok := m.record.ReservedAt(a); ok && rapid.Bool().Draw(t, "itsToken") {
-		tok = v.Token
-	}
+	a := m.addr(t)
+	tok := m.tokenAt(t, a)
 	err := m.do(t, func(r *allocator.Record) error { return r.GiveBack(a, tok) },
 		func(r *reference.Model) error { return r.GiveBack(a, tok) })
 	m.freed(t, a, err)
 }
 
-func (m *machine) Release(t *rapid.T) {
-	a := m.addr(t)
+func (m *machine) Release(t *rapid.T) { m.release(t, m.addr(t)) }
+
+func (m *machine) release(t *rapid.T, a netip.Addr) {
+	t.Helper()
 	err := m.do(t, func(r *allocator.Record) error { return r.Release(a) }, func(r *reference.Model) error { return r.Release(a) })
 	m.freed(t, a, err)
 }
 
 func (m *machine) PutBack(t *rapid.T) {
-	a, rev := m.addr(t), rapid.Uint64Max(9).Draw(t, "revision")
-	_ = m.do(t, func(r *allocator.Record) error { return r.PutBack(a, rev) }, func(r *reference.Model) error { return r.PutBack(a, rev) })
+	a := m.addr(t)
+	m.putBack(t, a, rapid.Uint64Max(9).Draw(t, "revision"), m.identityAt(t, a), rapid.SampledFrom(someUIDs).Draw(t, "uid"))
 }
 
-// PutBackMany and ReleaseMany make chunks full and empty, HoldMany makes a set of several pages.
+func (m *machine) putBack(t *rapid.T, a netip.Addr, rev uint64, i allocator.Identity, uid string) {
+	t.Helper()
+	_ = m.do(t, func(r *allocator.Record) error { return r.PutBack(a, rev, i, uid) },
+		func(r *reference.Model) error { return r.PutBack(a, rev, i, uid) })
+}
+
+// PutBackMany and ReleaseMany make chunks full and empty, HoldMany and RetainMany make sets of several pages.
 func (m *machine) PutBackMany(t *rapid.T) {
 	for _, a := range m.stretch(t) {
-		_ = m.do(t, func(r *allocator.Record) error { return r.PutBack(a, 0) }, func(r *reference.Model) error { return r.PutBack(a, 0) })
+		m.putBack(t, a, 0, allocator.Identity{}, "")
+	}
+}
+
+// RetainMany brings back pods of one owner, one for each address.
+func (m *machine) RetainMany(t *rapid.T) {
+	i := allocator.Identity{Namespace: "default", Kind: "Many", Name: "many"}
+	for n, a := range m.stretch(t) {
+		i.Pod = fmt.Sprintf("many-%d", n)
+		m.putBack(t, a, 0, i, "")
 	}
 }
 
 func (m *machine) ReleaseMany(t *rapid.T) {
 	for _, a := range m.stretch(t) {
-		_ = m.do(t, func(r *allocator.Record) error { return r.Release(a) }, func(r *reference.Model) error { return r.Release(a) })
+		m.release(t, a)
 	}
 }
 
@@ -195,10 +271,15 @@ func (m *machine) stretch(t *rapid.T) []netip.Addr {
 }
 
 func (m *machine) Hold(t *rapid.T) {
-	a := m.addr(t)
-	h := allocator.Hold{Node: rapid.SampledFrom([]string{"", "node1", "node2.example"}).Draw(t, "node")}
-	h.Since = m.now.Add(time.Millisecond).In(time.FixedZone("CET", 3600))
+	a, h := m.addr(t), m.hold(t)
 	_ = m.do(t, func(r *allocator.Record) error { return r.Hold(a, h) }, func(r *reference.Model) error { return r.Hold(a, h) })
+}
+
+func (m *machine) HoldReserved(t *rapid.T) {
+	a, h := m.addr(t), m.hold(t)
+	tok := m.tokenAt(t, a)
+	_ = m.do(t, func(r *allocator.Record) error { return r.HoldReserved(a, tok, h) },
+		func(r *reference.Model) error { return r.HoldReserved(a, tok, h) })
 }
 
 func (m *machine) Unhold(t *rapid.T) {
@@ -207,28 +288,11 @@ func (m *machine) Unhold(t *rapid.T) {
 	m.freed(t, a, err)
 }
 
-func (m *machine) Retain(t *rapid.T) {
-	a := m.addr(t)
-	v := allocator.Retention{Identity: identity(t), OwnerUID: rapid.SampledFrom(someUIDs).Draw(t, "uid")}
-	if old, ok := m.record.RetainedAt(a); ok && rapid.Bool().Draw(t, "again") {
-		v.Identity = old.Identity
-	}
-	v.Tokens = rapid.SliceOfNDistinct(rapid.SampledFrom(someTokens), 0, 2, rapid.ID[allocator.Token]).Draw(t, "tokens")
-	_ = m.do(t, func(r *allocator.Record) error { return r.Retain(a, v) }, func(r *reference.Model) error { return r.Retain(a, v) })
-}
-
-func (m *machine) Confirm(t *rapid.T) {
-	a, tok := m.addr(t), token(t)
-	_ = m.do(t, func(r *allocator.Record) error { return r.Confirm(a, tok) }, func(r *reference.Model) error { return r.Confirm(a, tok) })
-}
-
 func (m *machine) FreeRetained(t *rapid.T) {
-	a, i, seen := m.addr(t), identity(t), []allocator.Token(nil)
-	if v, ok := m.record.RetainedAt(a); ok && rapid.Bool().Draw(t, "asRead") {
-		i, seen = v.Identity, v.Tokens
-	}
-	err := m.do(t, func(r *allocator.Record) error { return r.FreeRetained(a, i, seen) },
-		func(r *reference.Model) error { return r.FreeRetained(a, i, seen) })
+	a := m.addr(t)
+	i := m.identityAt(t, a)
+	err := m.do(t, func(r *allocator.Record) error { return r.FreeRetained(a, i) },
+		func(r *reference.Model) error { return r.FreeRetained(a, i) })
 	m.freed(t, a, err)
 }
 
@@ -305,17 +369,23 @@ func (m *machine) compare(t *rapid.T, r *allocator.Record) {
 	for a := range r.Settled().All() {
 		got.At[a] = reference.Entry{State: allocator.StateSettled}
 	}
-	for a, v := range r.Reserved() {
-		got.At[a] = reference.Entry{State: allocator.StateReserved, Reservation: v}
-	}
 	for a, v := range r.Retained() {
 		got.At[a] = reference.Entry{State: allocator.StateRetained, Retention: v}
 	}
-	for a, v := range r.Held() {
-		got.At[a] = reference.Entry{State: allocator.StateHeld, Hold: v}
+	for a, v := range r.Awaited() {
+		e := got.At[a]
+		e.State, e.Reservation = max(e.State, allocator.StateReserved), v
+		got.At[a] = e
+	}
+	for a, v := range r.AllHeld() {
+		e := got.At[a]
+		if e.Hold = v; e.State == allocator.StateFree {
+			e.State = allocator.StateHeld
+		}
+		got.At[a] = e
 	}
 	got.SeenThrough, got.Term = r.SeenThrough(), r.Term()
-	if !maps.EqualFunc(got.At, m.model.At, sameEntry) || got.SeenThrough != m.model.SeenThrough || got.Term != m.model.Term {
+	if !maps.Equal(got.At, m.model.At) || got.SeenThrough != m.model.SeenThrough || got.Term != m.model.Term {
 		t.Fatalf("record differs (-model +record):\n%s", cmp.Diff(m.model, got, addrs))
 	}
 	m.compareLookups(t, r)
@@ -328,7 +398,7 @@ func (m *machine) compare(t *rapid.T, r *allocator.Record) {
 	if n := allocator.Free(m.space, r); n != uint64(free) {
 		t.Fatalf("%d free, want %d", n, free)
 	}
-	settled := m.model.Addrs(allocator.StateSettled)
+	settled := m.model.Where(func(e reference.Entry) bool { return e.State == allocator.StateSettled })
 	if text := reference.Expand(r.Encode().Settled); !slices.Equal(text, settled) {
 		t.Fatalf("settled text says otherwise (-model +text):\n%s", cmp.Diff(settled, text, addrs))
 	}
@@ -338,14 +408,26 @@ func (m *machine) compareLookups(t *rapid.T, r *allocator.Record) {
 	t.Helper()
 	for _, a := range m.universe {
 		e := m.model.At[a]
-		reservation, _ := r.ReservedAt(a)
-		retention, _ := r.RetainedAt(a)
-		hold, _ := r.HeldAt(a)
-		if got := (reference.Entry{State: r.State(a), Reservation: reservation, Retention: retention, Hold: hold}); !sameEntry(got, e) {
+		got := reference.Entry{State: r.State(a)}
+		got.Retention, _ = r.RetainedAt(a)
+		got.Reservation, _ = r.AwaitedAt(a)
+		got.Hold, _ = r.HoldAt(a)
+		if got != e {
 			t.Fatalf("%s: %+v, want %+v", a, got, e)
 		}
-		if r.Contains(a) != (e.State != allocator.StateFree) || r.IsSettled(a) != (e.State == allocator.StateSettled) {
-			t.Fatalf("%s: taken %v, settled %v, want %v", a, r.Contains(a), r.IsSettled(a), e.State)
+		if r.Contains(a) != (e.State != allocator.StateFree) || r.InUse(a) != e.InUse() || r.Use(a) != use(e) {
+			t.Fatalf("%s: taken %v, use %v, want %+v", a, r.Contains(a), r.Use(a), e)
+		}
+	}
+	for what, pair := range map[string][2][]netip.Addr{
+		"in use":  {slices.Collect(r.AllInUse()), m.model.Where(reference.Entry.InUse)},
+		"awaited": {slices.Collect(keys(r.Awaited())), m.model.Where(reference.Entry.Awaited)},
+		"held":    {slices.Collect(keys(r.AllHeld())), m.model.Where(reference.Entry.Held)},
+		"retained": {slices.Collect(keys(r.Retained())),
+			m.model.Where(func(e reference.Entry) bool { return e.State == allocator.StateRetained })},
+	} {
+		if !slices.Equal(pair[0], pair[1]) {
+			t.Fatalf("%s: %v, want %v", what, pair[0], pair[1])
 		}
 	}
 	for _, tok := range someTokens {
@@ -362,18 +444,38 @@ func (m *machine) compareLookups(t *rapid.T, r *allocator.Record) {
 			}
 		}
 	}
-	want := allocator.Counts{
-		Settled: len(m.model.Addrs(allocator.StateSettled)), Reserved: len(m.model.Addrs(allocator.StateReserved)),
-		Retained: len(m.model.Addrs(allocator.StateRetained)), Held: len(m.model.Addrs(allocator.StateHeld)),
+	want := allocator.Counts{}
+	for _, e := range m.model.At {
+		*map[allocator.State]*int{allocator.StateSettled: &want.Settled, allocator.StateReserved: &want.Reserved,
+			allocator.StateRetained: &want.Retained, allocator.StateHeld: &want.Held}[e.State]++
+		*map[allocator.Use]*int{allocator.Vacant: new(int), allocator.Promised: &want.Promised,
+			allocator.InUse: &want.RetainedInUse, allocator.Held: &want.RetainedHeld}[e.Retention.Use]++
 	}
 	if r.Counts() != want || r.Count() != len(m.model.At) {
-		t.Fatalf("%d taken: %s, want %d: %s", r.Count(), r.Counts(), len(m.model.At), want)
+		t.Fatalf("%d taken: %+v, want %d: %+v", r.Count(), r.Counts(), len(m.model.At), want)
 	}
 }
 
-func sameEntry(a, b reference.Entry) bool {
-	return a.State == b.State && a.Reservation == b.Reservation && a.Hold == b.Hold && a.Retention.Identity == b.Retention.Identity &&
-		a.Retention.OwnerUID == b.Retention.OwnerUID && slices.Equal(a.Retention.Tokens, b.Retention.Tokens)
+func use(e reference.Entry) allocator.Use {
+	switch {
+	case e.InUse():
+		return allocator.InUse
+	case e.Awaited():
+		return allocator.Promised
+	case e.Held():
+		return allocator.Held
+	}
+	return allocator.Vacant
+}
+
+func keys[V any](all iter.Seq2[netip.Addr, V]) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		for a := range all {
+			if !yield(a) {
+				return
+			}
+		}
+	}
 }
 
 var addrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })

@@ -3,11 +3,9 @@ package allocator
 import (
 	"cmp"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base32"
-	"fmt"
-	"slices"
 	"strings"
-	"time"
 )
 
 // Token names one admission: 80 random bits as 16 characters of a-z and 2-7. It ties a pod to what was reserved for it and is
@@ -27,72 +25,35 @@ func NewToken() Token {
 
 // ParseToken accepts exactly what NewToken can return.
 func ParseToken(s string) (Token, error) {
-	outside := func(c rune) bool { return (c < 'a' || c > 'z') && (c < '2' || c > '7') }
-	if len(s) != tokenLength || strings.ContainsFunc(s, outside) {
+	if len(s) != tokenLength || strings.ContainsFunc(s, notInToken) {
 		return "", invalidf("token %q: want %d characters of a-z and 2-7", s, tokenLength)
 	}
 	return Token(s), nil
 }
 
+// LateToken returns the token under which a pod that exists already is bound: a function of its UID, so that whoever binds the pod,
+// and however often, reserves under one token.
+func LateToken(podUID string) Token {
+	sum := sha256.Sum256([]byte("late binding of " + podUID))
+	return Token(tokenEncoding.EncodeToString(sum[:tokenLength*5/8]))
+}
+
 // Compare orders tokens.
 func (t Token) Compare(o Token) int { return strings.Compare(string(t), string(o)) }
 
-// PodRef names the pod of a reservation. At admission a pod has neither a final name nor a UID: both are set for late binding only.
-type PodRef struct{ Namespace, Name, UID string }
+const digestLength = 8
 
-// Reservation is an address waiting for a pod to be seen.
-type Reservation struct {
-	Token Token
-	Pod   PodRef
+// OwnerDigest returns what a reservation says of the pod's controller: enough to tell a pool's owners apart, a fifth of a UID. It is
+// empty for an empty UID.
+func OwnerDigest(uid string) string {
+	if uid == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(uid))
+	return tokenEncoding.EncodeToString(sum[:digestLength*5/8])
 }
 
-// LateBound reports whether the reservation is for a pod that already exists.
-func (r Reservation) LateBound() bool { return r.Pod.Name != "" }
-
-func (r Reservation) String() string {
-	pod := r.Pod.Namespace
-	if r.LateBound() {
-		pod += "/" + r.Pod.Name + " " + r.Pod.UID
-	}
-	return string(r.Token) + " " + pod
-}
-
-func (r Reservation) validate() error {
-	if _, err := ParseToken(string(r.Token)); err != nil {
-		return err
-	}
-	if (r.Pod.Name == "") != (r.Pod.UID == "") {
-		return invalidf("pod %q of namespace %q, UID %q: name and UID go together", r.Pod.Name, r.Pod.Namespace, r.Pod.UID)
-	}
-	if r.LateBound() {
-		return validNames(r.Pod.Namespace, r.Pod.Name, r.Pod.UID)
-	}
-	return validNames(r.Pod.Namespace)
-}
-
-// Hold is an address whose pod's end no kubelet confirmed.
-type Hold struct {
-	Node  string    // empty: not known
-	Since time.Time // UTC, whole seconds
-}
-
-func (h Hold) String() string {
-	return cmp.Or(h.Node, unknown) + " " + h.Since.Format(time.RFC3339)
-}
-
-// normal returns h as it will be read back.
-func (h Hold) normal() (Hold, error) {
-	h.Since = h.Since.UTC().Truncate(time.Second)
-	if y := h.Since.Year(); y < 1 || y > 9999 {
-		return h, invalidf("hold since year %d", y)
-	}
-	if h.Node == "" {
-		return h, nil
-	}
-	return h, validNames(h.Node)
-}
-
-// Identity is who a retained address waits for: a pod name under an owner. The owner's UID is no part of it, so an owner deleted
+// Identity is whom a retained address waits for: a pod name under an owner. The owner's UID is no part of it, so an owner deleted
 // with its pods orphaned and made again finds its addresses.
 type Identity struct{ Namespace, Group, Kind, Name, Pod string }
 
@@ -108,61 +69,42 @@ func (i Identity) Owner() Identity {
 	return i
 }
 
-// String returns namespace/Kind.group/name, and for a whole identity the pod behind it. The core group has no dot: kinds cannot
-// contain one, so nothing is ambiguous.
+// String returns namespace/Kind.group/name, and for a whole identity the pod behind it.
 func (i Identity) String() string {
-	kind := i.Kind
-	if i.Group != "" {
-		kind += "." + i.Group
-	}
-	s := i.Namespace + "/" + kind + "/" + i.Name
+	s := i.Namespace + "/" + i.kindAndName()
 	if i.Pod != "" {
 		s += " pod " + i.Pod
 	}
 	return s
 }
 
-func (i Identity) validate() error {
-	if i.Group != "" {
-		if err := validNames(i.Group); err != nil {
-			return err
-		}
+// kindAndName returns Kind.group/name. The core group has no dot: kinds cannot contain one, so nothing is ambiguous.
+func (i Identity) kindAndName() string {
+	if i.Group == "" {
+		return i.Kind + "/" + i.Name
 	}
+	return i.Kind + "." + i.Group + "/" + i.Name
+}
+
+// parseOwnerOf reads what kindAndName writes.
+func parseOwnerOf(namespace, kind, name string) Identity {
+	i := Identity{Namespace: namespace, Name: name}
+	i.Kind, i.Group, _ = strings.Cut(kind, ".")
+	return i
+}
+
+func (i Identity) validate(ownerUID string) error {
 	if strings.Contains(i.Kind, ".") {
 		return invalidf("kind %q", i.Kind)
 	}
+	for _, mayBeEmpty := range []string{i.Group, ownerUID} {
+		if mayBeEmpty != "" {
+			if err := validNames(mayBeEmpty); err != nil {
+				return err
+			}
+		}
+	}
 	return validNames(i.Namespace, i.Kind, i.Name, i.Pod)
-}
-
-// Retention is an address kept for a stable identity.
-type Retention struct {
-	Identity Identity
-	OwnerUID string  // only to be shown; may be empty
-	Tokens   []Token // of admissions not yet confirmed, oldest first; do not change
-}
-
-func (r Retention) String() string {
-	return fmt.Sprintf("%s, %d unconfirmed", r.Identity, len(r.Tokens))
-}
-
-func (r Retention) validate() error {
-	if err := r.Identity.validate(); err != nil {
-		return err
-	}
-	if r.OwnerUID != "" {
-		if err := validNames(r.OwnerUID); err != nil {
-			return err
-		}
-	}
-	for i, t := range r.Tokens {
-		if _, err := ParseToken(string(t)); err != nil {
-			return err
-		}
-		if slices.Contains(r.Tokens[:i], t) {
-			return invalidf("token %s twice", t)
-		}
-	}
-	return nil
 }
 
 // unknown stands for an empty name in a line. No name can be it.
@@ -183,5 +125,7 @@ func validNames(names ...string) error {
 func alphanumeric(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z'
 }
+
+func notInToken(c rune) bool { return (c < 'a' || c > 'z') && (c < '2' || c > '7') }
 
 func notInName(c rune) bool { return !alphanumeric(c) && c != '-' && c != '.' && c != '_' }

@@ -27,26 +27,38 @@ func (s State) String() string {
 
 // Record says which addresses of one pool are taken, and why. See the package comment for its invariants. The zero value is empty.
 // It is not safe for concurrent use while somebody changes it; clones are independent.
+//
+// Whether an address is kept for an identity, and who has it now, are kept apart: retained says the first; settled, seen, awaited and
+// held the second, for retained addresses and all others alike. So no retention can contradict its use.
 type Record struct {
-	settled    Set
-	reserved   sorted[netip.Addr, Reservation]
-	retained   sorted[netip.Addr, Retention]
-	held       sorted[netip.Addr, Hold]
-	taken      Set                          // union of the four: answers "free?" and lets Pick skip full chunks
-	tokens     sorted[Token, netip.Addr]    // of reserved and retained addresses
-	identities sorted[Identity, netip.Addr] // of retained addresses
+	settled  Set                             // in use, not retained
+	seen     Set                             // in use, retained
+	awaited  sorted[netip.Addr, Reservation] // reserved or, where retained, promised
+	held     sorted[netip.Addr, Hold]
+	retained sorted[netip.Addr, keeping]
+
+	taken      Set                          // union of all five: answers "free?" and lets Pick skip full chunks
+	tokens     sorted[Token, netip.Addr]    // of awaited addresses
+	identities sorted[Identity, netip.Addr] // of retained addresses, and of reserved ones that are for an identity
 
 	seenThrough uint64
 	term        string
 }
 
-// Clone returns an independent copy. It costs two small copies of bitmaps; all else is shared until one side changes it.
+// keeping is for whom an address is retained.
+type keeping struct {
+	identity Identity
+	ownerUID string
+}
+
+// Clone returns an independent copy. It costs three small copies of bitmaps; all else is shared until one side changes it.
 func (r *Record) Clone() *Record {
 	return &Record{
 		settled:     r.settled.Clone(),
-		reserved:    r.reserved.clone(),
-		retained:    r.retained.clone(),
+		seen:        r.seen.Clone(),
+		awaited:     r.awaited.clone(),
 		held:        r.held.clone(),
+		retained:    r.retained.clone(),
 		taken:       r.taken.Clone(),
 		tokens:      r.tokens.clone(),
 		identities:  r.identities.clone(),
@@ -55,69 +67,118 @@ func (r *Record) Clone() *Record {
 	}
 }
 
-// State returns where a stands.
+// State returns where a stands. A retained address is StateRetained whatever its use.
 func (r *Record) State(a netip.Addr) State {
 	if !r.taken.Contains(a) {
 		return StateFree
 	}
-	if r.settled.Contains(a) {
-		return StateSettled
-	}
-	if _, ok := r.reserved.get(a); ok {
-		return StateReserved
-	}
 	if _, ok := r.retained.get(a); ok {
 		return StateRetained
 	}
-	return StateHeld
+	return [...]State{Vacant: StateFree, InUse: StateSettled, Promised: StateReserved, Held: StateHeld}[r.Use(a)]
 }
 
-// Contains reports whether a is taken: in any of the four sets.
+// Use returns what a is taken for now, retained or not.
+func (r *Record) Use(a netip.Addr) Use {
+	if r.InUse(a) {
+		return InUse
+	}
+	if _, ok := r.awaited.get(a); ok {
+		return Promised
+	}
+	if _, ok := r.held.get(a); ok {
+		return Held
+	}
+	return Vacant
+}
+
+// Contains reports whether a is taken: settled, reserved, retained or held.
 func (r *Record) Contains(a netip.Addr) bool { return r.taken.Contains(a) }
 
-// IsSettled reports whether a is settled.
-func (r *Record) IsSettled(a netip.Addr) bool { return r.settled.Contains(a) }
+// InUse reports whether a pod with a was seen: a is settled, or retained and in use.
+func (r *Record) InUse(a netip.Addr) bool { return r.settled.Contains(a) || r.seen.Contains(a) }
 
-// ReservedAt returns the reservation that stands at a.
-func (r *Record) ReservedAt(a netip.Addr) (Reservation, bool) { return r.reserved.get(a) }
+// AwaitedAt returns the reservation that stands at a: a is reserved, or retained and promised.
+func (r *Record) AwaitedAt(a netip.Addr) (Reservation, bool) { return r.awaited.get(a) }
 
-// RetainedAt returns the retention that stands at a.
-func (r *Record) RetainedAt(a netip.Addr) (Retention, bool) { return r.retained.get(a) }
+// HoldAt returns the hold that stands at a: a is held, retained or not.
+func (r *Record) HoldAt(a netip.Addr) (Hold, bool) { return r.held.get(a) }
 
-// HeldAt returns the hold that stands at a.
-func (r *Record) HeldAt(a netip.Addr) (Hold, bool) { return r.held.get(a) }
+// RetainedAt returns for whom a is retained, and its use.
+func (r *Record) RetainedAt(a netip.Addr) (Retention, bool) {
+	k, ok := r.retained.get(a)
+	if !ok {
+		return Retention{}, false
+	}
+	return Retention{k.identity, k.ownerUID, r.Use(a)}, true
+}
 
-// Settled returns the settled addresses: to be read, not changed, and not kept across a transition.
+// Settled returns the settled addresses: to be read, not changed, and not kept across a transition. Retained ones in use are not
+// among them: see AllInUse.
 func (r *Record) Settled() *Set { return &r.settled }
 
-// Taken returns all four sets together: to be read, not changed, and not kept across a transition.
+// Taken returns all that are taken: to be read, not changed, and not kept across a transition.
 func (r *Record) Taken() *Set { return &r.taken }
 
-// Reserved yields the reserved addresses in ascending order.
-func (r *Record) Reserved() iter.Seq2[netip.Addr, Reservation] { return r.reserved.all() }
+// AllInUse yields in ascending order the addresses that InUse knows.
+func (r *Record) AllInUse() iter.Seq[netip.Addr] {
+	all := union(&r.settled, &r.seen)
+	return all.All()
+}
+
+// Awaited yields in ascending order the addresses that wait for a pod, reserved and promised ones alike.
+func (r *Record) Awaited() iter.Seq2[netip.Addr, Reservation] { return r.awaited.all() }
+
+// AllHeld yields in ascending order the held addresses, retained ones too.
+func (r *Record) AllHeld() iter.Seq2[netip.Addr, Hold] { return r.held.all() }
 
 // Retained yields the retained addresses in ascending order.
-func (r *Record) Retained() iter.Seq2[netip.Addr, Retention] { return r.retained.all() }
+func (r *Record) Retained() iter.Seq2[netip.Addr, Retention] {
+	return func(yield func(netip.Addr, Retention) bool) {
+		for a, k := range r.retained.all() {
+			if !yield(a, Retention{k.identity, k.ownerUID, r.Use(a)}) {
+				return
+			}
+		}
+	}
+}
 
-// Held yields the held addresses in ascending order.
-func (r *Record) Held() iter.Seq2[netip.Addr, Hold] { return r.held.all() }
-
-// ByToken returns the address reserved or retained by the admission that t names.
+// ByToken returns the address reserved for, or promised to, the admission that t names.
 func (r *Record) ByToken(t Token) (netip.Addr, bool) { return r.tokens.get(t) }
 
-// ByIdentity returns the address retained for i.
+// ByIdentity returns the address retained for i, or reserved for it.
 func (r *Record) ByIdentity(i Identity) (netip.Addr, bool) { return r.identities.get(i) }
 
 // Count returns how many addresses are taken.
 func (r *Record) Count() int { return r.taken.Len() }
 
-// Counts returns how many addresses each set has.
+// Counts returns how many addresses each set has. It costs a look at each awaited and each held address.
 func (r *Record) Counts() Counts {
-	return Counts{Settled: r.settled.Len(), Reserved: r.reserved.size, Retained: r.retained.size, Held: r.held.size}
+	c := Counts{Settled: r.settled.Len(), Retained: r.retained.size, RetainedInUse: r.seen.Len()}
+	c.Promised, c.RetainedHeld = kept(r, &r.awaited), kept(r, &r.held)
+	c.Reserved, c.Held = r.awaited.size-c.Promised, r.held.size-c.RetainedHeld
+	return c
 }
 
-// Counts says how many addresses each set of a record has.
-type Counts struct{ Settled, Reserved, Retained, Held int }
+// kept counts the retained ones among some addresses.
+func kept[V any](r *Record, among *sorted[netip.Addr, V]) int {
+	if r.retained.size == 0 {
+		return 0
+	}
+	n := 0
+	for a := range among.all() {
+		if _, ok := r.retained.get(a); ok {
+			n++
+		}
+	}
+	return n
+}
+
+// Counts says how many addresses each set of a record has, and which uses the retained ones are in; those left are vacant.
+type Counts struct {
+	Settled, Reserved, Retained, Held     int
+	Promised, RetainedInUse, RetainedHeld int // of Retained
+}
 
 // String returns "9 settled, 1 reserved", leaving out what is zero, and "none" where all are.
 func (c Counts) String() string {
@@ -147,17 +208,25 @@ func (r *Record) Term() string { return r.term }
 func (r *Record) SetTerm(term string) { r.term = term }
 
 func (r *Record) conflict(verb string, a netip.Addr, cause error) error {
-	e := &ConflictError{Verb: verb, Addr: a, State: r.State(a), Cause: cause}
+	e := &ConflictError{Verb: verb, Addr: a, State: r.State(a), Use: r.Use(a), Cause: cause}
+	v, _ := r.awaited.get(a)
+	h, _ := r.held.get(a)
+	since := "since " + h.Since.Format(time.RFC3339) + " for node " + cmp.Or(h.Node, "unknown")
 	switch e.State {
 	case StateReserved:
-		v, _ := r.reserved.get(a)
 		e.By = "by " + v.String()
 	case StateRetained:
-		v, _ := r.retained.get(a)
-		e.By = "for " + v.String()
+		kept, _ := r.RetainedAt(a)
+		e.By = "for " + kept.String()
+		switch kept.Use {
+		case Promised:
+			e.By += " to " + string(v.Token)
+		case Held:
+			e.By += " " + since
+		case Vacant, InUse:
+		}
 	case StateHeld:
-		v, _ := r.held.get(a)
-		e.By = "since " + v.Since.Format(time.RFC3339) + " for node " + cmp.Or(v.Node, "unknown")
+		e.By = since
 	case StateFree, StateSettled:
 	}
 	return e

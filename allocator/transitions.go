@@ -1,220 +1,246 @@
 package allocator
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 )
 
 // Each transition succeeds wholly or returns an error and changes nothing.
 
-// Reserve makes a free address reserved. The same token at the same address again is no error and no change, so that a request
-// whose outcome was unknown can be repeated.
+// Reserve makes a free address reserved, and one that is retained for v.For and vacant promised. The same reservation at the same
+// address again is no error and no change, so that a request whose outcome was unknown can be repeated. ErrNotVacant says
+// that another pod of the identity has the address still.
 func (r *Record) Reserve(a netip.Addr, v Reservation) error {
 	const verb = "reserving"
-	if err := v.validate(); err != nil {
+	v, err := v.normal()
+	if err != nil {
 		return fmt.Errorf("%s %s: %w", verb, a, err)
 	}
 	if err := r.admits(verb, a); err != nil {
 		return err
 	}
-	if old, ok := r.reserved.get(a); ok && old == v {
+	kept, its := r.retainedFor(a, v.For)
+	if its {
+		v.Owner, v.ForUID = "", cmp.Or(v.ForUID, kept.ownerUID) // as it will be read back
+	}
+	if old, ok := r.awaited.get(a); ok && old == v {
 		return nil
 	}
-	if r.Contains(a) {
+	switch {
+	case its && r.Use(a) != Vacant:
+		return r.conflict(verb, a, ErrNotVacant)
+	case !its && r.Contains(a):
 		return r.conflict(verb, a, ErrNotFree)
 	}
-	if err := r.unusedTokens(verb, a, []Token{v.Token}); err != nil {
+	if err := r.unused(verb, a, v); err != nil {
 		return err
 	}
-	r.taken.Add(a)
-	r.reserved.put(a, v)
-	r.tokens.put(v.Token, a)
+	if its {
+		r.retain(a, v.For, v.ForUID)
+	}
+	r.await(a, v)
 	return nil
 }
 
-// Settle makes the address that t reserved settled, and raises the mark to the pod's revision. Where it is settled already only the
-// mark is raised.
+// Settle says that the pod of t was seen: what t reserved becomes settled, or, where it is for an identity, retained and in use; what
+// was promised to t is in use. The mark rises to the pod's revision. Where a is in use already only the mark is raised.
 func (r *Record) Settle(a netip.Addr, t Token, podRevision uint64) error {
-	if !r.settled.Contains(a) {
-		if !r.reservedBy(a, t) {
+	if !r.InUse(a) {
+		if !r.awaitedBy(a, t) {
 			return r.conflict("settling", a, ErrNotReserved)
 		}
-		r.dropReservation(a)
-		r.settled.Add(a)
+		r.arrive(a)
+		r.users(a).Add(a)
 	}
 	r.raise(podRevision)
 	return nil
 }
 
-// GiveBack frees the address that t reserved: it expired, or its admission was refused after all.
+// GiveBack ends the wait for the pod of t: it expired, or its admission was refused after all. What t reserved is free, what was
+// promised to it vacant.
 func (r *Record) GiveBack(a netip.Addr, t Token) error {
-	if !r.reservedBy(a, t) {
+	if !r.awaitedBy(a, t) {
 		return r.conflict("giving back", a, ErrNotReserved)
 	}
-	r.dropReservation(a)
-	r.taken.Remove(a)
+	v, _ := r.awaited.get(a)
+	r.forget(a)
+	if _, ok := r.retained.get(a); !ok {
+		r.identities.remove(v.For)
+	}
+	r.leave(a)
 	return nil
 }
 
-// Release frees a settled address: its pod was seen finished.
+// Release ends the use of an address, whose pod was seen finished: a settled one is free, a retained one vacant.
 func (r *Record) Release(a netip.Addr) error {
-	if !r.settled.Remove(a) {
+	if !r.users(a).Remove(a) {
 		return r.conflict("releasing", a, ErrNotSettled)
 	}
-	r.taken.Remove(a)
+	r.leave(a)
 	return nil
 }
 
-// PutBack settles an address that a live pod claims and the record does not know as settled (I8): it is free, or reserved. What
-// retains or holds it is not overridden.
-func (r *Record) PutBack(a netip.Addr, podRevision uint64) error {
-	const verb = "putting back"
-	if err := r.admits(verb, a); err != nil {
-		return err
-	}
-	switch r.State(a) {
-	case StateRetained, StateHeld:
-		return r.conflict(verb, a, ErrNotFree)
-	case StateReserved:
-		r.dropReservation(a)
-	case StateFree, StateSettled:
-	}
-	r.taken.Add(a)
-	r.settled.Add(a)
-	r.raise(podRevision)
-	return nil
-}
-
-// Hold makes a settled address held: its pod vanished and its end was not seen.
+// Hold makes an address in use held, retained or not: its pod vanished and its end was not seen.
 func (r *Record) Hold(a netip.Addr, h Hold) error {
 	const verb = "holding"
 	h, err := h.normal()
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", verb, a, err)
 	}
-	if !r.settled.Remove(a) {
+	if !r.users(a).Remove(a) {
 		return r.conflict(verb, a, ErrNotSettled)
 	}
 	r.held.put(a, h)
 	return nil
 }
 
-// Unhold frees a held address.
+// HoldReserved makes what t reserved, or was promised, held: its pod vanished before it was settled. What it reserved for an identity is
+// retained from then on.
+func (r *Record) HoldReserved(a netip.Addr, t Token, h Hold) error {
+	const verb = "holding"
+	h, err := h.normal()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", verb, a, err)
+	}
+	if !r.awaitedBy(a, t) {
+		return r.conflict(verb, a, ErrNotReserved)
+	}
+	r.arrive(a)
+	r.held.put(a, h)
+	return nil
+}
+
+// Unhold ends a hold: a retained address is vacant, another one free.
 func (r *Record) Unhold(a netip.Addr) error {
 	if _, ok := r.held.get(a); !ok {
 		return r.conflict("ending the hold of", a, ErrNotHeld)
 	}
 	r.held.remove(a)
-	r.taken.Remove(a)
+	r.leave(a)
 	return nil
 }
 
-// Retain makes a free address retained, or, where it is retained for the same identity, appends the admission's tokens: reuse is a
-// write, so that a leader about to free the address loses its precondition. Tokens that are there already are not repeated.
-// The owner's UID, if given, replaces the one recorded.
-func (r *Record) Retain(a netip.Addr, v Retention) error {
-	const verb = "retaining"
-	if err := v.validate(); err != nil {
-		return fmt.Errorf("%s %s: %w", verb, a, err)
+// PutBack records an address that a live pod claims and the record does not know as in use (I8). One that is free, or reserved for
+// whomever, is settled; where the pod has the stable identity i, and i no other address, it is retained and in use. One that is retained
+// for i, and vacant or promised, is in use. What is retained for another, or held, is not overridden.
+//
+// The zero Identity stands for a pod that has none. The owner's UID, if given, replaces the one recorded.
+func (r *Record) PutBack(a netip.Addr, podRevision uint64, i Identity, ownerUID string) error {
+	const verb = "putting back"
+	if i != (Identity{}) {
+		if err := i.validate(ownerUID); err != nil {
+			return fmt.Errorf("%s %s: %w", verb, a, err)
+		}
 	}
 	if err := r.admits(verb, a); err != nil {
 		return err
 	}
-	old, again := r.retained.get(a)
-	if again && old.Identity != v.Identity || !again && r.Contains(a) {
+	state, use := r.State(a), r.Use(a)
+	_, its := r.retainedFor(a, i)
+	switch {
+	case !its && (state == StateRetained || use == Held):
 		return r.conflict(verb, a, ErrNotFree)
+	case use == Held:
+		return r.conflict(verb, a, ErrNotVacant)
+	case use == Promised:
+		t, _ := r.awaited.get(a)
+		_ = r.GiveBack(a, t.Token) // it is that token's
+	case use == Vacant, use == InUse:
 	}
-	if other, ok := r.identities.get(v.Identity); ok && other != a {
-		return fmt.Errorf("%s %s: %s %w: %s", verb, a, v.Identity, ErrElsewhere, other)
-	}
-	if err := r.unusedTokens(verb, a, v.Tokens); err != nil {
-		return err
-	}
-	if v.OwnerUID == "" {
-		v.OwnerUID = old.OwnerUID
+	if _, elsewhere := r.identities.get(i); its || state != StateSettled && !elsewhere && i != (Identity{}) {
+		r.retain(a, i, ownerUID)
 	}
 	r.taken.Add(a)
-	r.identities.put(v.Identity, a)
-	for _, t := range v.Tokens {
-		r.tokens.put(t, a)
-	}
-	v.Tokens = slices.Concat(old.Tokens, withoutTokens(v.Tokens, old.Tokens))
-	r.putRetained(a, v, len(v.Tokens)-maxTokens)
+	r.users(a).Add(a)
+	r.raise(podRevision)
 	return nil
 }
 
-// Confirm says that the pod of t was seen: t and the admissions before it are waited for no longer.
-func (r *Record) Confirm(a netip.Addr, t Token) error {
-	const verb = "confirming"
-	v, ok := r.retained.get(a)
-	if !ok {
-		return r.conflict(verb, a, ErrNotRetained)
-	}
-	i := slices.Index(v.Tokens, t)
-	if i < 0 {
-		return r.conflict(verb, a, ErrUnknownToken)
-	}
-	r.putRetained(a, v, i+1)
-	return nil
-}
-
-// FreeRetained frees a retained address, if it is still retained for that identity and no admission used it since the caller read
-// its tokens.
-func (r *Record) FreeRetained(a netip.Addr, i Identity, tokensSeen []Token) error {
+// FreeRetained frees an address that is retained for i and vacant: i does not come back.
+func (r *Record) FreeRetained(a netip.Addr, i Identity) error {
 	const verb = "freeing"
-	v, ok := r.retained.get(a)
-	if !ok || v.Identity != i {
+	if _, ok := r.retainedFor(a, i); !ok {
 		return r.conflict(verb, a, ErrNotRetained)
 	}
-	if !slices.Equal(v.Tokens, tokensSeen) {
-		return r.conflict(verb, a, ErrChanged)
-	}
-	for _, t := range v.Tokens {
-		r.tokens.remove(t)
+	if r.Use(a) != Vacant {
+		return r.conflict(verb, a, ErrNotVacant)
 	}
 	r.identities.remove(i)
 	r.retained.remove(a)
-	r.taken.Remove(a)
+	r.leave(a)
 	return nil
 }
 
-// maxTokens bounds what a controller that retries a refused pod for hours can write. The oldest go first: their admissions are over
-// long before sixteen others of the same pod name have come.
-const maxTokens = 16
+// retainedFor reports whether a is retained for i, and as what.
+func (r *Record) retainedFor(a netip.Addr, i Identity) (keeping, bool) {
+	k, ok := r.retained.get(a)
+	return k, ok && k.identity == i
+}
 
-// putRetained records v at a without its oldest tokens.
-func (r *Record) putRetained(a netip.Addr, v Retention, drop int) {
-	drop = max(drop, 0)
-	for _, t := range v.Tokens[:drop] {
-		r.tokens.remove(t)
+// users returns the set that a is in while it is in use.
+func (r *Record) users(a netip.Addr) *Set {
+	if _, ok := r.retained.get(a); ok {
+		return &r.seen
 	}
-	v.Tokens = append([]Token(nil), v.Tokens[drop:]...)
-	r.retained.put(a, v)
+	return &r.settled
 }
 
-func withoutTokens(from, drop []Token) []Token {
-	return slices.DeleteFunc(slices.Clone(from), func(t Token) bool { return slices.Contains(drop, t) })
-}
-
-func (r *Record) reservedBy(a netip.Addr, t Token) bool {
-	v, ok := r.reserved.get(a)
+func (r *Record) awaitedBy(a netip.Addr, t Token) bool {
+	v, ok := r.awaited.get(a)
 	return ok && v.Token == t
 }
 
-// dropReservation leaves the address in taken: the caller says where it goes.
-func (r *Record) dropReservation(a netip.Addr) {
-	v, _ := r.reserved.get(a)
-	r.tokens.remove(v.Token)
-	r.reserved.remove(a)
+// await records v at a.
+func (r *Record) await(a netip.Addr, v Reservation) {
+	r.taken.Add(a)
+	r.awaited.put(a, v)
+	r.tokens.put(v.Token, a)
+	if v.For != (Identity{}) {
+		r.identities.put(v.For, a)
+	}
 }
 
-// unusedTokens refuses tokens that have another address than a.
-func (r *Record) unusedTokens(verb string, a netip.Addr, tokens []Token) error {
-	for _, t := range tokens {
-		if other, ok := r.tokens.get(t); ok && other != a {
-			return fmt.Errorf("%s %s: token %s %w: %s", verb, a, t, ErrElsewhere, other)
-		}
+// forget drops what await recorded, but for the identity, and leaves the address in taken: the caller says what becomes of both.
+func (r *Record) forget(a netip.Addr) {
+	v, _ := r.awaited.get(a)
+	r.tokens.remove(v.Token)
+	r.awaited.remove(a)
+}
+
+// arrive ends the wait for the pod of a, which was there: from now on a is retained for its identity.
+func (r *Record) arrive(a netip.Addr) {
+	v, _ := r.awaited.get(a)
+	r.forget(a)
+	if v.For != (Identity{}) {
+		r.retain(a, v.For, v.ForUID)
+	}
+}
+
+// retain keeps a for i. An empty UID does not replace one that is known.
+func (r *Record) retain(a netip.Addr, i Identity, ownerUID string) {
+	old, ok := r.retained.get(a)
+	k := keeping{i, cmp.Or(ownerUID, old.ownerUID)}
+	if !ok || k != old {
+		r.retained.put(a, k)
+		r.identities.put(i, a)
+	}
+}
+
+// leave makes an address that nobody has any longer free, unless it is retained.
+func (r *Record) leave(a netip.Addr) {
+	if _, ok := r.retained.get(a); !ok {
+		r.taken.Remove(a)
+	}
+}
+
+// unused refuses a token, or an identity, that has another address than a.
+func (r *Record) unused(verb string, a netip.Addr, v Reservation) error {
+	if other, ok := r.tokens.get(v.Token); ok && other != a {
+		return fmt.Errorf("%s %s: token %s %w: %s", verb, a, v.Token, ErrElsewhere, other)
+	}
+	if other, ok := r.identities.get(v.For); ok && other != a {
+		return fmt.Errorf("%s %s: %s %w: %s", verb, a, v.For, ErrElsewhere, other)
 	}
 	return nil
 }

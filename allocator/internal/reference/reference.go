@@ -11,12 +11,12 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// Entry is one address that is not free.
+// Entry is one address that is not free, and everything that can be said of it.
 type Entry struct {
 	State       allocator.State
-	Reservation allocator.Reservation
-	Retention   allocator.Retention
-	Hold        allocator.Hold
+	Retention   allocator.Retention   // of a retained one
+	Reservation allocator.Reservation // of a reserved one, or of one retained and promised
+	Hold        allocator.Hold        // of a held one, or of one retained and held
 }
 
 // Model is the record of one pool.
@@ -29,11 +29,11 @@ type Model struct {
 // New returns an empty model.
 func New() *Model { return &Model{At: map[netip.Addr]Entry{}} }
 
-// Addrs returns the addresses in a state, ascending.
-func (m *Model) Addrs(state allocator.State) []netip.Addr {
+// Where returns the addresses whose entry is such, ascending.
+func (m *Model) Where(such func(Entry) bool) []netip.Addr {
 	var out []netip.Addr
 	for a, e := range m.At {
-		if e.State == state {
+		if such(e) {
 			out = append(out, a)
 		}
 	}
@@ -41,37 +41,69 @@ func (m *Model) Addrs(state allocator.State) []netip.Addr {
 	return out
 }
 
-// ByToken returns the address reserved or retained by t.
-func (m *Model) ByToken(t allocator.Token) (netip.Addr, bool) {
-	for a, e := range m.At {
-		if e.State == allocator.StateReserved && e.Reservation.Token == t || slices.Contains(e.Retention.Tokens, t) {
-			return a, true
-		}
-	}
-	return netip.Addr{}, false
+// Awaited reports whether a pod may come with the address.
+func (e Entry) Awaited() bool {
+	return e.State == allocator.StateReserved || e.State == allocator.StateRetained && e.Retention.Use == allocator.Promised
 }
 
-// ByIdentity returns the address retained for i.
+// InUse reports whether a pod with the address was seen.
+func (e Entry) InUse() bool {
+	return e.State == allocator.StateSettled || e.State == allocator.StateRetained && e.Retention.Use == allocator.InUse
+}
+
+// Held reports whether a pod with the address vanished.
+func (e Entry) Held() bool {
+	return e.State == allocator.StateHeld || e.State == allocator.StateRetained && e.Retention.Use == allocator.Held
+}
+
+// ByToken returns the address that waits for t.
+func (m *Model) ByToken(t allocator.Token) (netip.Addr, bool) {
+	return first(m.Where(func(e Entry) bool { return e.Awaited() && e.Reservation.Token == t }))
+}
+
+// ByIdentity returns the address retained for i, or reserved for it.
 func (m *Model) ByIdentity(i allocator.Identity) (netip.Addr, bool) {
-	for a, e := range m.At {
-		if e.State == allocator.StateRetained && e.Retention.Identity == i {
-			return a, true
-		}
+	return first(m.Where(func(e Entry) bool {
+		return e.State == allocator.StateRetained && e.Retention.Identity == i || e.State == allocator.StateReserved && e.Reservation.For == i
+	}))
+}
+
+func first(all []netip.Addr) (netip.Addr, bool) {
+	if len(all) == 0 {
+		return netip.Addr{}, false
 	}
-	return netip.Addr{}, false
+	return all[0], true
 }
 
 // Reserve is allocator.Record.Reserve. Like all transitions here it returns the sentinel only.
 func (m *Model) Reserve(a netip.Addr, v allocator.Reservation) error {
+	v.Grace = grace(v.Grace)
 	e := m.At[a]
-	if e.State == allocator.StateReserved && e.Reservation == v {
+	its := e.State == allocator.StateRetained && e.Retention.Identity == v.For
+	if its {
+		v.Owner = ""
+		if v.ForUID == "" {
+			v.ForUID = e.Retention.OwnerUID
+		}
+	}
+	if e.Awaited() && e.Reservation == v {
 		return nil
 	}
-	if e.State != allocator.StateFree {
+	if its && e.Retention.Use != allocator.Vacant {
+		return allocator.ErrNotVacant
+	}
+	if !its && e.State != allocator.StateFree {
 		return allocator.ErrNotFree
 	}
 	if _, elsewhere := m.ByToken(v.Token); elsewhere {
 		return allocator.ErrElsewhere
+	}
+	if at, ok := m.ByIdentity(v.For); ok && at != a && v.For != (allocator.Identity{}) {
+		return allocator.ErrElsewhere
+	}
+	if its {
+		m.At[a] = retained(v.For, v.ForUID, Entry{Reservation: v, Retention: allocator.Retention{Use: allocator.Promised}})
+		return nil
 	}
 	m.At[a] = Entry{State: allocator.StateReserved, Reservation: v}
 	return nil
@@ -80,126 +112,144 @@ func (m *Model) Reserve(a netip.Addr, v allocator.Reservation) error {
 // Settle is allocator.Record.Settle.
 func (m *Model) Settle(a netip.Addr, t allocator.Token, revision uint64) error {
 	e := m.At[a]
-	if e.State != allocator.StateSettled && (e.State != allocator.StateReserved || e.Reservation.Token != t) {
+	switch {
+	case e.InUse():
+	case !e.Awaited() || e.Reservation.Token != t:
 		return allocator.ErrNotReserved
+	case e.Reservation.For != allocator.Identity{}:
+		m.At[a] = retained(e.Reservation.For, e.Reservation.ForUID, Entry{Retention: allocator.Retention{Use: allocator.InUse}})
+	default:
+		m.At[a] = Entry{State: allocator.StateSettled}
 	}
-	m.settled(a, revision)
+	m.SeenThrough = max(m.SeenThrough, revision)
 	return nil
 }
 
 // GiveBack is allocator.Record.GiveBack.
 func (m *Model) GiveBack(a netip.Addr, t allocator.Token) error {
-	if e := m.At[a]; e.State != allocator.StateReserved || e.Reservation.Token != t {
+	if e := m.At[a]; !e.Awaited() || e.Reservation.Token != t {
 		return allocator.ErrNotReserved
 	}
-	delete(m.At, a)
+	m.end(a)
 	return nil
 }
 
 // Release is allocator.Record.Release.
 func (m *Model) Release(a netip.Addr) error {
-	if m.At[a].State != allocator.StateSettled {
+	if !m.At[a].InUse() {
 		return allocator.ErrNotSettled
 	}
-	delete(m.At, a)
-	return nil
-}
-
-// PutBack is allocator.Record.PutBack.
-func (m *Model) PutBack(a netip.Addr, revision uint64) error {
-	if s := m.At[a].State; s == allocator.StateHeld || s == allocator.StateRetained {
-		return allocator.ErrNotFree
-	}
-	m.settled(a, revision)
+	m.end(a)
 	return nil
 }
 
 // Hold is allocator.Record.Hold.
 func (m *Model) Hold(a netip.Addr, h allocator.Hold) error {
-	if m.At[a].State != allocator.StateSettled {
+	e := m.At[a]
+	if !e.InUse() {
 		return allocator.ErrNotSettled
 	}
-	h.Since = time.Unix(h.Since.Unix(), 0).UTC()
-	m.At[a] = Entry{State: allocator.StateHeld, Hold: h}
+	m.hold(a, e.Retention.Identity, e.Retention.OwnerUID, h)
+	return nil
+}
+
+// HoldReserved is allocator.Record.HoldReserved.
+func (m *Model) HoldReserved(a netip.Addr, t allocator.Token, h allocator.Hold) error {
+	e := m.At[a]
+	if !e.Awaited() || e.Reservation.Token != t {
+		return allocator.ErrNotReserved
+	}
+	m.hold(a, e.Reservation.For, e.Reservation.ForUID, h)
 	return nil
 }
 
 // Unhold is allocator.Record.Unhold.
 func (m *Model) Unhold(a netip.Addr) error {
-	if m.At[a].State != allocator.StateHeld {
+	if !m.At[a].Held() {
 		return allocator.ErrNotHeld
 	}
-	delete(m.At, a)
+	m.end(a)
 	return nil
 }
 
-// Retain is allocator.Record.Retain.
-func (m *Model) Retain(a netip.Addr, v allocator.Retention) error {
+// PutBack is allocator.Record.PutBack.
+func (m *Model) PutBack(a netip.Addr, revision uint64, i allocator.Identity, ownerUID string) error {
 	e := m.At[a]
-	if e.State != allocator.StateFree && (e.State != allocator.StateRetained || e.Retention.Identity != v.Identity) {
+	its := e.State == allocator.StateRetained && e.Retention.Identity == i
+	if e.State == allocator.StateHeld || e.State == allocator.StateRetained && !its {
 		return allocator.ErrNotFree
 	}
-	if at, ok := m.ByIdentity(v.Identity); ok && at != a {
-		return allocator.ErrElsewhere
+	if its && e.Retention.Use == allocator.Held {
+		return allocator.ErrNotVacant
 	}
-	if slices.ContainsFunc(v.Tokens, func(t allocator.Token) bool { at, ok := m.ByToken(t); return ok && at != a }) {
-		return allocator.ErrElsewhere
-	}
-	uid, tokens := v.OwnerUID, slices.Clone(e.Retention.Tokens)
-	if uid == "" {
-		uid = e.Retention.OwnerUID
-	}
-	for _, t := range v.Tokens {
-		if !slices.Contains(tokens, t) {
-			tokens = append(tokens, t)
+	at, known := m.ByIdentity(i)
+	switch {
+	case its:
+		if ownerUID == "" {
+			ownerUID = e.Retention.OwnerUID
 		}
+		m.At[a] = retained(i, ownerUID, Entry{Retention: allocator.Retention{Use: allocator.InUse}})
+	case e.State == allocator.StateSettled:
+	case i == allocator.Identity{}, known && at != a:
+		m.At[a] = Entry{State: allocator.StateSettled}
+	default:
+		m.At[a] = retained(i, ownerUID, Entry{Retention: allocator.Retention{Use: allocator.InUse}})
 	}
-	for len(tokens) > 16 {
-		tokens = tokens[1:]
-	}
-	m.At[a] = Entry{State: allocator.StateRetained,
-		Retention: allocator.Retention{Identity: v.Identity, OwnerUID: uid, Tokens: tokens}}
-	return nil
-}
-
-// Confirm is allocator.Record.Confirm.
-func (m *Model) Confirm(a netip.Addr, t allocator.Token) error {
-	e := m.At[a]
-	if e.State != allocator.StateRetained {
-		return allocator.ErrNotRetained
-	}
-	if !slices.Contains(e.Retention.Tokens, t) {
-		return allocator.ErrUnknownToken
-	}
-	for len(e.Retention.Tokens) > 0 {
-		first := e.Retention.Tokens[0]
-		e.Retention.Tokens = e.Retention.Tokens[1:]
-		if first == t {
-			break
-		}
-	}
-	m.At[a] = e
+	m.SeenThrough = max(m.SeenThrough, revision)
 	return nil
 }
 
 // FreeRetained is allocator.Record.FreeRetained.
-func (m *Model) FreeRetained(a netip.Addr, i allocator.Identity, seen []allocator.Token) error {
+func (m *Model) FreeRetained(a netip.Addr, i allocator.Identity) error {
 	e := m.At[a]
 	if e.State != allocator.StateRetained || e.Retention.Identity != i {
 		return allocator.ErrNotRetained
 	}
-	if !slices.Equal(e.Retention.Tokens, seen) {
-		return allocator.ErrChanged
+	if e.Retention.Use != allocator.Vacant {
+		return allocator.ErrNotVacant
 	}
 	delete(m.At, a)
 	return nil
 }
 
-func (m *Model) settled(a netip.Addr, revision uint64) {
-	m.At[a] = Entry{State: allocator.StateSettled}
-	if revision > m.SeenThrough {
-		m.SeenThrough = revision
+// end is what becomes of an address that nobody has any longer.
+func (m *Model) end(a netip.Addr) {
+	e := m.At[a]
+	if e.State != allocator.StateRetained {
+		delete(m.At, a)
+		return
 	}
+	m.At[a] = retained(e.Retention.Identity, e.Retention.OwnerUID, Entry{})
+}
+
+func (m *Model) hold(a netip.Addr, i allocator.Identity, ownerUID string, h allocator.Hold) {
+	h.Since = time.Unix(h.Since.Unix(), 0).UTC()
+	h.Grace = grace(h.Grace)
+	if i == (allocator.Identity{}) {
+		m.At[a] = Entry{State: allocator.StateHeld, Hold: h}
+		return
+	}
+	m.At[a] = retained(i, ownerUID, Entry{Hold: h, Retention: allocator.Retention{Use: allocator.Held}})
+}
+
+// retained completes e.
+func retained(i allocator.Identity, ownerUID string, e Entry) Entry {
+	e.State = allocator.StateRetained
+	e.Retention.Identity = i
+	e.Retention.OwnerUID = ownerUID
+	return e
+}
+
+// grace counts seconds up.
+func grace(d time.Duration) time.Duration {
+	if d <= 30*time.Second {
+		return 0
+	}
+	whole := 30 * time.Second
+	for whole < d {
+		whole += time.Second
+	}
+	return whole
 }
 
 // Pick is allocator.Pick over a space given address by address, ascending. gaveBack holds when each address was given back last.

@@ -1,0 +1,188 @@
+package allocator
+
+import (
+	"cmp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// PodRef names the pod of a reservation. At admission a pod has neither a final name nor a UID: both are set for late binding only.
+type PodRef struct{ Namespace, Name, UID string }
+
+// Reservation is an address waiting for a pod to be seen.
+type Reservation struct {
+	Token  Token
+	Pod    PodRef
+	Owner  string        // OwnerDigest of the pod's controller, empty where it has none; not kept of what is promised
+	Grace  time.Duration // the pod's termination grace, see GraceOf
+	For    Identity      // the stable identity that the address is for; the zero value where there is none
+	ForUID string        // the UID of that identity's owner; only to be shown
+}
+
+// LateBound reports whether the reservation is for a pod that already exists.
+func (r Reservation) LateBound() bool { return r.Pod.Name != "" }
+
+// String is the reservation's line in a pool's status, less the address.
+func (r Reservation) String() string {
+	var b strings.Builder
+	b.WriteString(string(r.Token) + " " + r.Pod.Namespace)
+	if r.LateBound() {
+		b.WriteString("/" + r.Pod.Name + " " + r.Pod.UID)
+	}
+	if r.Owner != "" {
+		b.WriteString(" " + wordOwner + r.Owner)
+	}
+	if r.Grace > 0 {
+		b.WriteString(" " + wordGrace + graceText(r.Grace))
+	}
+	if r.For != (Identity{}) {
+		b.WriteString(" " + wordFor + r.For.kindAndName() + "/" + r.For.Pod)
+	}
+	if r.ForUID != "" {
+		b.WriteString(" " + wordForUID + r.ForUID)
+	}
+	return b.String()
+}
+
+// The words of a reservation's line, in their order. No name has a colon.
+const (
+	wordOwner  = "by:"
+	wordGrace  = "grace:"
+	wordFor    = "for:"
+	wordForUID = "of:"
+)
+
+// normal returns the reservation as it will be read back.
+func (r Reservation) normal() (Reservation, error) {
+	r.Grace = normalGrace(r.Grace)
+	if _, err := ParseToken(string(r.Token)); err != nil {
+		return r, err
+	}
+	if err := r.Pod.validate(); err != nil {
+		return r, err
+	}
+	if r.Owner != "" && (len(r.Owner) != digestLength || strings.ContainsFunc(r.Owner, notInToken)) {
+		return r, invalidf("owner %q: want %d characters of a-z and 2-7", r.Owner, digestLength)
+	}
+	if r.For == (Identity{}) {
+		if r.ForUID != "" {
+			return r, invalidf("UID %q of the owner of no identity", r.ForUID)
+		}
+		return r, nil
+	}
+	if r.For.Namespace != r.Pod.Namespace || r.LateBound() && r.For.Pod != r.Pod.Name {
+		return r, invalidf("for %s: not the pod %q of namespace %q", r.For, r.Pod.Name, r.Pod.Namespace)
+	}
+	return r, r.For.validate(r.ForUID)
+}
+
+func (p PodRef) validate() error {
+	switch {
+	case (p.Name == "") != (p.UID == ""):
+		return invalidf("pod %q of namespace %q, UID %q: name and UID go together", p.Name, p.Namespace, p.UID)
+	case p.Name == "":
+		return validNames(p.Namespace)
+	}
+	return validNames(p.Namespace, p.Name, p.UID)
+}
+
+// Hold is an address whose pod's end no kubelet confirmed.
+type Hold struct {
+	Node  string        // empty: not known
+	Since time.Time     // UTC, whole seconds
+	Grace time.Duration // the pod's termination grace, see GraceOf
+}
+
+// String is the hold's line in a pool's status, less the address.
+func (h Hold) String() string { return h.text(" ", " ") }
+
+func (h Hold) text(beforeTime, beforeGrace string) string {
+	s := cmp.Or(h.Node, unknown) + beforeTime + h.Since.Format(time.RFC3339)
+	if h.Grace > 0 {
+		s += beforeGrace + graceText(h.Grace)
+	}
+	return s
+}
+
+// normal returns the hold as it will be read back.
+func (h Hold) normal() (Hold, error) {
+	h.Since = h.Since.UTC().Truncate(time.Second)
+	h.Grace = normalGrace(h.Grace)
+	if y := h.Since.Year(); y < 1 || y > 9999 {
+		return h, invalidf("hold since year %d", y)
+	}
+	if h.Node == "" {
+		return h, nil
+	}
+	return h, validNames(h.Node)
+}
+
+// DefaultGrace is the termination grace that Kubernetes gives a pod that names none. Most pods have it, so it is written as nothing.
+const DefaultGrace = 30 * time.Second
+
+// maxGrace is beyond every pod that means it, and can be added to and multiplied without overflow.
+const maxGrace = 100 * 365 * 24 * time.Hour
+
+// GraceOf returns a pod's terminationGracePeriodSeconds as reservations and holds keep it: whole seconds, and zero for DefaultGrace
+// or less. Whoever waits for it waits for max(grace, DefaultGrace).
+func GraceOf(seconds int64) time.Duration {
+	return normalGrace(time.Duration(min(max(seconds, 0), int64(maxGrace/time.Second))) * time.Second)
+}
+
+// normalGrace rounds up: waiting a little too long is a bounded leak, too short hands out an address that is in use.
+func normalGrace(d time.Duration) time.Duration {
+	if d <= DefaultGrace {
+		return 0
+	}
+	return (min(d, maxGrace) + time.Second - 1).Truncate(time.Second)
+}
+
+func graceText(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) + "s" }
+
+// parseGrace reads what graceText writes, and somewhat more: what it says in other words does not pass canonicalText.
+func parseGrace(s string) (time.Duration, error) {
+	digits, ok := strings.CutSuffix(s, "s")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	d := GraceOf(n)
+	if !ok || err != nil || d == 0 || int64(d/time.Second) != n {
+		return 0, invalidf("%q: not a grace of more than %s, in whole seconds", s, graceText(DefaultGrace))
+	}
+	return d, nil
+}
+
+// Use says what an address is taken for: all of it for those of pods without stable identity, half of it for retained ones, which
+// are kept for somebody besides.
+type Use int
+
+// The uses of an address.
+const (
+	Vacant   Use = iota // nobody has it: free, or merely retained
+	Promised            // an admission may bring a pod with it: reserved
+	InUse               // a pod with it was seen: settled
+	Held                // a pod with it vanished and its end was not seen
+)
+
+func (u Use) String() string { return [...]string{"vacant", "promised", "in use", "held"}[u] }
+
+// Retention is an address kept for a stable identity, also while no pod has it. More about what is promised say AwaitedAt and ByToken,
+// about what is held HoldAt.
+type Retention struct {
+	Identity Identity
+	OwnerUID string // only to be shown; may be empty
+	Use      Use
+}
+
+func (r Retention) String() string { return r.Identity.String() + ", " + r.Use.String() }
+
+// Vacant reports whether no pod has the address nor may come with it: the only use in which it may be promised, or freed.
+func (r Retention) Vacant() bool { return r.Use == Vacant }
+
+// Promised reports whether an admission may bring a pod with the address.
+func (r Retention) Promised() bool { return r.Use == Promised }
+
+// InUse reports whether a pod with the address was seen.
+func (r Retention) InUse() bool { return r.Use == InUse }
+
+// Held reports whether a pod with the address vanished and its end was not seen.
+func (r Retention) Held() bool { return r.Use == Held }
