@@ -56,7 +56,7 @@ func (l *Ledger) commit(q *queue, batch []*request) {
 		}
 		if time.Since(told) > tellEvery {
 			told = time.Now()
-			l.logger.Error(err, "the API server does not take the status of a pool; trying again", "pool", q.pool, "waiting", len(batch))
+			l.o.Logger.Error(err, "the API server does not take the status of a pool; trying again", "pool", q.pool, "waiting", len(batch))
 		}
 		time.Sleep(pause.Step())
 	}
@@ -65,8 +65,11 @@ func (l *Ledger) commit(q *queue, batch []*request) {
 // newest returns the newest version known of the pool, and whether it was read
 // from the API server just now.
 func (l *Ledger) newest(q *queue) (*State, bool, error) {
+	if void := l.void.Load(); void != nil {
+		return nil, true, void
+	}
 	if !q.mustRead {
-		state, err := watched(l.pools, q.pool, q.known)
+		state, err := watched(l.o.Pools, q.pool, q.known)
 		if err == nil && state != nil {
 			q.learn(state)
 			return state, false, nil
@@ -74,13 +77,16 @@ func (l *Ledger) newest(q *queue) (*State, bool, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	object, err := l.api.Get(ctx, q.pool)
+	object, err := l.o.API.Get(ctx, q.pool)
 	if apierrors.IsNotFound(err) {
 		q.known, q.mustRead = nil, false
 		return nil, true, ErrNoPool
 	}
 	if err != nil {
 		return nil, false, fmt.Errorf("reading: %w", err)
+	}
+	if err := l.onward(q, object); err != nil {
+		return nil, true, err
 	}
 	state, err := Read(object)
 	if err != nil {
@@ -89,6 +95,23 @@ func (l *Ledger) newest(q *queue) (*State, bool, error) {
 	q.mustRead = false
 	q.learn(state)
 	return state, true, nil
+}
+
+// onward checks that the API server did not go back behind what the queue knows
+// (I11). That came from it before this read began, and the versions of one name
+// only rise, also where it is deleted and made anew.
+func (l *Ledger) onward(q *queue, read *crdv1.SpiderIPPool) error {
+	revision, err := parseRevision(read)
+	if err != nil {
+		return &UnreadableError{q.pool, err}
+	}
+	if q.known == nil || revision >= q.known.Revision {
+		return nil
+	}
+	void := &HistoryError{Pool: q.pool, Known: q.known.Revision, Read: revision}
+	l.void.Store(void)
+	l.voids.Do(func() { l.o.Void(void) })
+	return void
 }
 
 // learn makes s what the queue knows, and notes the addresses that came free.
@@ -122,8 +145,8 @@ func (l *Ledger) attempt(q *queue, state *State, batch []*request, confirmed boo
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	stored, err := l.api.UpdateStatus(ctx, next.Pool)
-	l.metrics.wrote(len(batch), err)
+	stored, err := l.o.API.UpdateStatus(ctx, next.Pool)
+	l.o.Metrics.wrote(len(batch), err)
 	switch {
 	case apierrors.IsConflict(err):
 		return false, nil
@@ -147,16 +170,16 @@ func (l *Ledger) attempt(q *queue, state *State, batch []*request, confirmed boo
 // compute applies the batch to state. It returns what is to be written, or nil
 // where that is what state says already, and the error of each change.
 func (l *Ledger) compute(q *queue, state *State, batch []*request) (*State, []error) {
-	tx := begin(state, l.free(q, state), &q.recent)
+	tx := begin(state, l.free(q, state), &q.recent, l.o.Used)
 	errs := make([]error, len(batch))
 	for i, r := range batch {
-		errs[i] = r.change.Do(tx)
+		errs[i] = tx.apply(r.change)
 	}
 	enc := tx.Record.Encode()
-	if size := enc.Size(); size > l.budget && slices.ContainsFunc(batch, (*request).grows) {
-		return l.computeSmaller(q, state, batch, &OverBudgetError{Pool: q.pool, Size: size, Limit: l.budget})
+	if size := enc.Size(); size > l.o.Budget && slices.ContainsFunc(batch, (*request).grows) {
+		return l.computeSmaller(q, state, batch, &OverBudgetError{Pool: q.pool, Size: size, Limit: l.o.Budget})
 	}
-	status := statusOf(state.Space, enc, tx.Record.Count(), tx.Conditions)
+	status := tx.status(enc)
 	if equality.Semantic.DeepEqual(status, state.Pool.Status) {
 		return nil, errs
 	}
@@ -200,7 +223,8 @@ func withStatus(pool *crdv1.SpiderIPPool, status crdv1.IPPoolStatus) *crdv1.Spid
 // error, a connection that broke.
 func definite(err error) bool {
 	var unreadable *UnreadableError
-	return errors.Is(err, ErrNoPool) || errors.As(err, &unreadable) ||
+	var void *HistoryError
+	return errors.Is(err, ErrNoPool) || errors.As(err, &unreadable) || errors.As(err, &void) ||
 		apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
 		apierrors.IsUnsupportedMediaType(err) || apierrors.ReasonForError(err) == metav1.StatusReasonMethodNotAllowed
@@ -212,7 +236,7 @@ func explain(pool string, err error) error {
 	case errors.As(err, &unreadable):
 		return err
 	case errors.Is(err, ErrNoPool) || apierrors.IsNotFound(err):
-		return &RefusedError{Pool: pool, Reason: ErrNoPool.Error()}
+		return &RefusedError{Pool: pool, Cause: crdv1.ReasonPoolNotReady, Reason: ErrNoPool.Error()}
 	}
 	return fmt.Errorf("status of pool %q: %w", pool, err)
 }
@@ -239,7 +263,7 @@ func answerEach(batch []*request, errs []error) {
 // free returns what may be handed out of state's space. Subtracting sets is
 // dear, so it is done once per version of either.
 func (l *Ledger) free(q *queue, state *State) allocator.Space {
-	never, version := l.never()
+	never, version := l.o.Never()
 	key := freeKey{uid: state.Pool.UID, generation: state.Pool.Generation, never: version}
 	if q.freeKey != key {
 		q.freeKey, q.freeSpace = key, state.Space.Without(never)

@@ -18,9 +18,15 @@
 //   - A write whose outcome is unknown is resolved by reading before anything
 //     else is decided. Changes are therefore applied anew to what was read, and
 //     MUST find their own earlier effect: a reservation finds its token (I10).
+//   - What something in the cluster uses is not handed out (I7).
+//   - A request for several pools gets all or nothing (I9).
+//   - An API server that went back to an earlier state is written nothing (I11).
 //   - A refusal that was computed from the cache alone is confirmed by one read
 //     before a caller sees it (I12).
-//   - A request for several pools gets all or nothing (I9).
+//
+// A pod to come (Reserve) takes a new address only within the caps and where no
+// pod waits for the pool; a pod that exists (Bind) goes before it. The address
+// kept for a stable identity is nobody else's, and neither stands before it.
 //
 // What it refuses: to decide which pools serve a pod (package admission), when
 // an address may go (package lifecycle), and to write more than fits in etcd.

@@ -3,38 +3,31 @@ package ledger
 import (
 	"context"
 
-	"go4.org/netipx"
-
 	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // DryRun answers as a Ledger would, from what the watch has shown. It has
 // nothing to write with (I10).
-type DryRun struct {
-	pools Pools
-	never func() ([]netipx.IPRange, uint64)
-}
+type DryRun struct{ o Options }
 
 // NewDryRun returns a DryRun over the same pools as the ledger of o.
 func NewDryRun(o Options) DryRun {
-	if o.Never == nil {
-		o.Never = func() ([]netipx.IPRange, uint64) { return nil, 0 }
-	}
-	return DryRun{pools: o.Pools, never: o.Never}
+	o.API = nil
+	return DryRun{o.complete()}
 }
 
 // Reserve returns what Ledger.Reserve might return at this moment.
-func (d DryRun) Reserve(_ context.Context, token, namespace string, slots [][]string) ([]crdv1.Claim, error) {
-	t, err := allocator.ParseToken(token)
-	if err != nil {
+func (d DryRun) Reserve(_ context.Context, r allocator.Reservation, slots [][]string) ([]crdv1.Claim, error) {
+	if err := check(slots); err != nil {
 		return nil, err
 	}
 	claims := make([]crdv1.Claim, len(slots))
 	errs := make([]error, len(slots))
 	for i, pools := range slots {
-		r := allocator.Reservation{Token: t, Pod: allocator.PodRef{Namespace: namespace}}
-		claims[i], errs[i] = d.reserveFirst(r, pools)
+		var got given
+		got, errs[i] = order{reservation: r, caps: d.o.Caps}.first(pools, d.try)
+		claims[i] = got.claim
 	}
 	if err := merge(errs); err != nil {
 		return nil, err
@@ -42,33 +35,16 @@ func (d DryRun) Reserve(_ context.Context, token, namespace string, slots [][]st
 	return claims, nil
 }
 
-func (d DryRun) reserveFirst(r allocator.Reservation, pools []string) (crdv1.Claim, error) {
-	var exhausted ExhaustedError
-	for _, pool := range pools {
-		w := want{reservation: r}
-		err := d.try(pool, w.do)
-		if err == nil {
-			return crdv1.Claim{Pool: pool, Address: w.address}, nil
-		}
-		refused := refusal(pool, err)
-		if refused == nil {
-			return crdv1.Claim{}, err
-		}
-		exhausted.Refusals = append(exhausted.Refusals, refused)
-	}
-	return crdv1.Claim{}, &exhausted
-}
-
 func (d DryRun) try(pool string, do func(*Tx) error) error {
-	state, err := watched(d.pools, pool, nil)
+	state, err := watched(d.o.Pools, pool, nil)
 	if err != nil {
 		return err
 	}
 	if state == nil {
-		return &RefusedError{Pool: pool, Reason: ErrNoPool.Error()}
+		return explain(pool, ErrNoPool)
 	}
-	never, _ := d.never()
-	return do(begin(state, state.Space.Without(never), nil))
+	never, _ := d.o.Never()
+	return do(begin(state, state.Space.Without(never), nil, d.o.Used))
 }
 
 // GiveBack does nothing: nothing was taken.

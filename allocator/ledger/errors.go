@@ -3,7 +3,10 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // ErrNoPool says that the API server knows no pool of the name.
@@ -14,16 +17,29 @@ var ErrNoPool = errors.New("does not exist")
 type RefusedError struct {
 	Pool   string
 	Reason string
+	// Cause is the kind of the reason: crdv1.ReasonPoolFull, ReasonOverCap,
+	// ReasonPoolNotReady, ReasonQueued, ReasonPredecessor or ReasonAddressHeld.
+	Cause string
+
+	final bool // the pool keeps the pod's own address: no other candidate may serve
 }
 
 func (e *RefusedError) Error() string {
 	return fmt.Sprintf("reserving from pool %q: %s", e.Pool, e.Reason)
 }
 
+// passing reports whether the cause may be over in a moment: a predecessor is
+// just ending, a pod of the namespace is just being seen.
+func (e *RefusedError) passing() bool {
+	return e.Cause == crdv1.ReasonPredecessor || e.Cause == crdv1.ReasonOverCap
+}
+
 // ExhaustedError says that none of the candidates gave an address, and why each
 // did not, in the order in which they were tried.
 type ExhaustedError struct {
 	Refusals []*RefusedError
+
+	lasting bool // of several slots one has no refusal that passes
 }
 
 func (e *ExhaustedError) Error() string {
@@ -37,6 +53,32 @@ func (e *ExhaustedError) Error() string {
 // Exhausted tells callers that do not know this package what the error means:
 // no address now, maybe later.
 func (e *ExhaustedError) Exhausted() bool { return true }
+
+// weights are the causes of refusals, the lightest first. What is the matter
+// with the pod's own address, or with a pool itself, says more than that others
+// were there first.
+var weights = []string{
+	crdv1.ReasonPoolFull,
+	crdv1.ReasonQueued,
+	crdv1.ReasonOverCap,
+	crdv1.ReasonPoolNotReady,
+	crdv1.ReasonPredecessor,
+	crdv1.ReasonAddressHeld,
+}
+
+// Cause returns the weightiest of the refusals' causes.
+func (e *ExhaustedError) Cause() string {
+	weight := 0
+	for _, r := range e.Refusals {
+		weight = max(weight, slices.Index(weights, r.Cause))
+	}
+	return weights[weight]
+}
+
+// Passing reports whether asking again in a moment may help.
+func (e *ExhaustedError) Passing() bool {
+	return !e.lasting && slices.ContainsFunc(e.Refusals, (*RefusedError).passing)
+}
 
 // UnreadableError says that a pool cannot be worked with as it stands: its spec
 // or its record cannot be read, which nobody can reach through admission.
@@ -59,4 +101,16 @@ type OverBudgetError struct {
 
 func (e *OverBudgetError) Error() string {
 	return fmt.Sprintf("writing the record of pool %q: it would take %d bytes of at most %d; split the pool into smaller ones", e.Pool, e.Size, e.Limit)
+}
+
+// HistoryError says that the API server has an older version of a pool than it
+// had before (I11): it was restored from a backup, and all that this process
+// remembers is of another history.
+type HistoryError struct {
+	Pool        string
+	Known, Read uint64 // resourceVersions
+}
+
+func (e *HistoryError) Error() string {
+	return fmt.Sprintf("reading pool %q: its resourceVersion went back from %d to %d: the cluster was restored to an earlier state", e.Pool, e.Known, e.Read)
 }

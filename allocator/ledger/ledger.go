@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"go4.org/netipx"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"spidernet.io/spiderpool/allocator"
 )
@@ -26,6 +25,17 @@ type Options struct {
 	// Synced reports whether pods and pools were all listed once; until then
 	// nothing is reserved (I11). Nil means that they were.
 	Synced func() bool
+	// Used reports whether something in the cluster uses an address now: a live
+	// pod, whoever gave it the address, or a node. Such a one is not handed out
+	// (I7). It is called at each choice of an address and from many goroutines.
+	// Nil means that nothing does.
+	Used func(netip.Addr) bool
+	// Caps bound the reservations for pods that were not seen yet.
+	Caps Caps
+	// Void is told, once, that the API server went back to an earlier state
+	// (I11). From then on the ledger writes nothing: the process should end, so
+	// that another lists everything again. Nil tells nobody.
+	Void func(error)
 	// Budget is the most bytes that a record may take; 0 means DefaultBudget.
 	Budget int
 	// Logger is told when the API server does not take writes. The zero value
@@ -41,13 +51,9 @@ const DefaultBudget = 1 << 20
 // Ledger makes changes of pools durable. It is safe for concurrent use and
 // needs no closing: it runs nothing while nobody waits for it.
 type Ledger struct {
-	api     API
-	pools   Pools
-	never   func() ([]netipx.IPRange, uint64)
-	synced  func() bool
-	budget  int
-	logger  logr.Logger
-	metrics *Metrics
+	o     Options
+	void  atomic.Pointer[HistoryError] // why nothing is written any more
+	voids sync.Once
 
 	mu     sync.Mutex
 	queues map[string]*queue // pool -> those who wait for it
@@ -55,6 +61,11 @@ type Ledger struct {
 
 // New returns a ledger that knows only what it will read.
 func New(o Options) *Ledger {
+	return &Ledger{o: o.complete(), queues: map[string]*queue{}}
+}
+
+// complete returns o with something in place of what is not set.
+func (o Options) complete() Options {
 	if o.Budget == 0 {
 		o.Budget = DefaultBudget
 	}
@@ -64,16 +75,13 @@ func New(o Options) *Ledger {
 	if o.Never == nil {
 		o.Never = func() ([]netipx.IPRange, uint64) { return nil, 0 }
 	}
-	return &Ledger{
-		api:     o.API,
-		pools:   o.Pools,
-		never:   o.Never,
-		synced:  o.Synced,
-		budget:  o.Budget,
-		logger:  o.Logger,
-		metrics: o.Metrics,
-		queues:  map[string]*queue{},
+	if o.Used == nil {
+		o.Used = func(netip.Addr) bool { return false }
 	}
+	if o.Void == nil {
+		o.Void = func(error) {}
+	}
+	return o
 }
 
 // Change is one caller's wish for one pool.
@@ -89,26 +97,8 @@ type Change struct {
 	Patience time.Duration
 	// Grows marks a change that a record without room for it refuses.
 	Grows bool
-}
 
-// Tx is the version of a pool that a write will be computed from, and what it
-// will become.
-type Tx struct {
-	*State
-	// Record is the State's, changed by its transitions.
-	Record *allocator.Record
-	// Conditions are the pool's, to be changed by meta.SetStatusCondition.
-	Conditions []metav1.Condition
-	// Now is the time of the attempt.
-	Now time.Time
-
-	recent *allocator.Recent
-	free   allocator.Space
-}
-
-// Pick returns the address that should be handed out next.
-func (tx *Tx) Pick() (netip.Addr, bool) {
-	return allocator.Pick(tx.free, tx.Record, tx.recent, nil, tx.Now)
+	counts bool // it keeps true what the transaction has counted
 }
 
 // Apply makes change durable in the pool. It returns nil once the API server
@@ -212,7 +202,7 @@ func (l *Ledger) take(q *queue) ([]*request, time.Duration) {
 	defer l.mu.Unlock()
 	if len(q.waiting) == 0 {
 		q.running = false
-		if _, ok := l.pools.Pool(q.pool); !ok && !q.mustRead { // gone, or not shown yet: nothing is lost that a read does not bring back
+		if _, ok := l.o.Pools.Pool(q.pool); !ok && !q.mustRead { // gone, or not shown yet: nothing is lost that a read does not bring back
 			delete(l.queues, q.pool)
 		}
 		return nil, 0
@@ -238,18 +228,6 @@ func watched(pools Pools, pool string, known *State) (*State, error) {
 		return known, err
 	}
 	return Read(object)
-}
-
-// begin returns a transaction on s that hands out addresses of free.
-func begin(s *State, free allocator.Space, recent *allocator.Recent) *Tx {
-	return &Tx{
-		State:      s,
-		Record:     s.Record.Clone(),
-		Conditions: slices.Clone(s.Pool.Status.Conditions),
-		Now:        time.Now(),
-		recent:     recent,
-		free:       free,
-	}
 }
 
 // Waiting returns how many changes of a pool wait for the write in flight.

@@ -7,9 +7,16 @@ import (
 
 // Metrics counts the writes of a ledger.
 type Metrics struct {
-	writes *prometheus.CounterVec
+	writes *prometheus.CounterVec // by result
 	batch  prometheus.Histogram
 }
+
+// The results of a write.
+const (
+	resultStored   = "stored"
+	resultConflict = "conflict" // somebody else wrote first; it is computed anew
+	resultError    = "error"    // its outcome was not known at once, or it was refused
+)
 
 // NewMetrics makes the metrics and registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
@@ -24,6 +31,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10),
 		}),
 	}
+	for _, result := range []string{resultStored, resultConflict, resultError} {
+		m.writes.WithLabelValues(result) // shown from the start: a rate needs its zero
+	}
 	r.MustRegister(m.writes, m.batch)
 	return m
 }
@@ -32,11 +42,11 @@ func (m *Metrics) wrote(changes int, err error) {
 	switch {
 	case m == nil:
 	case err == nil:
-		m.writes.WithLabelValues("stored").Inc()
+		m.writes.WithLabelValues(resultStored).Inc()
 		m.batch.Observe(float64(changes))
 	case apierrors.IsConflict(err):
-		m.writes.WithLabelValues("conflict").Inc()
+		m.writes.WithLabelValues(resultConflict).Inc()
 	default:
-		m.writes.WithLabelValues("error").Inc()
+		m.writes.WithLabelValues(resultError).Inc()
 	}
 }

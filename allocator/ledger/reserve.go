@@ -15,27 +15,42 @@ import (
 // giveBackTimeout bounds the undoing of a reservation that nobody waits for.
 const giveBackTimeout = 30 * time.Second
 
-// Reserve takes, for a pod to come, one address for each slot: of the first of
-// its pools that gives one. All slots are served or none (I9). The reservation
-// carries token; namespace is where the leader looks for the pod.
+// Reserve takes, for a pod to come, one address for each slot: the one that a
+// candidate keeps for the pod's stable identity, else one of the first candidate
+// that gives one. All slots are served or none (I9).
 //
 // Errors: *ExhaustedError where the pools of a slot gave nothing; the error of
 // ctx; what the API server said.
-func (l *Ledger) Reserve(ctx context.Context, token, namespace string, slots [][]string) ([]crdv1.Claim, error) {
-	t, err := allocator.ParseToken(token)
-	if err != nil {
-		return nil, err
+func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots [][]string) ([]crdv1.Claim, error) {
+	return l.serve(ctx, order{reservation: r, caps: l.o.Caps}, slots)
+}
+
+// Bind is Reserve for a pod that exists: r names it whole, and its token is the
+// pod's LateToken, so that whoever binds the pod finds what was reserved for it
+// before. No cap bounds it, and it goes before the pods that come now to a pool
+// that is waited for. fence runs first in each of its transactions, those that
+// undo it included, and ends it by an error.
+//
+// Only what this very call newly reserved is undone: what it found was reserved
+// by an earlier call, whose answer may be on its way to the pod.
+func (l *Ledger) Bind(ctx context.Context, r allocator.Reservation, slots [][]string, fence func(*Tx) error) ([]crdv1.Claim, error) {
+	if !r.LateBound() {
+		return nil, fmt.Errorf("binding a pod of namespace %q late: it has no name and UID", r.Pod.Namespace)
 	}
-	if !l.synced() {
+	return l.serve(ctx, order{reservation: r, late: true, fence: fence}, slots)
+}
+
+func (l *Ledger) serve(ctx context.Context, o order, slots [][]string) ([]crdv1.Claim, error) {
+	if !l.o.Synced() {
 		return nil, errors.New("reserving: this replica has not listed all pods and pools yet")
 	}
-	if err := distinct(slots); err != nil {
+	if err := check(slots); err != nil {
 		return nil, err
 	}
-	claims := make([]crdv1.Claim, len(slots))
+	got := make([]given, len(slots))
 	errs := make([]error, len(slots))
 	serve := func(i int) {
-		claims[i], errs[i] = l.reserveFirst(ctx, allocator.Reservation{Token: t, Pod: allocator.PodRef{Namespace: namespace}}, slots[i])
+		got[i], errs[i] = o.first(slots[i], func(pool string, do func(*Tx) error) error { return l.try(ctx, o, pool, do) })
 	}
 	if len(slots) == 1 {
 		serve(0)
@@ -47,32 +62,48 @@ func (l *Ledger) Reserve(ctx context.Context, token, namespace string, slots [][
 		wg.Wait()
 	}
 	if err := merge(errs); err != nil {
-		return nil, errors.Join(err, l.undo(ctx, t, claims, errs))
+		return nil, errors.Join(err, l.undo(ctx, o, got, errs))
+	}
+	claims := make([]crdv1.Claim, len(slots))
+	for i := range got {
+		claims[i] = got[i].claim
 	}
 	return claims, nil
 }
 
+func (l *Ledger) try(ctx context.Context, o order, pool string, do func(*Tx) error) error {
+	err := l.Apply(ctx, pool, Change{Do: do, Grows: true, counts: true})
+	if err != nil && ctx.Err() != nil && refusal(pool, err) == nil && !o.late {
+		l.giveBackLater(o, pool) //nolint:contextcheck // the caller is gone, and that is why
+	}
+	return err
+}
+
 // undo gives back what was taken beside a slot that got nothing. Where nobody
 // waits any more it does not wait either.
-func (l *Ledger) undo(ctx context.Context, t allocator.Token, claims []crdv1.Claim, errs []error) error {
+func (l *Ledger) undo(ctx context.Context, o order, got []given, errs []error) error {
 	var failed []error
 	for i, err := range errs {
 		switch {
-		case err != nil:
+		case err != nil || o.late && !got[i].fresh:
 		case ctx.Err() != nil:
-			l.giveBackLater(t, claims[i].Pool) //nolint:contextcheck // the caller is gone, and that is why
+			l.giveBackLater(o, got[i].claim.Pool) //nolint:contextcheck // the caller is gone, and that is why
 		default:
-			failed = append(failed, l.giveBack(ctx, t, claims[i].Pool))
+			failed = append(failed, l.giveBack(ctx, o, got[i].claim.Pool))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// distinct refuses a pool that two slots name: in one pool a token has one
-// address, so both would be given the same.
-func distinct(slots [][]string) error {
+// check refuses a pool that two slots name: in one pool a token has one address,
+// so both would be given the same. A slot without candidates is the caller's
+// mistake.
+func check(slots [][]string) error {
 	slotOf := map[string]int{} // pool -> slot
 	for i, pools := range slots {
+		if len(pools) == 0 {
+			return errors.New("a NIC or family of the pod has no candidate pool")
+		}
 		for _, pool := range pools {
 			if j, ok := slotOf[pool]; ok && j != i {
 				return fmt.Errorf("pool %q is a candidate of two NICs or families of one pod", pool)
@@ -94,6 +125,7 @@ func merge(errs []error) error {
 		case err == nil:
 		case errors.As(err, &e):
 			exhausted.Refusals = append(exhausted.Refusals, e.Refusals...)
+			exhausted.lasting = exhausted.lasting || !e.Passing()
 		default:
 			others = append(others, err)
 		}
@@ -107,79 +139,10 @@ func merge(errs []error) error {
 	return nil
 }
 
-func (l *Ledger) reserveFirst(ctx context.Context, r allocator.Reservation, pools []string) (crdv1.Claim, error) {
-	var exhausted ExhaustedError
-	for _, pool := range pools {
-		w := want{reservation: r}
-		err := l.Apply(ctx, pool, Change{Do: w.do, Grows: true})
-		switch refused := refusal(pool, err); {
-		case err == nil:
-			return crdv1.Claim{Pool: pool, Address: w.address}, nil
-		case refused != nil:
-			exhausted.Refusals = append(exhausted.Refusals, refused)
-		case ctx.Err() != nil:
-			l.giveBackLater(r.Token, pool) //nolint:contextcheck // the caller is gone, and that is why
-			return crdv1.Claim{}, err
-		default:
-			return crdv1.Claim{}, err
-		}
-	}
-	return crdv1.Claim{}, &exhausted
-}
-
-// refusal returns what a pool has against giving an address, if err is no more
-// than that: another candidate may serve all the same.
-func refusal(pool string, err error) *RefusedError {
-	var refused *RefusedError
-	var unreadable *UnreadableError
-	var tooLarge *OverBudgetError
-	switch {
-	case errors.As(err, &refused):
-		return refused
-	case errors.As(err, &unreadable):
-		return &RefusedError{Pool: pool, Reason: "it cannot be read: " + unreadable.Err.Error()}
-	case errors.As(err, &tooLarge):
-		return &RefusedError{Pool: pool, Reason: tooLarge.Error()}
-	}
-	return nil
-}
-
-// want is a reservation looking for an address.
-type want struct {
-	reservation allocator.Reservation
-	address     netip.Addr // the answer
-}
-
-func (w *want) do(tx *Tx) error {
-	if a, ok := tx.Record.ByToken(w.reservation.Token); ok { // an earlier write landed
-		w.address = a
-		return nil
-	}
-	if err := Ready(tx.Pool); err != nil {
-		return &RefusedError{Pool: tx.Pool.Name, Reason: err.Error()}
-	}
-	a, ok := tx.Pick()
-	if !ok {
-		return &RefusedError{Pool: tx.Pool.Name, Reason: taken(tx)}
-	}
-	w.address = a
-	return tx.Record.Reserve(a, w.reservation)
-}
-
-func taken(tx *Tx) string {
-	if tx.Space.Size() == 0 {
-		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway and the next hops of spec.routes)"
-	}
-	reason := fmt.Sprintf("all %d addresses taken (%s)", tx.Space.Size(), tx.Record.Counts())
-	if never := tx.Space.Size() - tx.free.Size(); never > 0 {
-		reason += fmt.Sprintf("; %d of them never handed out (SpiderReservedIP)", never)
-	}
-	return reason
-}
-
 // GiveBack undoes reservations of a token that was given to no pod: the
-// admission it was made for is not answered with it. What it cannot undo before
-// ctx ends expires.
+// admission it was made for is not answered with it. An address kept for a
+// stable identity stays kept, and vacant. What it cannot undo before ctx ends
+// expires.
 func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Claim) error {
 	t, err := allocator.ParseToken(token)
 	if err != nil {
@@ -187,27 +150,66 @@ func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Clai
 	}
 	var errs []error
 	for _, c := range claims {
-		errs = append(errs, l.giveBack(ctx, t, c.Pool))
+		g := gift{order: order{reservation: allocator.Reservation{Token: t}}}
+		errs = append(errs, l.give(ctx, c.Pool, &g))
 	}
 	return errors.Join(errs...)
 }
 
 // giveBackLater undoes a reservation that may or may not have landed. It comes
 // behind that one in the queue, so it meets its outcome.
-func (l *Ledger) giveBackLater(t allocator.Token, pool string) {
+func (l *Ledger) giveBackLater(o order, pool string) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), giveBackTimeout)
 		defer cancel()
-		_ = l.giveBack(ctx, t, pool) // what stays reserved expires: design of the reservation, not an accident
+		_ = l.giveBack(ctx, o, pool) // what stays reserved expires: design of the reservation, not an accident
 	}()
 }
 
-func (l *Ledger) giveBack(ctx context.Context, t allocator.Token, pool string) error {
-	return l.Apply(ctx, pool, Change{Do: func(tx *Tx) error {
-		a, ok := tx.Record.ByToken(t)
-		if !ok {
-			return nil
+// giveBack undoes what the caller of o never hears of: only here can it be told.
+func (l *Ledger) giveBack(ctx context.Context, o order, pool string) error {
+	g := gift{order: o}
+	if err := l.give(ctx, pool, &g); err != nil {
+		return err
+	}
+	if g.address.IsValid() {
+		pod := o.reservation.Pod
+		l.o.Logger.Info("address given back: its pod got none beside it, or nobody waited any more", "pool", pool, "address", g.address,
+			"pod", pod.Namespace+"/"+pod.Name, "uid", pod.UID, "node", "", "token", o.reservation.Token)
+	}
+	return nil
+}
+
+// gift is an order undone in one pool.
+type gift struct {
+	order
+	address netip.Addr // what was given back, if anything
+}
+
+func (l *Ledger) give(ctx context.Context, pool string, g *gift) error {
+	err := l.Apply(ctx, pool, Change{Do: g.do, counts: true})
+	if refused := (*RefusedError)(nil); errors.As(err, &refused) { // there is no such pool any more
+		return nil
+	}
+	return err
+}
+
+func (g *gift) do(tx *Tx) error {
+	g.address = netip.Addr{}
+	if g.fence != nil {
+		if err := g.fence(tx); err != nil {
+			return err
 		}
-		return tx.Record.GiveBack(a, t)
-	}})
+	}
+	a, ok := tx.Record.ByToken(g.reservation.Token)
+	if !ok {
+		return nil
+	}
+	r, _ := tx.Record.AwaitedAt(a)
+	if err := tx.Record.GiveBack(a, g.reservation.Token); err != nil {
+		return err
+	}
+	tx.counted(r, -1)
+	g.address = a
+	return nil
 }

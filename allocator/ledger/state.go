@@ -120,18 +120,3 @@ func encoded(s *crdv1.IPPoolStatus) allocator.Encoded {
 		Term:            s.Term,
 	}
 }
-
-func statusOf(space allocator.Space, e allocator.Encoded, count int, conditions []metav1.Condition) crdv1.IPPoolStatus {
-	total, allocated := int64(space.Size()), int64(count) // Size stops at 2^63-1
-	return crdv1.IPPoolStatus{
-		TotalIPCount:     &total,
-		AllocatedIPCount: &allocated,
-		Settled:          e.Settled,
-		Reserved:         e.Reserved,
-		Retained:         e.Retained,
-		Held:             e.Held,
-		PodsSeenThrough:  e.PodsSeenThrough,
-		Term:             e.Term,
-		Conditions:       conditions,
-	}
-}

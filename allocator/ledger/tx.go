@@ -1,0 +1,87 @@
+package ledger
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// Tx is the version of a pool that a write will be computed from, and what it
+// will become.
+type Tx struct {
+	*State
+	// Record is the State's, changed by its transitions.
+	Record *allocator.Record
+	// Conditions are the pool's, to be changed by meta.SetStatusCondition.
+	Conditions []metav1.Condition
+	// WaitedFor is the pool's: pods wait for an address, and those that come now
+	// wait behind them. Only the leader changes it.
+	WaitedFor bool
+	// Now is the time of the attempt.
+	Now time.Time
+
+	recent *allocator.Recent
+	free   allocator.Space
+	used   func(netip.Addr) bool
+
+	// What was counted of Record and still holds.
+	unseen *unseen // what the caps bound; nil until somebody asks
+	full   string  // why no address can be picked; empty until somebody asks
+}
+
+// begin returns a transaction on s that hands out those addresses of free that
+// are not used.
+func begin(s *State, free allocator.Space, recent *allocator.Recent, used func(netip.Addr) bool) *Tx {
+	return &Tx{
+		State:      s,
+		Record:     s.Record.Clone(),
+		Conditions: slices.Clone(s.Pool.Status.Conditions),
+		WaitedFor:  s.Pool.Status.WaitedFor,
+		Now:        time.Now(),
+		recent:     recent,
+		free:       free,
+		used:       used,
+	}
+}
+
+// apply makes one change.
+func (tx *Tx) apply(c Change) error {
+	err := c.Do(tx)
+	if !c.counts {
+		tx.unseen, tx.full = nil, ""
+	}
+	return err
+}
+
+// counted notes that n reservations like r were added to the record.
+func (tx *Tx) counted(r allocator.Reservation, n int) {
+	tx.unseen.add(r, n)
+	tx.full = ""
+}
+
+// Pick returns the address that should be handed out next.
+func (tx *Tx) Pick() (netip.Addr, bool) {
+	return allocator.Pick(tx.free, tx.Record, tx.recent, tx.used, tx.Now)
+}
+
+// status is what the pool's status becomes; e is the record's encoding.
+func (tx *Tx) status(e allocator.Encoded) crdv1.IPPoolStatus {
+	total, allocated := int64(tx.Space.Size()), int64(tx.Record.Count()) // Size stops at 2^63-1
+	return crdv1.IPPoolStatus{
+		TotalIPCount:     &total,
+		AllocatedIPCount: &allocated,
+		Settled:          e.Settled,
+		Reserved:         e.Reserved,
+		Retained:         e.Retained,
+		Held:             e.Held,
+		PodsSeenThrough:  e.PodsSeenThrough,
+		Term:             e.Term,
+		WaitedFor:        tx.WaitedFor,
+		Conditions:       tx.Conditions,
+	}
+}

@@ -1,0 +1,197 @@
+package ledger
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// order is what one caller wants of pools.
+type order struct {
+	reservation allocator.Reservation
+	caps        Caps
+	late        bool            // for a pod that exists: no cap, and before those that wait
+	fence       func(*Tx) error // runs first in each transaction; nil for none
+}
+
+// given is an address that a pool gave.
+type given struct {
+	claim crdv1.Claim
+	fresh bool // by a write of this call, and not found in the record
+}
+
+// first asks pools in order for an address and returns what the first one gave.
+// try makes a change of a pool.
+//
+// What is there for the pod already goes before all that is new: the address
+// kept for its stable identity, and what was reserved when it was bound late
+// before. With several candidates they are therefore all asked for that first.
+func (o order) first(pools []string, try func(pool string, do func(*Tx) error) error) (given, error) {
+	passes := []bool{false}
+	if len(pools) > 1 && (o.late || o.stable()) {
+		passes = []bool{true, false}
+	}
+	var exhausted ExhaustedError
+	for _, present := range passes {
+		for _, pool := range pools {
+			w := want{order: o, present: present}
+			err := try(pool, w.do)
+			if err == nil {
+				return given{crdv1.Claim{Pool: pool, Address: w.address}, w.fresh}, nil
+			}
+			refused := refusal(pool, err)
+			switch {
+			case refused == nil:
+				return given{}, err
+			case refused.final || !present:
+				exhausted.Refusals = append(exhausted.Refusals, refused)
+			}
+			if refused.final {
+				return given{}, &exhausted
+			}
+		}
+	}
+	return given{}, &exhausted
+}
+
+// stable reports whether the pod has a stable identity.
+func (o order) stable() bool { return o.reservation.For != allocator.Identity{} }
+
+// refusal returns what a pool has against giving an address, if err is no more
+// than that: another candidate may serve all the same.
+func refusal(pool string, err error) *RefusedError {
+	var refused *RefusedError
+	var unreadable *UnreadableError
+	var tooLarge *OverBudgetError
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case errors.As(err, &unreadable):
+		return &RefusedError{Pool: pool, Cause: crdv1.ReasonPoolNotReady, Reason: "it cannot be read: " + unreadable.Err.Error()}
+	case errors.As(err, &tooLarge):
+		return &RefusedError{Pool: pool, Cause: crdv1.ReasonPoolFull, Reason: tooLarge.Error()}
+	}
+	return nil
+}
+
+// want is an order looking for an address in one pool.
+type want struct {
+	order
+	present bool // only what is there for the pod already, nothing new
+
+	address netip.Addr // the answer
+	fresh   bool       // it was not in the record before
+}
+
+func (w *want) do(tx *Tx) error {
+	w.fresh = false
+	if w.fence != nil {
+		if err := w.fence(tx); err != nil {
+			return err
+		}
+	}
+	if a, ok := tx.Record.ByToken(w.reservation.Token); ok { // an earlier write landed
+		w.address = a
+		return nil
+	}
+	if w.stable() {
+		if a, ok := tx.Record.ByIdentity(w.reservation.For); ok {
+			return w.takeKept(tx, a)
+		}
+	}
+	if w.present {
+		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolFull, Reason: "nothing is kept in it for the pod"}
+	}
+	return w.takeNew(tx)
+}
+
+// takeKept takes the address that the pool keeps for the identity. It takes
+// nothing from others, so neither cap nor queue stands before it. No other
+// candidate serves instead: the pod would lose its address for a moment's wait.
+func (w *want) takeKept(tx *Tx, a netip.Addr) error {
+	refuse := func(cause, format string, args ...any) error {
+		return &RefusedError{Pool: tx.Pool.Name, Cause: cause, Reason: fmt.Sprintf(format, args...), final: true}
+	}
+	if err := Ready(tx.Pool); err != nil {
+		return refuse(crdv1.ReasonPoolNotReady, "the pod's address %s is kept in it, and %v", a, err)
+	}
+	use := allocator.Promised // reserved, and not retained yet
+	if v, ok := tx.Record.RetainedAt(a); ok {
+		use = v.Use
+	}
+	switch use {
+	case allocator.Promised:
+		return refuse(crdv1.ReasonPredecessor, "the pod's address %s was given to an earlier admission of the pod, which may still bring it", a)
+	case allocator.InUse:
+		return refuse(crdv1.ReasonPredecessor, "the pod's address %s is still its predecessor's, whose end was not seen yet", a)
+	case allocator.Held:
+		h, _ := tx.Record.HoldAt(a)
+		return refuse(crdv1.ReasonAddressHeld, "the pod's address %s is held since %s: no kubelet confirmed the end of its predecessor on node %s",
+			a, h.Since.Format(time.RFC3339), cmp.Or(h.Node, "unknown"))
+	case allocator.Vacant:
+	}
+	switch {
+	case !tx.free.Contains(a):
+		// Not the pool's fault: others may well be served from it.
+		return refuse(crdv1.ReasonAddressHeld, "the pod's address %s may not be handed out any more (spec.ips, spec.excludeIPs, a router or a SpiderReservedIP)", a)
+	case tx.used(a):
+		return refuse(crdv1.ReasonPredecessor, "the pod's address %s is still used by a pod or a node", a)
+	}
+	return w.reserve(tx, a)
+}
+
+func (w *want) takeNew(tx *Tx) error {
+	if err := Ready(tx.Pool); err != nil {
+		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolNotReady, Reason: err.Error()}
+	}
+	a, ok := tx.Pick()
+	if !ok {
+		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolFull, Reason: tx.taken()}
+	}
+	if !w.late {
+		if err := tx.withinCaps(w.reservation, w.caps); err != nil {
+			return err
+		}
+		if tx.WaitedFor {
+			return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonQueued, Reason: "other pods wait longer for its addresses"}
+		}
+	}
+	return w.reserve(tx, a)
+}
+
+func (w *want) reserve(tx *Tx, a netip.Addr) error {
+	if err := tx.Record.Reserve(a, w.reservation); err != nil {
+		return err
+	}
+	tx.counted(w.reservation, 1)
+	w.address, w.fresh = a, true
+	return nil
+}
+
+// taken says why no address can be picked. A batch of those who are told so
+// counts once.
+func (tx *Tx) taken() string {
+	if tx.full == "" {
+		tx.full = tx.countTaken()
+	}
+	return tx.full
+}
+
+func (tx *Tx) countTaken() string {
+	if tx.Space.Size() == 0 {
+		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway and the next hops of spec.routes)"
+	}
+	reason := fmt.Sprintf("all %d addresses taken (%s)", tx.Space.Size(), tx.Record.Counts())
+	if never := tx.Space.Size() - tx.free.Size(); never > 0 {
+		reason += fmt.Sprintf("; %d of them never handed out (SpiderReservedIP)", never)
+	}
+	if used := allocator.Free(tx.free, tx.Record); used > 0 {
+		reason += fmt.Sprintf("; %d of them used by something else in the cluster (a pod or a node)", used)
+	}
+	return reason
+}
