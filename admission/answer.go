@@ -4,58 +4,101 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/admission/selection"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// reserveError says that candidates were chosen and no addresses reserved.
-type reserveError struct {
-	chosen selection.Selection
-	cause  error
+// errGated says that a pod came with scheduling gates. It may queue for hours, and an address must not queue with it. Our own gate,
+// set by a user, says no less: whoever takes it away gives the pod its addresses.
+var errGated = errors.New("the pod came with scheduling gates")
+
+// outcome of the admission of a pod.
+type outcome string
+
+const (
+	outcomeAssigned   outcome = "assigned"   // it carries its addresses
+	outcomeLeftAlone  outcome = "left_alone" // none of ours
+	outcomeRefused    outcome = "refused"
+	outcomeWaiting    outcome = "waiting"    // admitted with the gate
+	outcomeUnassigned outcome = "unassigned" // admitted without an address and, since it names its node, without the gate
+)
+
+// answer is what the API server is told about a pod, and why.
+type answer struct {
+	outcome outcome
+	reason  string // one of the reasons of crds/v1, empty where there is nothing to give reasons for
+	refusal error  // nil for a pod that is admitted
 }
 
-func (e *reserveError) Error() string {
-	text := "pools chosen by " + e.chosen.Rule + ": " + e.cause.Error()
-	if passed := e.chosen.PassedOver(); passed != "" {
-		text += "; passed over: " + passed
-	}
-	return text
-}
-
-func (e *reserveError) Unwrap() error { return e.cause }
-
-// answer turns the outcome for a pod into what the API server is told. What a user can mend is refused as forbidden.
-func answer(ctx context.Context, given bool, err error) (outcome, error) {
+// answerTo turns what became of a pod into an answer. A pod is refused where its user can mend something, and otherwise only where
+// the configuration says so. All others are admitted without what may have been written to them by then.
+func answerTo(pod *corev1.Pod, given bool, err error, exhaustion config.Exhaustion) answer {
 	var refusal *selection.Refusal
+	var exhausted Exhausted
 	switch {
 	case err == nil && given:
-		return outcomeAssigned, nil
+		return answer{outcome: outcomeAssigned}
 	case err == nil:
-		return outcomeLeftAlone, nil
+		return answer{outcome: outcomeLeftAlone}
+	case errors.Is(err, errGated):
+		return answer{outcome: wait(pod), reason: crdv1.ReasonForeignGate}
 	case errors.As(err, &refusal) && !refusal.NotYet:
-		log.FromContext(ctx).V(1).Info("pod refused", "reason", err.Error())
-		return outcomeRefused, status(http.StatusForbidden, metav1.StatusReasonForbidden, err.Error())
+		return refuse(crdv1.ReasonNoPool, http.StatusForbidden, metav1.StatusReasonForbidden, err)
+	case errors.As(err, &refusal):
+		return exhaust(pod, crdv1.ReasonPoolNotReady, err, exhaustion)
+	case errors.As(err, &exhausted) && exhausted.Exhausted():
+		return exhaust(pod, exhausted.Cause(), err, exhaustion)
 	}
-	return noAddressYet(ctx, err)
+	return answer{outcome: wait(pod), reason: crdv1.ReasonInternal}
 }
 
-// noAddressYet answers for every pod that is to have an address and cannot be given one now, be it that its pools are full or not
-// Ready, be it that something failed inside. There is nothing to mend in the pod. Late binding will admit it here; until then it is
-// refused and its controller tries again.
-func noAddressYet(ctx context.Context, err error) (outcome, error) {
-	var exhausted Exhausted
-	var refusal *selection.Refusal
-	if errors.As(err, &refusal) || errors.As(err, &exhausted) && exhausted.Exhausted() {
-		log.FromContext(ctx).V(1).Info("no address for pod", "reason", err.Error())
-		return outcomeNoAddress, status(http.StatusConflict, metav1.StatusReasonConflict, err.Error())
+func exhaust(pod *corev1.Pod, reason string, err error, exhaustion config.Exhaustion) answer {
+	if exhaustion == config.ExhaustionReject {
+		return refuse(reason, http.StatusConflict, metav1.StatusReasonConflict, err)
 	}
-	log.FromContext(ctx).Error(err, "no address for pod")
-	return outcomeFailed, status(http.StatusInternalServerError, metav1.StatusReasonInternalError,
-		"no address could be reserved for an internal reason, try again: "+err.Error())
+	return answer{outcome: wait(pod), reason: reason}
+}
+
+func refuse(reason string, code int32, statusReason metav1.StatusReason, err error) answer {
+	return answer{outcome: outcomeRefused, reason: reason, refusal: status(code, statusReason, err.Error())}
+}
+
+// wait leaves a pod to late binding. One that names its node cannot have a gate: the API server would refuse it.
+func wait(pod *corev1.Pod) outcome {
+	strip(pod)
+	if pod.Spec.NodeName != "" {
+		return outcomeUnassigned
+	}
+	ours := corev1.PodSchedulingGate{Name: crdv1.GateWaitingForAddress}
+	if !slices.Contains(pod.Spec.SchedulingGates, ours) {
+		pod.Spec.SchedulingGates = append(pod.Spec.SchedulingGates, ours)
+	}
+	return outcomeWaiting
+}
+
+// log says what nobody else tells the pod's owner: why there is no address. Only what failed inside is worth a line always; the rest
+// is counted, and events and conditions on the pod say it.
+func (a answer) log(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+	case a.reason == crdv1.ReasonInternal:
+		log.FromContext(ctx).Error(err, "no address for pod", "outcome", a.outcome)
+	default:
+		log.FromContext(ctx).V(1).Info("no address for pod", "outcome", a.outcome, "reason", a.reason, "message", err.Error())
+	}
+}
+
+func notYet(err error) bool {
+	var refusal *selection.Refusal
+	return errors.As(err, &refusal) && refusal.NotYet
 }
 
 func status(code int32, reason metav1.StatusReason, message string) error {

@@ -1,12 +1,8 @@
 package admission
 
 import (
-	"encoding/json"
 	"fmt"
-	"maps"
 	"net/netip"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"spidernet.io/spiderpool/admission/selection"
 	"spidernet.io/spiderpool/allocator"
@@ -65,22 +61,5 @@ func add(a *crdv1.Assigned, want selection.Want, claim crdv1.Claim) error {
 		a.Vlan = *pool.Spec.Vlan
 	}
 	a.Routes = append(a.Routes, pool.Spec.Routes...)
-	return nil
-}
-
-// annotate writes the result to the pod.
-func annotate(pod *corev1.Pod, token string, assigned []crdv1.Assigned) error {
-	written := map[string]string{crdv1.AnnotationReservation: token}
-	for _, a := range assigned {
-		value, err := json.Marshal(a)
-		if err != nil {
-			return fmt.Errorf("encoding assignment of %s: %w", a.Interface, err)
-		}
-		written[crdv1.AnnotationAssignedPrefix+a.Interface] = string(value)
-	}
-	if pod.Annotations == nil {
-		pod.Annotations = make(map[string]string, len(written))
-	}
-	maps.Copy(pod.Annotations, written)
 	return nil
 }

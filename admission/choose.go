@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,34 +14,72 @@ import (
 	"spidernet.io/spiderpool/admission/selection"
 )
 
-// choose asks package selection, first of what the caches say. Where that is a refusal, it asks again of what the API server says,
-// and then, for as long as that can help, at each change of a pool.
-func (d *PodDefaulter) choose(ctx context.Context, pod *corev1.Pod, namespace string) (selection.Selection, error) {
-	ns, err := d.namespace(ctx, namespace)
-	if err != nil {
-		return selection.Selection{}, err
+// Chooser says what pods ask for. It reserves nothing and changes no pod.
+type Chooser struct{ o PodOptions }
+
+// NewChooser returns a Chooser. It has no use for the reservers and the metrics of o.
+func NewChooser(o PodOptions) *Chooser { return &Chooser{o} }
+
+// Choose returns what a pod that is stored asks for, to whoever binds it late and can ask again. It looks into the caches and waits
+// for nothing, so a refusal, which is a *selection.Refusal, may be that of a cache that is behind.
+func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (Choice, error) {
+	s, ours, err := c.snapshot(ctx, pod, pod.Namespace)
+	if err != nil || !ours {
+		return Choice{}, err
 	}
-	if d.o.Config.IgnoredNamespaces.Matches(labels.Set(ns.Labels)) {
-		return selection.Selection{}, nil
-	}
-	s := selection.Snapshot{Pod: pod, Namespace: ns, Config: d.o.Config, Pools: d.o.Pools}
 	chosen, err := selection.Choose(s)
-	if err == nil {
-		return chosen, nil
+	if err != nil {
+		return Choice{}, err
 	}
-	changed := d.o.Changes.Changed() // before looking again, so that no change is missed
-	if chosen, err = d.confirm(ctx, &s, err); err == nil {
-		return chosen, nil
-	}
-	return d.await(ctx, s, changed, err)
+	return newChoice(s, chosen), nil
 }
 
-// namespace reads the namespace of the request. One that was made a moment ago may not be in the cache.
-func (d *PodDefaulter) namespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+// chooseForNew returns what a pod to come asks for. Where the caches refuse it, it looks again at what the API server says, and then,
+// until the time given and for as long as that can help, at each change of a pool.
+func (c *Chooser) chooseForNew(ctx context.Context, pod *corev1.Pod, namespace string, until time.Time) (Choice, error) {
+	s, ours, err := c.snapshot(ctx, pod, namespace)
+	if err != nil || !ours {
+		return Choice{}, err
+	}
+	chosen, err := selection.Choose(s)
+	if err != nil {
+		changed := c.o.Changes.Changed() // before looking again, so that no change is missed
+		if chosen, err = c.confirm(ctx, &s, err); err != nil {
+			chosen, err = c.await(ctx, s, changed, until, err)
+		}
+	}
+	if err != nil {
+		return Choice{}, err
+	}
+	return newChoice(s, chosen), nil
+}
+
+// snapshot returns what the caches know of a pod, and false where the pod is to be left alone.
+func (c *Chooser) snapshot(ctx context.Context, pod *corev1.Pod, namespace string) (selection.Snapshot, bool, error) {
+	if leftAlone(pod) {
+		return selection.Snapshot{}, false, nil
+	}
+	ns, err := c.namespace(ctx, namespace)
+	if err != nil {
+		return selection.Snapshot{}, false, err
+	}
+	s := selection.Snapshot{Pod: pod, Namespace: ns, Config: c.o.Config, Pools: c.o.Pools}
+	return s, !c.o.Config.IgnoredNamespaces.Matches(labels.Set(ns.Labels)), nil
+}
+
+// leftAlone: pods that have no network of their own, and those that only mirror a static pod, for which the kubelet takes
+// annotations from its file.
+func leftAlone(pod *corev1.Pod) bool {
+	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return pod.Spec.HostNetwork || mirror
+}
+
+// namespace reads the namespace of a pod. One that was made a moment ago may not be in the cache.
+func (c *Chooser) namespace(ctx context.Context, name string) (*corev1.Namespace, error) {
 	ns := &corev1.Namespace{}
-	err := d.o.Cached.Get(ctx, client.ObjectKey{Name: name}, ns)
+	err := c.o.Cached.Get(ctx, client.ObjectKey{Name: name}, ns)
 	if apierrors.IsNotFound(err) {
-		err = d.o.Live.Get(ctx, client.ObjectKey{Name: name}, ns)
+		err = c.o.Live.Get(ctx, client.ObjectKey{Name: name}, ns)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading namespace %q: %w", name, err)
@@ -50,13 +89,13 @@ func (d *PodDefaulter) namespace(ctx context.Context, name string) (*corev1.Name
 
 // confirm chooses again after it has read from the API server what the refusal rests on (I12). That may lead to another refusal,
 // which rests on more; reading ends when it rests on nothing new.
-func (d *PodDefaulter) confirm(ctx context.Context, s *selection.Snapshot, err error) (selection.Selection, error) {
+func (c *Chooser) confirm(ctx context.Context, s *selection.Snapshot, err error) (selection.Selection, error) {
 	ns := &corev1.Namespace{}
-	if err := d.o.Live.Get(ctx, client.ObjectKey{Name: s.Namespace.Name}, ns); err != nil {
+	if err := c.o.Live.Get(ctx, client.ObjectKey{Name: s.Namespace.Name}, ns); err != nil {
 		return selection.Selection{}, fmt.Errorf("reading namespace %q: %w", s.Namespace.Name, err)
 	}
 	s.Namespace = ns
-	fresh := newFreshPools(d.o.Pools, d.o.Live)
+	fresh := newFreshPools(c.o.Pools, c.o.Live)
 	s.Pools = fresh
 	for {
 		var refusal *selection.Refusal
@@ -76,23 +115,31 @@ func (d *PodDefaulter) confirm(ctx context.Context, s *selection.Snapshot, err e
 }
 
 // await chooses again at each change of a pool, while a pool that nobody has looked at yet may still serve the pod.
-func (d *PodDefaulter) await(ctx context.Context, s selection.Snapshot, changed <-chan struct{}, err error) (selection.Selection, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (c *Chooser) await(ctx context.Context, s selection.Snapshot, changed <-chan struct{}, until time.Time, err error) (selection.Selection, error) {
+	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	for {
 		var refusal *selection.Refusal
-		if !errors.As(err, &refusal) || !refusal.Undecided {
+		if !errors.As(err, &refusal) || !refusal.Undecided || !happens(ctx, changed) {
 			return selection.Selection{}, err
 		}
-		select {
-		case <-ctx.Done():
-			return selection.Selection{}, err
-		case <-changed:
-		}
-		changed = d.o.Changes.Changed()
+		changed = c.o.Changes.Changed()
 		var chosen selection.Selection
 		if chosen, err = selection.Choose(s); err == nil {
 			return chosen, nil
 		}
+	}
+}
+
+// happens waits for an event; it reports false where ctx ends first.
+func happens[T any](ctx context.Context, event <-chan T) bool {
+	if ctx.Err() != nil {
+		return false
+	}
+	select {
+	case <-event:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

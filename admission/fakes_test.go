@@ -22,8 +22,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -109,16 +112,18 @@ func (s *store) List(_ context.Context, list client.ObjectList, _ ...client.List
 
 // reserver is a Reserver that gives each slot the next address of its first pool.
 type reserver struct {
-	err   error                             // what Reserve returns, if set
+	fail  func(attempt int) error           // what Reserve returns, if set; attempts count from 1
 	spoil func([]crdv1.Claim) []crdv1.Claim // what it returns instead of the truth, if set
 	block func(context.Context)             // what it does before it returns, if set
+	lose  func()                            // what GiveBack does first, if set
 
-	mu      sync.Mutex               // protects all below
-	taken   map[string][]crdv1.Claim // token -> claims
-	given   map[string][]crdv1.Claim // the same, given back
-	slots   [][]string               // of the last Reserve
-	backErr error                    // the state of the context of GiveBack
-	lastNS  string
+	mu       sync.Mutex               // protects all below
+	taken    map[string][]crdv1.Claim // token -> claims
+	given    map[string][]crdv1.Claim // the same, given back
+	attempts int
+	backErr  error                 // the state of the context of GiveBack
+	slots    [][]string            // of the last Reserve
+	last     allocator.Reservation // the same
 }
 
 var _ Reserver = (*reserver)(nil)
@@ -127,15 +132,18 @@ func newReserver() *reserver {
 	return &reserver{taken: map[string][]crdv1.Claim{}, given: map[string][]crdv1.Claim{}}
 }
 
-func (r *reserver) Reserve(ctx context.Context, token, namespace string, slots [][]string) ([]crdv1.Claim, error) {
+func (r *reserver) Reserve(ctx context.Context, v allocator.Reservation, slots [][]string) ([]crdv1.Claim, error) {
 	if r.block != nil {
 		r.block(ctx)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.slots, r.lastNS = slots, namespace
-	if r.err != nil {
-		return nil, r.err
+	r.slots, r.last = slots, v
+	r.attempts++
+	if r.fail != nil {
+		if err := r.fail(r.attempts); err != nil {
+			return nil, err
+		}
 	}
 	var claims []crdv1.Claim
 	for _, slot := range slots {
@@ -145,10 +153,10 @@ func (r *reserver) Reserve(ctx context.Context, token, namespace string, slots [
 		}
 		claims = append(claims, crdv1.Claim{Pool: slot[0], Address: address})
 	}
+	r.taken[string(v.Token)] = claims
 	if r.spoil != nil {
-		claims = r.spoil(claims)
+		claims = r.spoil(slices.Clone(claims))
 	}
-	r.taken[token] = claims
 	return claims, nil
 }
 
@@ -156,6 +164,9 @@ func (r *reserver) GiveBack(ctx context.Context, token string, claims []crdv1.Cl
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.given[token], r.backErr = claims, ctx.Err()
+	if r.lose != nil {
+		r.lose()
+	}
 	return errors.New("a store that does not answer") // must not change the answer to the pod
 }
 
@@ -165,13 +176,37 @@ func (r *reserver) reserved() int {
 	return len(r.taken)
 }
 
-// fullError is an Exhausted as the ledger returns it.
-type fullError struct{ full bool }
+// lost returns the pools in which something was reserved and not given back.
+func (r *reserver) lost() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var pools []string
+	for token, claims := range r.taken {
+		for _, c := range claims {
+			if !slices.ContainsFunc(r.given[token], func(g crdv1.Claim) bool { return g.Pool == c.Pool }) {
+				pools = append(pools, c.Pool)
+			}
+		}
+	}
+	return pools
+}
 
-func (e fullError) Error() string {
+// exhaustedError is an Exhausted as the ledger returns it.
+type exhaustedError struct {
+	cause   string
+	passing bool
+	not     bool // it could say exhausted, and does not
+}
+
+func (e exhaustedError) Error() string {
 	return `reserving from pool "a": all 11 addresses taken (9 settled, 1 reserved, 1 retained)`
 }
-func (e fullError) Exhausted() bool { return e.full }
+func (e exhaustedError) Exhausted() bool { return !e.not }
+func (e exhaustedError) Cause() string   { return e.cause }
+func (e exhaustedError) Passing() bool   { return e.passing }
+
+// always fails each attempt.
+func always(err error) func(int) error { return func(int) error { return err } }
 
 // world is a webhook with all that surrounds it.
 type world struct {
@@ -180,11 +215,13 @@ type world struct {
 	signal           *Signal
 	config           config.Config
 	metrics          *Metrics
+	logger           logr.Logger
 }
 
 // newWorld knows namespace "team-a", in the cache and live.
 func newWorld() *world {
 	w := &world{cached: newStore(), live: newStore(), reserver: newReserver(), dryRun: newReserver(), signal: &Signal{}, config: config.Default()}
+	w.metrics, w.logger = NewMetrics(prometheus.NewPedanticRegistry()), logr.Discard()
 	for _, s := range []*store{w.cached, w.live} {
 		s.namespaces["team-a"] = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "team-a", Labels: map[string]string{"team": "a"}}}
 	}
@@ -198,12 +235,18 @@ func (w *world) pools(pools ...*crdv1.SpiderIPPool) *world {
 	return w
 }
 
-func (w *world) webhook(t *testing.T) *admission.Webhook {
-	t.Helper()
-	return admission.WithDefaulter(testScheme(t), NewPodDefaulter(PodOptions{
+func (w *world) options() PodOptions {
+	return PodOptions{
 		Config: w.config, Pools: w.cached, Changes: w.signal, Cached: w.cached, Live: w.live, Reserver: w.reserver, DryRun: w.dryRun,
 		Metrics: w.metrics,
-	}))
+	}
+}
+
+func (w *world) webhook(t *testing.T) *admission.Webhook {
+	t.Helper()
+	hook := admission.WithDefaulter(testScheme(t), NewPodDefaulter(w.options()))
+	hook.LogConstructor = func(logr.Logger, *admission.Request) logr.Logger { return w.logger }
+	return hook
 }
 
 func testScheme(t *testing.T) *runtime.Scheme {

@@ -5,23 +5,29 @@ import (
 	"net/netip"
 
 	"spidernet.io/spiderpool/admission/selection"
+	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // Reserver takes addresses durably, all or none.
 type Reserver interface {
-	// Reserve takes for each slot one address of the first of its pools that has one; slots[i] are pool names in order of
-	// preference, and result i belongs to slots[i]. An error that is an Exhausted says that a slot has no address left in any of
-	// its pools.
-	Reserve(ctx context.Context, token, namespace string, slots [][]string) ([]crdv1.Claim, error)
-	// GiveBack undoes Reserve for an admission that will not be answered with it.
+	// Reserve takes for r one address for each slot, of the first of its pools that gives one; slots[i] are pool names in order of
+	// preference, and result i belongs to slots[i]. An error that is an Exhausted says that the pools of a slot give none now.
+	Reserve(ctx context.Context, r allocator.Reservation, slots [][]string) ([]crdv1.Claim, error)
+	// GiveBack undoes Reserve for an admission that will not be answered with it. Only the pools of the claims count, and the token
+	// may have nothing in some.
 	GiveBack(ctx context.Context, token string, claims []crdv1.Claim) error
 }
 
-// Exhausted is the error of a Reserver whose pools are full, if Exhausted returns true. It says for each pool what it lacks.
+// Exhausted is the error of a Reserver whose pools give no address now and may later, if Exhausted returns true. It says for each
+// pool what it lacks.
 type Exhausted interface {
 	error
 	Exhausted() bool
+	// Cause is one of the reasons of crds/v1.
+	Cause() string
+	// Passing reports whether a moment may help.
+	Passing() bool
 }
 
 // PoolLister gives the pools of a cache.

@@ -1,35 +1,49 @@
 package admission
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"time"
 
-// outcome of the admission of a pod.
-type outcome string
-
-const (
-	outcomeAssigned  outcome = "assigned"   // it carries its addresses
-	outcomeLeftAlone outcome = "left_alone" // none of ours
-	outcomeRefused   outcome = "refused"    // something to mend in the pod, its namespace or the pools
-	outcomeNoAddress outcome = "no_address" // pools full or not Ready
-	outcomeFailed    outcome = "failed"     // for an internal reason
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics count what the webhooks answer. A nil *Metrics counts nothing.
+// Metrics count what the webhook of pods answers. A nil *Metrics counts nothing.
 type Metrics struct {
-	pods *prometheus.CounterVec // by outcome
+	pods    *prometheus.CounterVec   // by outcome and reason
+	seconds *prometheus.HistogramVec // by outcome
+	panics  prometheus.Counter
 }
 
 // NewMetrics returns metrics that r knows.
 func NewMetrics(r prometheus.Registerer) *Metrics {
-	m := &Metrics{pods: prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "spiderpool_admission_pods_total",
-		Help: "Pods that the admission webhook answered, by outcome. A dry run counts too.",
-	}, []string{"outcome"})}
-	r.MustRegister(m.pods)
+	m := &Metrics{
+		pods: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "spiderpool_admission_pods_total",
+			Help: "Pods that the admission webhook answered, by outcome (assigned, left_alone, refused, waiting with the scheduling gate, " +
+				"unassigned without it) and, where no address was given, the reason. A dry run counts too.",
+		}, []string{"outcome", "reason"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "spiderpool_admission_duration_seconds",
+			Help:    "How long the admission webhook took to answer for a pod, by outcome.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2, 4, 5},
+		}, []string{"outcome"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "spiderpool_admission_panics_total",
+			Help: "Panics that the admission webhook caught; each admitted its pod without an address. Any is a defect.",
+		}),
+	}
+	r.MustRegister(m.pods, m.seconds, m.panics)
 	return m
 }
 
-func (m *Metrics) count(o outcome) {
+func (m *Metrics) answered(a answer, took time.Duration) {
 	if m != nil {
-		m.pods.WithLabelValues(string(o)).Inc()
+		m.pods.WithLabelValues(string(a.outcome), a.reason).Inc()
+		m.seconds.WithLabelValues(string(a.outcome)).Observe(took.Seconds())
+	}
+}
+
+func (m *Metrics) panicked() {
+	if m != nil {
+		m.panics.Inc()
 	}
 }

@@ -3,6 +3,8 @@ package admission
 import (
 	"context"
 	"fmt"
+	"maps"
+	"runtime/debug"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -13,17 +15,15 @@ import (
 
 	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/allocator"
-	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 const (
-	// podDeadline ends our own work before the API server gives the webhook up after 5 s, so that the answer is ours and what was
-	// reserved is given back knowingly.
+	// podDeadline ends our own work before the API server gives the webhook up after 5 s, so that the answer is ours: one that comes
+	// too late would leave the pod without its gate.
 	podDeadline = 4 * time.Second
-	// patience is how long a pod waits for a pool that the leader has not looked at yet.
+	// patience is how long a pod waits for what passes by itself: a pool that the leader has not looked at yet, a cap that is
+	// reached, a predecessor that has not ended.
 	patience = 2 * time.Second
-	// giveBackDeadline bounds the undoing of a reservation; what it leaves behind expires.
-	giveBackDeadline = 5 * time.Second
 )
 
 // PodOptions is what a PodDefaulter needs; every field but Metrics is required.
@@ -40,12 +40,15 @@ type PodOptions struct {
 }
 
 // PodDefaulter gives pods their addresses at create.
-type PodDefaulter struct{ o PodOptions }
+type PodDefaulter struct {
+	o       PodOptions
+	chooser *Chooser
+}
 
 var _ admission.Defaulter[*corev1.Pod] = (*PodDefaulter)(nil)
 
 // NewPodDefaulter returns a PodDefaulter.
-func NewPodDefaulter(o PodOptions) *PodDefaulter { return &PodDefaulter{o} }
+func NewPodDefaulter(o PodOptions) *PodDefaulter { return &PodDefaulter{o: o, chooser: NewChooser(o)} }
 
 // Default implements admission.Defaulter.
 func (d *PodDefaulter) Default(ctx context.Context, pod *corev1.Pod) error {
@@ -56,79 +59,80 @@ func (d *PodDefaulter) Default(ctx context.Context, pod *corev1.Pod) error {
 	if request.Operation != admissionv1.Create || request.SubResource != "" {
 		return nil // what a stored pod carries is its own
 	}
+	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, podDeadline)
 	defer cancel()
 	ctx = log.IntoContext(ctx, log.FromContext(ctx).WithValues("pod", request.Namespace+"/"+nameOf(pod)))
-	given, err := d.assign(ctx, &request, pod)
-	o, err := answer(ctx, given, err)
-	d.o.Metrics.count(o)
-	return err
+	strip(pod)
+	given := false
+	err = d.guard(func() (err error) {
+		given, err = d.assign(ctx, &request, pod)
+		return err
+	})
+	a := answerTo(pod, given, err, d.o.Config.Exhaustion)
+	a.log(ctx, err)
+	d.o.Metrics.answered(a, time.Since(start))
+	return a.refusal
 }
 
-// assign strips, chooses, reserves and writes. It reports whether the pod was given anything.
+// assign chooses, reserves and writes. It reports whether the pod was given anything.
 func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, pod *corev1.Pod) (bool, error) {
-	strip(pod)
-	if leftAlone(pod) {
-		return false, nil
+	until := time.Now().Add(patience)
+	gated := len(pod.Spec.SchedulingGates) > 0
+	if gated { // it will be looked at again
+		until = time.Now()
 	}
-	chosen, err := d.choose(ctx, pod, request.Namespace)
-	if err != nil || len(chosen.NICs) == 0 {
+	choice, err := d.chooser.chooseForNew(ctx, pod, request.Namespace, until)
+	switch {
+	case gated && (choice.Ours || notYet(err)):
+		return false, errGated
+	case err != nil || !choice.Ours:
 		return false, err
 	}
-	reserver := d.o.Reserver
-	if request.DryRun != nil && *request.DryRun {
+	reserver, dryRun := d.o.Reserver, request.DryRun != nil && *request.DryRun
+	if dryRun {
 		reserver = d.o.DryRun
 	}
-	token := string(allocator.NewToken())
-	claims, err := reserver.Reserve(ctx, token, request.Namespace, chosen.Slots())
-	if err != nil {
-		return false, &reserveError{chosen: chosen, cause: err}
-	}
-	answered := false
-	defer func() { // a panic gives back too
-		if !answered {
-			giveBack(ctx, reserver, token, claims)
+	choice.Reservation.Token = allocator.NewToken()
+	token := string(choice.Reservation.Token)
+	decided := false // whether nothing is left to be given back
+	defer func() {   // also where something panics
+		if !decided {
+			d.giveBack(ctx, reserver, token, choice.Slots)
 		}
 	}()
-	assigned, err := assignments(chosen, claims)
+	claims, err := d.reserve(ctx, reserver, choice.Reservation, choice.Slots, until)
+	if err != nil {
+		decided = true
+		return false, &reserveError{choice: choice, cause: err}
+	}
+	written, err := choice.Annotations(token, claims)
 	if err != nil {
 		return false, err
 	}
 	if err := ctx.Err(); err != nil { // the API server may not be listening any more
 		return false, fmt.Errorf("reserving addresses: %w", err)
 	}
-	if err := annotate(pod, token, assigned); err != nil {
-		return false, err
+	if pod.Annotations == nil {
+		pod.Annotations = make(map[string]string, len(written))
 	}
-	answered = true
-	logAssigned(ctx, token, claims)
+	maps.Copy(pod.Annotations, written)
+	if !dryRun {
+		logReserved(ctx, token, claims)
+	}
+	decided = true
 	return true, nil
 }
 
-// giveBack outlives the request: that its time is up is the most likely reason to be here.
-func giveBack(ctx context.Context, r Reserver, token string, claims []crdv1.Claim) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackDeadline)
-	defer cancel()
-	if err := r.GiveBack(ctx, token, claims); err != nil {
-		log.FromContext(ctx).Error(err, "reservation not given back, it will expire", "token", token)
-	}
-}
-
-func logAssigned(ctx context.Context, token string, claims []crdv1.Claim) {
-	logger := log.FromContext(ctx).V(1)
-	if !logger.Enabled() {
-		return
-	}
-	for _, c := range claims {
-		logger.Info("address reserved", "token", token, "pool", c.Pool, "address", c.Address)
-	}
-}
-
-// leftAlone: pods that have no network of their own, and those that only mirror a static pod, for which the kubelet takes
-// annotations from its file.
-func leftAlone(pod *corev1.Pod) bool {
-	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
-	return pod.Spec.HostNetwork || mirror
+// guard makes an error of a panic: a request that is not answered costs the pod its gate, and its reservation time.
+func (d *PodDefaulter) guard(do func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			d.o.Metrics.panicked()
+			err = fmt.Errorf("panic: %v\n%s", value, debug.Stack())
+		}
+	}()
+	return do()
 }
 
 // nameOf copes with pods whose name the API server makes up only after admission.

@@ -60,22 +60,45 @@ func (u usage) user(a netip.Addr) string {
 		return strings.Join(pods, ", ")
 	}
 	if r, ok := u.record.RetainedAt(a); ok {
-		return fmt.Sprintf("retained for %s/%s of %s %s", r.Identity.Namespace, r.Identity.Pod, r.Identity.Kind, r.Identity.Name)
+		text := "retained for " + named(r.Identity)
+		switch r.Use {
+		case allocator.InUse:
+			text += ", its pod was not seen to end"
+		case allocator.Promised:
+			text += ", a pod may come with it"
+		case allocator.Held:
+			text += ", " + u.hold(a)
+		case allocator.Vacant:
+		}
+		return text
 	}
 	if r, ok := u.record.AwaitedAt(a); ok {
-		if r.LateBound() {
+		switch {
+		case r.LateBound():
 			return "reserved for " + r.Pod.Namespace + "/" + r.Pod.Name
+		case r.For != (allocator.Identity{}):
+			return "reserved for " + named(r.For)
 		}
 		return "reserved for a pod of namespace " + r.Pod.Namespace
 	}
-	if h, ok := u.record.HoldAt(a); ok {
-		node := "an unknown node"
-		if h.Node != "" {
-			node = "node " + h.Node
-		}
-		return fmt.Sprintf("held on %s since %s", node, h.Since.UTC().Format(time.RFC3339))
+	if u.record.State(a) == allocator.StateHeld {
+		return u.hold(a)
 	}
 	return "its pod was not seen to end"
+}
+
+// hold says since when nobody knows whether an address is still used.
+func (u usage) hold(a netip.Addr) string {
+	h, _ := u.record.HoldAt(a)
+	node := "an unknown node"
+	if h.Node != "" {
+		node = "node " + h.Node
+	}
+	return fmt.Sprintf("held on %s since %s", node, h.Since.UTC().Format(time.RFC3339))
+}
+
+func named(i allocator.Identity) string {
+	return fmt.Sprintf("%s/%s of %s %s", i.Namespace, i.Pod, i.Kind, i.Name)
 }
 
 // text names the first of the addresses with their users.

@@ -165,22 +165,31 @@ func TestMessagesNameTenObjects(t *testing.T) {
 	}
 }
 
-// recorded returns a pool with a record of every kind: .10-.11 settled, .20 and .21 reserved, .30 retained, .40 and .41 held.
+// recorded returns a pool with a record of every kind: .10-.11 settled, .20-.22 reserved, .40 and .41 held, and retained .30 vacant,
+// .31 promised, .32 in use, .33 held.
 func recorded(t *testing.T, changes ...func(*crdv1.SpiderIPPool)) *crdv1.SpiderIPPool {
 	t.Helper()
 	addr := func(low int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, 0, byte(low)}) }
 	since := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	token := func(c string) allocator.Token { return allocator.Token(strings.Repeat(c, 16)) }
+	identity := func(pod string) allocator.Identity {
+		return allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "db", Pod: pod}
+	}
+	stable := func(t, pod string) allocator.Reservation {
+		return allocator.Reservation{Token: token(t), Pod: allocator.PodRef{Namespace: "team-a"}, For: identity(pod), ForUID: "u"}
+	}
 	record := &allocator.Record{}
 	for _, err := range []error{
-		record.PutBack(addr(10), 7), record.PutBack(addr(11), 7),
+		record.PutBack(addr(10), 7, allocator.Identity{}, ""), record.PutBack(addr(11), 7, allocator.Identity{}, ""),
 		record.Reserve(addr(20), allocator.Reservation{Token: token("a"), Pod: allocator.PodRef{Namespace: "team-a"}}),
 		record.Reserve(addr(21), allocator.Reservation{Token: token("b"), Pod: allocator.PodRef{Namespace: "team-a", Name: "late", UID: "u"}}),
-		record.Retain(addr(30), allocator.Retention{
-			Identity: allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "db", Pod: "db-0"}, Tokens: []allocator.Token{token("c")},
-		}),
-		record.PutBack(addr(40), 7), record.Hold(addr(40), allocator.Hold{Node: "n1", Since: since}),
-		record.PutBack(addr(41), 7), record.Hold(addr(41), allocator.Hold{Since: since}),
+		record.Reserve(addr(22), stable("c", "db-4")),
+		record.PutBack(addr(30), 7, identity("db-0"), "u"), record.Release(addr(30)),
+		record.PutBack(addr(31), 7, identity("db-1"), "u"), record.Release(addr(31)), record.Reserve(addr(31), stable("d", "db-1")),
+		record.PutBack(addr(32), 7, identity("db-2"), "u"),
+		record.PutBack(addr(33), 7, identity("db-3"), "u"), record.Hold(addr(33), allocator.Hold{Node: "n2", Since: since}),
+		record.PutBack(addr(40), 7, allocator.Identity{}, ""), record.Hold(addr(40), allocator.Hold{Node: "n1", Since: since}),
+		record.PutBack(addr(41), 7, allocator.Identity{}, ""), record.Hold(addr(41), allocator.Hold{Since: since}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -250,8 +259,23 @@ func TestValidateUpdate(t *testing.T) {
 			now:   ips(),
 			users: podOf10,
 			want: ips_ + `10.1.0.10 (team-a/web-1), 10.1.0.11 (its pod was not seen to end), 10.1.0.20 (reserved for a pod of namespace team-a), ` +
-				`10.1.0.21 (reserved for team-a/late), 10.1.0.30 (retained for team-a/db-0 of StatefulSet db), ` +
-				`10.1.0.40 (held on node n1 since 2026-11-23T10:00:00Z), 10.1.0.41 (held on an unknown node since 2026-11-23T10:00:00Z)`,
+				`10.1.0.21 (reserved for team-a/late), 10.1.0.22 (reserved for team-a/db-4 of StatefulSet db), ` +
+				`10.1.0.30 (retained for team-a/db-0 of StatefulSet db), 10.1.0.31 (retained for team-a/db-1 of StatefulSet db, a pod may come with it), ` +
+				`10.1.0.32 (retained for team-a/db-2 of StatefulSet db, its pod was not seen to end), ` +
+				`10.1.0.33 (retained for team-a/db-3 of StatefulSet db, held on node n2 since 2026-11-23T10:00:00Z), ` +
+				`10.1.0.40 (held on node n1 since 2026-11-23T10:00:00Z) and 1 more`,
+		},
+		"takes out an address that is held": {
+			now:  ips("10.1.0.0-10.1.0.40"),
+			want: ips_ + `10.1.0.41 (held on an unknown node since 2026-11-23T10:00:00Z)`,
+		},
+		"excludes an address that is retained and held": {
+			now:  excludes("10.1.0.33"),
+			want: `spec.excludeIPs: Forbidden: takes out addresses in use: 10.1.0.33 (retained for team-a/db-3 of StatefulSet db, held on node n2 since 2026-11-23T10:00:00Z)`,
+		},
+		"makes an address that is retained and that nobody has the gateway": {
+			now:  gateway("10.1.0.30"),
+			want: `spec.gateway: Forbidden: takes out addresses in use: 10.1.0.30 (retained for team-a/db-0 of StatefulSet db)`,
 		},
 		"excludes addresses in use": {
 			now:   excludes("10.1.0.200", "10.1.0.10"),
@@ -274,7 +298,8 @@ func TestValidateUpdate(t *testing.T) {
 			},
 			want: `[` + ips_ + `10.1.0.41 (held on an unknown node since 2026-11-23T10:00:00Z), ` +
 				`spec.excludeIPs: Forbidden: takes out addresses in use: 10.1.0.20 (reserved for a pod of namespace team-a), ` +
-				`10.1.0.21 (reserved for team-a/late), 10.1.0.30 (retained for team-a/db-0 of StatefulSet db), ` +
+				`10.1.0.21 (reserved for team-a/late), 10.1.0.22 (reserved for team-a/db-4 of StatefulSet db), ` +
+				`10.1.0.30 (retained for team-a/db-0 of StatefulSet db), ` +
 				`spec.gateway: Forbidden: takes out addresses in use: 10.1.0.10 (its pod was not seen to end)]`,
 		},
 		"takes out what a live pod claims although no record says so": {
@@ -350,11 +375,13 @@ func TestValidateDelete(t *testing.T) {
 		},
 		"more than a message names": {
 			pool: recorded(t), users: many,
-			want: `deleting pool "a": 19 addresses are in use: 10.1.0.10 (its pod was not seen to end), 10.1.0.11 (its pod was not seen to end), ` +
+			want: `deleting pool "a": 23 addresses are in use: 10.1.0.10 (its pod was not seen to end), 10.1.0.11 (its pod was not seen to end), ` +
 				`10.1.0.20 (reserved for a pod of namespace team-a), 10.1.0.21 (reserved for team-a/late), ` +
-				`10.1.0.30 (retained for team-a/db-0 of StatefulSet db), 10.1.0.40 (held on node n1 since 2026-11-23T10:00:00Z), ` +
-				`10.1.0.41 (held on an unknown node since 2026-11-23T10:00:00Z), 10.1.0.100 (team-a/web-0), 10.1.0.101 (team-a/web-1), ` +
-				`10.1.0.102 (team-a/web-2) and 9 more`,
+				`10.1.0.22 (reserved for team-a/db-4 of StatefulSet db), 10.1.0.30 (retained for team-a/db-0 of StatefulSet db), ` +
+				`10.1.0.31 (retained for team-a/db-1 of StatefulSet db, a pod may come with it), ` +
+				`10.1.0.32 (retained for team-a/db-2 of StatefulSet db, its pod was not seen to end), ` +
+				`10.1.0.33 (retained for team-a/db-3 of StatefulSet db, held on node n2 since 2026-11-23T10:00:00Z), ` +
+				`10.1.0.40 (held on node n1 since 2026-11-23T10:00:00Z) and 13 more`,
 		},
 		"live pods, with a record that cannot be read": {
 			pool: recorded(t, corrupt), users: podOf10,

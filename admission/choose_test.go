@@ -1,0 +1,273 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"spidernet.io/spiderpool/admission/selection"
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+func TestRefusalsAreConfirmed(t *testing.T) {
+	t.Parallel()
+	byDefault := func(p *crdv1.SpiderIPPool) { p.Spec.Default = new(true) }
+	tests := map[string]struct {
+		world       func(*world)
+		pod         func(*corev1.Pod)
+		wantRefusal string
+		wantReads   []string
+	}{
+		"a pool that the cache does not know yet": {
+			world:     func(w *world) { w.live.put(pool("a", "10.1.0.0/16")) },
+			wantReads: []string{"*v1.Namespace team-a", "*v1.SpiderIPPool a"},
+		},
+		"a pool that nobody knows": {
+			wantRefusal: `ipv4[0]: pool "a" does not exist`,
+			wantReads:   []string{"*v1.Namespace team-a", "*v1.SpiderIPPool a"},
+		},
+		"a pool that was enabled a moment ago": {
+			world: func(w *world) {
+				w.cached.put(pool("a", "10.1.0.0/16", disabled))
+				w.live.put(pool("a", "10.1.0.0/16", revision("17", 2)))
+			},
+			wantReads: []string{"*v1.Namespace team-a", "*v1.SpiderIPPool a"},
+		},
+		"an answer of the API server that is older than the cache": {
+			world: func(w *world) {
+				w.cached.put(pool("a", "10.1.0.0/16", disabled, revision("10", 2)))
+				w.live.put(pool("a", "10.1.0.0/16", revision("9", 1)))
+			},
+			wantRefusal: `"a" is disabled`,
+			wantReads:   []string{"*v1.Namespace team-a", "*v1.SpiderIPPool a"},
+		},
+		"a namespace that was annotated a moment ago, with a pool that is as young": {
+			pod: func(p *corev1.Pod) { p.Annotations = nil },
+			world: func(w *world) {
+				w.live.namespaces["team-a"].Annotations = map[string]string{crdv1.AnnotationDefaultIPv4IPPool: `["a"]`}
+				w.live.put(pool("a", "10.1.0.0/16"))
+			},
+			wantReads: []string{"*v1.Namespace team-a", "list of pools", "*v1.SpiderIPPool a"},
+		},
+		"a default pool that the cache does not know yet": {
+			pod:       func(p *corev1.Pod) { p.Annotations = nil },
+			world:     func(w *world) { w.pools(pool("other", "10.1.0.0/16")); w.live.put(pool("a", "10.1.0.0/16", byDefault)) },
+			wantReads: []string{"*v1.Namespace team-a", "list of pools", "*v1.SpiderIPPool a"},
+		},
+		"a pool that became a default a moment ago": {
+			pod: func(p *corev1.Pod) { p.Annotations = nil },
+			world: func(w *world) {
+				w.cached.put(pool("a", "10.1.0.0/16"))
+				w.live.put(pool("a", "10.1.0.0/16", byDefault, revision("6", 2)))
+			},
+			wantReads: []string{"*v1.Namespace team-a", "list of pools", "*v1.SpiderIPPool a"},
+		},
+		"no default pool at all": {
+			pod:         func(p *corev1.Pod) { p.Annotations = nil },
+			world:       func(w *world) { w.pools(pool("other", "10.1.0.0/16")) },
+			wantRefusal: "no pool is named for the pod",
+			wantReads:   []string{"*v1.Namespace team-a", "list of pools"},
+		},
+		"a namespace that the cache does not know yet": {
+			world:     func(w *world) { w.pools(pool("a", "10.1.0.0/16")); delete(w.cached.namespaces, "team-a") },
+			wantReads: []string{"*v1.Namespace team-a"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			if test.world != nil {
+				test.world(w)
+			}
+			p := pod4()
+			if test.pod != nil {
+				test.pod(p)
+			}
+			response := w.webhook(t).Handle(t.Context(), create(t, p))
+			switch {
+			case test.wantRefusal == "" && !response.Allowed:
+				t.Errorf("refused: %s", response.Result.Message)
+			case test.wantRefusal != "" && (response.Allowed || !strings.Contains(response.Result.Message, test.wantRefusal)):
+				t.Errorf("answered %+v, want %q", response.Result, test.wantRefusal)
+			}
+			if diff := cmp.Diff(test.wantReads, w.live.reads); diff != "" {
+				t.Errorf("read from the API server: %s", diff)
+			}
+		})
+	}
+}
+
+func TestAPodWaitsForAPoolThatNobodyHasLookedAt(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		later       func(*world) // a second after the request, and the pools' signal rings
+		pod         func(*corev1.Pod)
+		wantTook    time.Duration
+		wantReason  string // empty: it has its address
+		wantRefusal string
+	}{
+		"and has its address when the pool is Ready": {
+			later:    func(w *world) { w.pools(pool("a", "10.1.0.0/16", revision("6", 1))) },
+			wantTook: time.Second,
+		},
+		"though changes of others wake it": {
+			later:      func(w *world) { w.cached.put(pool("other", "10.3.0.0/16")) },
+			wantTook:   patience,
+			wantReason: crdv1.ReasonPoolNotReady,
+		},
+		"and no longer once that pool is of no use": {
+			later:       func(w *world) { w.pools(pool("a", "10.1.0.0/16", disabled, revision("6", 2))) },
+			wantTook:    time.Second,
+			wantReason:  crdv1.ReasonNoPool,
+			wantRefusal: `"a" is disabled`,
+		},
+		"but not where it is to be looked at again anyway": {
+			later:      func(w *world) { w.pools(pool("a", "10.1.0.0/16", revision("6", 1))) },
+			pod:        gatedBy("kueue.x-k8s.io/admission"),
+			wantReason: crdv1.ReasonForeignGate,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld()
+				w.live.put(pool("a", "10.1.0.0/16", unjudged)) // the cache does not even know it
+				time.AfterFunc(time.Second, func() {
+					test.later(w)
+					w.signal.Ring()
+				})
+				p := pod4()
+				if test.pod != nil {
+					test.pod(p)
+				}
+				start := time.Now()
+				response := w.webhook(t).Handle(t.Context(), create(t, p))
+				if took := time.Since(start); took != test.wantTook {
+					t.Errorf("took %s, want %s", took, test.wantTook)
+				}
+				if _, reason := w.counted(t); reason != test.wantReason {
+					t.Errorf("counted for %q, want %q", reason, test.wantReason)
+				}
+				if response.Allowed != (test.wantRefusal == "") || !response.Allowed && !strings.Contains(response.Result.Message, test.wantRefusal) {
+					t.Errorf("answered %+v, want %q", response.Result, test.wantRefusal)
+				}
+			})
+		})
+	}
+}
+
+func TestAStoredPodIsChosenFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld().pools(pool("a", "10.1.0.0/16"), pool("b", "10.1.0.0/16", disabled), pool("z", "fd00::/64"))
+	p := pod4(forged, annotated(crdv1.AnnotationIPPool, `{"ipv4":["b","a"],"ipv6":["z"]}`), func(p *corev1.Pod) {
+		p.Namespace, p.Name, p.UID = "team-a", "web-0", "u1"
+		p.OwnerReferences = []metav1.OwnerReference{controller("apps/v1", "StatefulSet", "web")}
+	})
+	before := p.DeepCopy()
+	choice, err := NewChooser(w.options()).Choose(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, p); diff != "" {
+		t.Errorf("the pod was changed: %s", diff)
+	}
+	want := Choice{
+		Ours: true, Slots: [][]string{{"a"}, {"z"}}, Rule: "annotation ipam.spidernet.io/ippool", PassedOver: `"b" is disabled`,
+		Reservation: allocator.Reservation{
+			Pod: allocator.PodRef{Namespace: "team-a"}, Owner: allocator.OwnerDigest("owner-uid"), ForUID: "owner-uid",
+			For: allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-0"},
+		},
+	}
+	got := choice
+	got.chosen = selection.Selection{}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Choice{})); diff != "" {
+		t.Error(diff)
+	}
+	claims := []crdv1.Claim{{Pool: "a", Address: netip.MustParseAddr("10.1.0.9")}, {Pool: "z", Address: netip.MustParseAddr("fd00::9")}}
+	written, err := choice.Annotations("aaaaaaaaaaaaaaaa", claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, errs := crdv1.ClaimsOf(written)
+	if diff := cmp.Diff(claims, read, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" || len(errs) > 0 {
+		t.Errorf("the annotations read as %v, %v", read, errs)
+	}
+	if written[crdv1.AnnotationReservation] != "aaaaaaaaaaaaaaaa" || len(written) != 2 {
+		t.Errorf("annotations %v", written)
+	}
+	if _, err := choice.Annotations("aaaaaaaaaaaaaaaa", claims[:1]); err == nil {
+		t.Error("one claim for two slots was accepted")
+	}
+	if len(w.live.reads) > 0 || w.reserver.attempts+w.dryRun.attempts > 0 {
+		t.Errorf("read %v, reserved %d times", w.live.reads, w.reserver.attempts+w.dryRun.attempts)
+	}
+}
+
+func TestStoredPodsThatAreNotChosenFor(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		pod         func(*corev1.Pod)
+		world       func(*world)
+		wantRefusal string // of package selection; else the pod is none of ours
+		wantNotYet  bool
+	}{
+		"on the host's network":     {pod: func(p *corev1.Pod) { p.Spec.HostNetwork = true }},
+		"the mirror of a static":    {pod: annotated(corev1.MirrorPodAnnotationKey, "x")},
+		"in a namespace left alone": {world: func(w *world) { w.config.IgnoredNamespaces, _ = labels.Parse("team=a") }},
+		"that no rule applies to": {
+			pod:   func(p *corev1.Pod) { p.Annotations = nil },
+			world: func(w *world) { w.config.DefaultNetwork = false },
+		},
+		"that name no pool there is":          {wantRefusal: `pool "a" does not exist`},
+		"whose pool nobody has looked at yet": {world: func(w *world) { w.pools(pool("a", "10.1.0.0/16", unjudged)) }, wantRefusal: "is not Ready yet", wantNotYet: true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			if test.world != nil {
+				test.world(w)
+			}
+			p := pod4(func(p *corev1.Pod) { p.Namespace = "team-a" })
+			if test.pod != nil {
+				test.pod(p)
+			}
+			choice, err := NewChooser(w.options()).Choose(t.Context(), p)
+			var refusal *selection.Refusal
+			switch {
+			case choice.Ours || len(choice.Slots) > 0:
+				t.Errorf("chosen for: %+v", choice)
+			case test.wantRefusal == "" && err != nil:
+				t.Errorf("error %v", err)
+			case test.wantRefusal != "" && (!errors.As(err, &refusal) || !strings.Contains(err.Error(), test.wantRefusal) || refusal.NotYet != test.wantNotYet):
+				t.Errorf("error %v, want a refusal %q", err, test.wantRefusal)
+			}
+			if len(w.live.reads) > 0 {
+				t.Errorf("read from the API server: %v", w.live.reads)
+			}
+		})
+	}
+}
+
+func TestAStoredPodWhoseNamespaceCannotBeReadIsNoRefusal(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	delete(w.cached.namespaces, "team-a")
+	w.live.err = context.DeadlineExceeded
+	_, err := NewChooser(w.options()).Choose(t.Context(), pod4(func(p *corev1.Pod) { p.Namespace = "team-a" }))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+}
