@@ -105,22 +105,32 @@ func Helm(ctx context.Context, kubeVersion string, values Values) ([]byte, error
 
 // Chart renders the chart for the cluster and applies it, definitions first.
 func Chart(ctx context.Context, cfg *rest.Config, values Values) error {
-	return applyChart(ctx, cfg, values, func(*unstructured.Unstructured) bool { return true })
+	version, err := serverVersion(cfg)
+	if err != nil {
+		return err
+	}
+	return ChartFor(ctx, cfg, version, values)
+}
+
+// ChartFor is Chart rendered for a version of Kubernetes that need not be the
+// cluster's: an API server that emulates an older version still tells its own.
+func ChartFor(ctx context.Context, cfg *rest.Config, kubeVersion string, values Values) error {
+	return applyChart(ctx, cfg, kubeVersion, values, func(*unstructured.Unstructured) bool { return true })
 }
 
 // Definitions applies the chart's custom resource definitions only, for tests
 // of what reads the product's objects without the product.
 func Definitions(ctx context.Context, cfg *rest.Config) error {
-	values := Values{"controller": Values{"url": "https://nobody.invalid"}} // the chart wants one; nothing of it is applied
-	return applyChart(ctx, cfg, values, func(o *unstructured.Unstructured) bool { return o.GetKind() == definition })
-}
-
-func applyChart(ctx context.Context, cfg *rest.Config, values Values, wanted func(*unstructured.Unstructured) bool) error {
 	version, err := serverVersion(cfg)
 	if err != nil {
 		return err
 	}
-	objects, err := Render(ctx, version, values)
+	values := Values{"controller": Values{"url": "https://nobody.invalid"}} // the chart wants one; nothing of it is applied
+	return applyChart(ctx, cfg, version, values, func(o *unstructured.Unstructured) bool { return o.GetKind() == definition })
+}
+
+func applyChart(ctx context.Context, cfg *rest.Config, kubeVersion string, values Values, wanted func(*unstructured.Unstructured) bool) error {
+	objects, err := Render(ctx, kubeVersion, values)
 	if err != nil {
 		return err
 	}
