@@ -16,8 +16,11 @@ func Violations(s Snapshot) []Violation {
 	pools, found := readPools(s.Pools)
 	found = append(found, checkPods(live)...)
 	found = append(found, checkDoubles(live)...)
+	found = append(found, checkForeign(live, s.Nodes)...)
 	found = append(found, checkRecorded(live, pools)...)
-	found = append(found, checkLeaks(live, pools)...)
+	for _, p := range pools {
+		found = append(found, p.leaks(leakers{claimed(live), s.Owners, s.Nodes})...)
+	}
 	found = append(found, checkCounters(pools)...)
 	found = append(found, checkOverlap(pools)...)
 	found = append(found, checkEndpoints(s.Pods, s.Endpoints)...)
@@ -28,7 +31,7 @@ func Violations(s Snapshot) []Violation {
 }
 
 // Check returns all that is wrong at this moment.
-func Check(ctx context.Context, c client.Reader) ([]Violation, error) {
+func Check(ctx context.Context, c client.Client) ([]Violation, error) {
 	s, err := Read(ctx, c)
 	if err != nil {
 		return nil, err
@@ -39,25 +42,24 @@ func Check(ctx context.Context, c client.Reader) ([]Violation, error) {
 // poll is how often Settled looks.
 const poll = 200 * time.Millisecond
 
-// Settled checks until nothing is wrong, and gives what may pass that long.
-// What cannot pass ends it at once. Nothing returned means all is well.
-func Settled(ctx context.Context, c client.Reader, within time.Duration) ([]Violation, error) {
+// Settled checks until nothing is wrong, and gives what may pass that long, and
+// its own patience on top. What cannot pass ends it at once. Nothing returned
+// means all is well.
+func Settled(ctx context.Context, c client.Client, within time.Duration) ([]Violation, error) {
 	return SettledOf(ctx, c, within, func(s Snapshot) Snapshot { return s })
 }
 
 // SettledOf is Settled for a part of each snapshot.
-func SettledOf(ctx context.Context, c client.Reader, within time.Duration, part func(Snapshot) Snapshot) ([]Violation, error) {
+func SettledOf(ctx context.Context, c client.Client, within time.Duration, part func(Snapshot) Snapshot) ([]Violation, error) {
 	var found []Violation
-	err := wait.PollUntilContextTimeout(ctx, poll, within, true, func(ctx context.Context) (bool, error) {
+	begun := time.Now()
+	err := wait.PollUntilContextCancel(ctx, poll, true, func(ctx context.Context) (bool, error) {
 		s, err := Read(ctx, c)
 		if err != nil {
 			return false, err
 		}
 		found = Violations(part(s))
-		return len(found) == 0 || final(found), nil
+		return len(found) == 0 || final(found, time.Since(begun), within), nil
 	})
-	if wait.Interrupted(err) && ctx.Err() == nil && len(found) > 0 {
-		return found, nil // what might have passed has stayed
-	}
 	return found, err
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -112,7 +113,56 @@ func TestCheckerOnARealAPIServer(t *testing.T) {
 	}
 }
 
-func settled(t *testing.T, c client.Reader, within time.Duration, want []checker.Rule) {
+// TestOwnersAreReadWhateverTheirKind has a record retain addresses for an owner
+// that is there, for one that is gone and for one of a kind that nobody serves.
+func TestOwnersAreReadWhateverTheirKind(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	labels := map[string]string{"app": "db"}
+	set := &appsv1.StatefulSet{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "db"},
+		Spec: appsv1.StatefulSetSpec{
+			Replicas: new(int32(2)), Ordinals: &appsv1.StatefulSetOrdinals{Start: 3}, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "busybox"}}},
+			},
+		},
+	}
+	if err := c.Create(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	pool := &crdv1.SpiderIPPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "blue"},
+		Spec:       crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.1-10.0.0.9"}},
+	}
+	if err := c.Create(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	pool.Status = crdv1.IPPoolStatus{
+		Retained: []string{
+			"default/StatefulSet.apps/db -: -4=10.0.0.1 -5=10.0.0.2",
+			"default/StatefulSet.apps/gone -: -0=10.0.0.3",
+			"default/Game.games.example.com/x -: -0=10.0.0.4",
+		},
+		AllocatedIPCount: new(int64(4)), TotalIPCount: new(int64(9)),
+	}
+	if err := c.Status().Update(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	found, err := checker.Check(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `I3: pool "blue": 10.0.0.2 is retained for pod default/db-5, and StatefulSet db has ordinals from 3 to 4 only (may pass)
+I3: pool "blue": 10.0.0.3 is retained for pod default/gone-0, and StatefulSet gone does not exist (may pass)
+I3: pool "blue": 10.0.0.4 is retained for pod default/x-0, and Game x does not exist (may pass)`
+	if got := checker.Format(found); got != want {
+		t.Errorf("found:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func settled(t *testing.T, c client.Client, within time.Duration, want []checker.Rule) {
 	t.Helper()
 	found, err := checker.Settled(t.Context(), c, within)
 	if err != nil {

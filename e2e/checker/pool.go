@@ -157,6 +157,10 @@ func checkRecorded(holders []holder, pools map[string]pool) []Violation { // poo
 
 // recordedFor says why the record does not hold a for h; empty if it does.
 func recordedFor(h holder, a netip.Addr, r *allocator.Record) string {
+	kept, retained := r.RetainedAt(a)
+	if retained && (kept.Identity.Namespace != h.Namespace || kept.Identity.Pod != h.Name) {
+		return fmt.Sprintf("where it is retained for pod %s/%s", kept.Identity.Namespace, kept.Identity.Pod)
+	}
 	if r.InUse(a) {
 		return ""
 	}
@@ -165,45 +169,20 @@ func recordedFor(h holder, a netip.Addr, r *allocator.Record) string {
 		if v.Token == h.token || late {
 			return ""
 		}
-		return fmt.Sprintf("where it is reserved for token %s in namespace %s", v.Token, v.Pod.Namespace)
-	}
-	if v, ok := r.RetainedAt(a); ok {
-		if v.Identity.Namespace == h.Namespace && v.Identity.Pod == h.Name {
-			return ""
-		}
-		return fmt.Sprintf("where it is retained for pod %s/%s", v.Identity.Namespace, v.Identity.Pod)
+		return fmt.Sprintf("where it is %s for token %s in namespace %s", awaiting(retained), v.Token, v.Pod.Namespace)
 	}
 	if v, ok := r.HoldAt(a); ok {
 		return fmt.Sprintf("where it is held for node %s since %s", cmp.Or(v.Node, "unknown"), v.Since.UTC().Format(time.RFC3339))
 	}
+	if retained {
+		return "where it is retained for the pod, and vacant"
+	}
 	return "where it is free"
 }
 
-// checkLeaks is I3. Records carry no time, so a leak shows only by staying.
-func checkLeaks(holders []holder, pools map[string]pool) []Violation { // pools: name -> pool
-	claimed := map[crdv1.Claim]bool{} // claim -> a live pod makes it
-	for _, h := range holders {
-		for _, c := range h.claims {
-			claimed[c] = true
-		}
+func awaiting(retained bool) string {
+	if retained {
+		return "promised"
 	}
-	var found []Violation
-	for _, p := range pools {
-		for a := range p.record.AllInUse() {
-			if !claimed[crdv1.Claim{Pool: p.Name, Address: a}] {
-				found = append(found, Violation{
-					Rule: RuleLeak, Subject: p.subject(), Detail: fmt.Sprintf("%s is settled and no live pod carries it", a), Passing: true,
-				})
-			}
-		}
-		for a, v := range p.record.Awaited() {
-			if !claimed[crdv1.Claim{Pool: p.Name, Address: a}] {
-				found = append(found, Violation{
-					Rule: RuleLeak, Subject: p.subject(), Passing: true,
-					Detail: fmt.Sprintf("%s is reserved for token %s in namespace %s, and no live pod carries it", a, v.Token, v.Pod.Namespace),
-				})
-			}
-		}
-	}
-	return found
+	return "reserved"
 }

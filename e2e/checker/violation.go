@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Rule is what was violated; see the package comment.
@@ -29,6 +30,8 @@ type Violation struct {
 	// Passing means that the design grants time for it: only if it stays is
 	// something wrong.
 	Passing bool
+	// Patience is how much longer than others the design lets it stay.
+	Patience time.Duration
 }
 
 func (v Violation) String() string {
@@ -47,7 +50,8 @@ func Format(violations []Violation) string {
 	return strings.Join(lines, "\n")
 }
 
-// final reports whether waiting cannot mend all of them.
-func final(violations []Violation) bool {
-	return slices.ContainsFunc(violations, func(v Violation) bool { return !v.Passing })
+// final reports whether one of them cannot be mended by waiting, or has stayed
+// longer than it may.
+func final(violations []Violation, waited, within time.Duration) bool {
+	return slices.ContainsFunc(violations, func(v Violation) bool { return !v.Passing || waited > within+v.Patience })
 }

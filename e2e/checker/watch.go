@@ -158,10 +158,13 @@ func (d *doubles) see(pod *corev1.Pod) {
 		return
 	}
 	h := holderOf(pod)
-	var addresses []netip.Addr
+	addresses := runsWith(pod) // one that it does not claim is another's double too
 	for _, c := range h.claims {
-		addresses = append(addresses, c.Address)
+		if !slices.Contains(addresses, c.Address) {
+			addresses = append(addresses, c.Address)
+		}
 	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
 	before := d.carried[pod.UID]
 	if slices.Equal(before, addresses) {
 		return
