@@ -28,9 +28,6 @@ func Decode(e Encoded) (*Record, error) {
 	if err := decodeOwned(r, e); err != nil {
 		return nil, err
 	}
-	if err := index(r); err != nil {
-		return nil, err
-	}
 	if err := canonicalText(e, r.encodeOwned()); err != nil {
 		return nil, err
 	}
@@ -59,6 +56,16 @@ func decodeOwned(r *Record, e Encoded) error {
 	if err != nil {
 		return err
 	}
+	// In the order of the lines, which is nearly that of identities.
+	identities := make([]entry[Identity, netip.Addr], 0, len(k.rows))
+	for _, w := range k.rows {
+		identities = append(identities, entry[Identity, netip.Addr]{w.value.identity, w.addr})
+	}
+	for _, w := range reserved {
+		if w.value.For != (Identity{}) {
+			identities = append(identities, entry[Identity, netip.Addr]{w.value.For, w.addr})
+		}
+	}
 	if err := place(r, "reserved", reserved); err != nil {
 		return err
 	}
@@ -74,7 +81,7 @@ func decodeOwned(r *Record, e Encoded) error {
 	for _, a := range k.seen {
 		r.seen.Add(a)
 	}
-	return nil
+	return index(r, identities)
 }
 
 func parseLines[V any](set string, lines []string, parse func(string) (netip.Addr, V, error)) ([]row[V], error) {
@@ -94,11 +101,11 @@ func parseReserved(line string) (netip.Addr, Reservation, error) {
 	if len(f) < 3 {
 		return netip.Addr{}, Reservation{}, invalidf("want address, token and namespace; or address, token, namespace/name and UID")
 	}
-	v := Reservation{Token: Token(f[1])}
+	namespace, name, late := strings.Cut(f[2], "/")
+	v := Reservation{Token: Token(f[1]), Pod: PodRef{Namespace: namespace, Name: name}}
 	words := f[3:]
-	late := false
-	if v.Pod.Namespace, v.Pod.Name, late = strings.Cut(f[2], "/"); late {
-		if len(words) == 0 || v.Pod.Name == "" {
+	if late {
+		if len(words) == 0 || name == "" {
 			return netip.Addr{}, v, invalidf("want address, token, namespace/name and UID")
 		}
 		v.Pod.UID, words = words[0], words[1:]
@@ -202,17 +209,10 @@ func collect[V any](rows []row[V]) sorted[netip.Addr, V] {
 }
 
 // index fills what is looked up by token and by identity.
-func index(r *Record) error {
+func index(r *Record, identities []entry[Identity, netip.Addr]) error {
 	tokens := make([]entry[Token, netip.Addr], 0, r.awaited.size)
-	identities := make([]entry[Identity, netip.Addr], 0, r.retained.size)
 	for a, v := range r.awaited.all() {
 		tokens = append(tokens, entry[Token, netip.Addr]{v.Token, a})
-		if _, ok := r.retained.get(a); !ok && v.For != (Identity{}) {
-			identities = append(identities, entry[Identity, netip.Addr]{v.For, a})
-		}
-	}
-	for a, k := range r.retained.all() {
-		identities = append(identities, entry[Identity, netip.Addr]{k.identity, a})
 	}
 	var err error
 	if r.tokens, err = unique("token", tokens); err != nil {
@@ -223,7 +223,12 @@ func index(r *Record) error {
 }
 
 func unique[K interface{ Compare(K) int }](what string, entries []entry[K, netip.Addr]) (sorted[K, netip.Addr], error) {
-	slices.SortFunc(entries, func(a, b entry[K, netip.Addr]) int { return a.key.Compare(b.key) })
+	slices.SortFunc(entries, func(a, b entry[K, netip.Addr]) int {
+		if c := a.key.Compare(b.key); c != 0 {
+			return c
+		}
+		return a.value.Compare(b.value)
+	})
 	for i := 1; i < len(entries); i++ {
 		if a, b := entries[i-1], entries[i]; a.key.Compare(b.key) == 0 {
 			return sorted[K, netip.Addr]{}, invalidf("status: %s %v stands at %s and at %s", what, a.key, a.value, b.value)

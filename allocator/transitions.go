@@ -127,6 +127,23 @@ func (r *Record) Unhold(a netip.Addr) error {
 //
 // The zero Identity stands for a pod that has none. The owner's UID, if given, replaces the one recorded.
 func (r *Record) PutBack(a netip.Addr, podRevision uint64, i Identity, ownerUID string) error {
+	if err := r.mayPutBack(a, i, ownerUID); err != nil {
+		return err
+	}
+	if v, ok := r.awaited.get(a); ok {
+		_ = r.GiveBack(a, v.Token) // it is that token's
+	}
+	_, kept := r.retained.get(a)
+	if _, elsewhere := r.identities.get(i); kept || !r.InUse(a) && !elsewhere && i != (Identity{}) {
+		r.retain(a, i, ownerUID)
+	}
+	r.taken.Add(a)
+	r.users(a).Add(a)
+	r.raise(podRevision)
+	return nil
+}
+
+func (r *Record) mayPutBack(a netip.Addr, i Identity, ownerUID string) error {
 	const verb = "putting back"
 	if i != (Identity{}) {
 		if err := i.validate(ownerUID); err != nil {
@@ -136,24 +153,15 @@ func (r *Record) PutBack(a netip.Addr, podRevision uint64, i Identity, ownerUID 
 	if err := r.admits(verb, a); err != nil {
 		return err
 	}
-	state, use := r.State(a), r.Use(a)
+	_, kept := r.retained.get(a)
 	_, its := r.retainedFor(a, i)
+	_, held := r.held.get(a)
 	switch {
-	case !its && (state == StateRetained || use == Held):
-		return r.conflict(verb, a, ErrNotFree)
-	case use == Held:
+	case its && held:
 		return r.conflict(verb, a, ErrNotVacant)
-	case use == Promised:
-		t, _ := r.awaited.get(a)
-		_ = r.GiveBack(a, t.Token) // it is that token's
-	case use == Vacant, use == InUse:
+	case !its && (kept || held):
+		return r.conflict(verb, a, ErrNotFree)
 	}
-	if _, elsewhere := r.identities.get(i); its || state != StateSettled && !elsewhere && i != (Identity{}) {
-		r.retain(a, i, ownerUID)
-	}
-	r.taken.Add(a)
-	r.users(a).Add(a)
-	r.raise(podRevision)
 	return nil
 }
 

@@ -77,15 +77,9 @@ func first(all []netip.Addr) (netip.Addr, bool) {
 
 // Reserve is allocator.Record.Reserve. Like all transitions here it returns the sentinel only.
 func (m *Model) Reserve(a netip.Addr, v allocator.Reservation) error {
-	v.Grace = grace(v.Grace)
 	e := m.At[a]
 	its := e.State == allocator.StateRetained && e.Retention.Identity == v.For
-	if its {
-		v.Owner = ""
-		if v.ForUID == "" {
-			v.ForUID = e.Retention.OwnerUID
-		}
-	}
+	v = asRead(v, e, its)
 	if e.Awaited() && e.Reservation == v {
 		return nil
 	}
@@ -95,10 +89,7 @@ func (m *Model) Reserve(a netip.Addr, v allocator.Reservation) error {
 	if !its && e.State != allocator.StateFree {
 		return allocator.ErrNotFree
 	}
-	if _, elsewhere := m.ByToken(v.Token); elsewhere {
-		return allocator.ErrElsewhere
-	}
-	if at, ok := m.ByIdentity(v.For); ok && at != a && v.For != (allocator.Identity{}) {
+	if m.elsewhere(a, v) {
 		return allocator.ErrElsewhere
 	}
 	if its {
@@ -107,6 +98,27 @@ func (m *Model) Reserve(a netip.Addr, v allocator.Reservation) error {
 	}
 	m.At[a] = Entry{State: allocator.StateReserved, Reservation: v}
 	return nil
+}
+
+// asRead is v as it is read back.
+func asRead(v allocator.Reservation, e Entry, its bool) allocator.Reservation {
+	v.Grace = grace(v.Grace)
+	if its {
+		v.Owner = ""
+		if v.ForUID == "" {
+			v.ForUID = e.Retention.OwnerUID
+		}
+	}
+	return v
+}
+
+func (m *Model) elsewhere(a netip.Addr, v allocator.Reservation) bool {
+	byToken, ok := m.ByToken(v.Token)
+	if ok && byToken != a {
+		return true
+	}
+	byIdentity, ok := m.ByIdentity(v.For)
+	return ok && byIdentity != a && v.For != allocator.Identity{}
 }
 
 // Settle is allocator.Record.Settle.
@@ -175,22 +187,20 @@ func (m *Model) Unhold(a netip.Addr) error {
 // PutBack is allocator.Record.PutBack.
 func (m *Model) PutBack(a netip.Addr, revision uint64, i allocator.Identity, ownerUID string) error {
 	e := m.At[a]
-	its := e.State == allocator.StateRetained && e.Retention.Identity == i
-	if e.State == allocator.StateHeld || e.State == allocator.StateRetained && !its {
-		return allocator.ErrNotFree
-	}
-	if its && e.Retention.Use == allocator.Held {
-		return allocator.ErrNotVacant
-	}
 	at, known := m.ByIdentity(i)
 	switch {
-	case its:
+	case e.State == allocator.StateHeld:
+		return allocator.ErrNotFree
+	case e.State == allocator.StateRetained && e.Retention.Identity != i:
+		return allocator.ErrNotFree
+	case e.State == allocator.StateRetained && e.Retention.Use == allocator.Held:
+		return allocator.ErrNotVacant
+	case e.State == allocator.StateRetained:
 		if ownerUID == "" {
 			ownerUID = e.Retention.OwnerUID
 		}
 		m.At[a] = retained(i, ownerUID, Entry{Retention: allocator.Retention{Use: allocator.InUse}})
-	case e.State == allocator.StateSettled:
-	case i == allocator.Identity{}, known && at != a:
+	case e.State == allocator.StateSettled, i == allocator.Identity{}, known && at != a:
 		m.At[a] = Entry{State: allocator.StateSettled}
 	default:
 		m.At[a] = retained(i, ownerUID, Entry{Retention: allocator.Retention{Use: allocator.InUse}})
