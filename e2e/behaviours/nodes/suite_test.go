@@ -1,6 +1,7 @@
 package nodes_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -15,8 +16,9 @@ import (
 	"spidernet.io/spiderpool/e2e/behaviours/nodes"
 )
 
-// clusterName sets the suite's cluster beside those of people.
-const clusterName = "behaviours"
+// clusterName sets the suite's cluster beside those of people; CLUSTER=name
+// beside that of another run of the suite.
+var clusterName = cmp.Or(os.Getenv("CLUSTER"), "behaviours")
 
 var env *behaviours.Env
 
