@@ -50,10 +50,10 @@ func answerTo(pod *corev1.Pod, given bool, err error, exhaustion config.Exhausti
 		return answer{outcome: outcomeLeftAlone}
 	case errors.Is(err, errGated):
 		return answer{outcome: wait(pod), reason: crdv1.ReasonForeignGate}
-	case errors.As(err, &refusal) && !refusal.NotYet:
-		return refuse(crdv1.ReasonNoPool, http.StatusForbidden, metav1.StatusReasonForbidden, err)
-	case errors.As(err, &refusal):
+	case notYet(err):
 		return exhaust(pod, crdv1.ReasonPoolNotReady, err, exhaustion)
+	case errors.As(err, &refusal):
+		return refuse(crdv1.ReasonNoPool, http.StatusForbidden, metav1.StatusReasonForbidden, err)
 	case errors.As(err, &exhausted) && exhausted.Exhausted():
 		return exhaust(pod, exhausted.Cause(), err, exhaustion)
 	}

@@ -23,37 +23,31 @@ func reservationOf(pod *corev1.Pod, namespace string, c config.Config) allocator
 		r.Grace = allocator.GraceOf(*grace)
 	}
 	controller := metav1.GetControllerOfNoCopy(pod)
-	if controller == nil {
-		return r
+	if controller != nil {
+		r.Owner = allocator.OwnerDigest(string(controller.UID))
 	}
-	r.Owner = allocator.OwnerDigest(string(controller.UID))
 	r.For, r.ForUID = Identity(pod.Name, namespace, controller, c)
 	return r
 }
 
-// Identity returns the stable identity of a pod with this controller, which may be nil, and the UID of the identity's owner to be
-// shown; zero values where it has none.
+// Identity returns the stable identity of a pod and the UID of its owner, or zero values where it has none. Who controls the pod
+// decides, which may be nobody, and the pod must come with a name. What a user writes into an owner reference need not be a name at
+// all; an identity that could not be recorded is none.
 func Identity(pod, namespace string, controller *metav1.OwnerReference, c config.Config) (allocator.Identity, string) {
 	if controller == nil {
 		return allocator.Identity{}, ""
 	}
-	id := identityOf(pod, namespace, controller, c)
-	if id == (allocator.Identity{}) || !plain(strings.ToLower(string(controller.UID))) {
-		return id, ""
-	}
-	return id, string(controller.UID)
-}
-
-// identityOf returns the stable identity of a pod, or the zero value where it has none: who controls it decides, and it must come with
-// a name. What a user writes into an owner reference need not be a name at all; an identity that could not be recorded is none.
-func identityOf(pod, namespace string, controller *metav1.OwnerReference, c config.Config) allocator.Identity {
 	gv, err := schema.ParseGroupVersion(controller.APIVersion)
 	kind := schema.GroupKind{Group: gv.Group, Kind: controller.Kind}
 	stable := c.EnableStatefulSet && slices.Contains(statefulSets, kind) || slices.Contains(c.StableIdentityKinds, kind)
 	if err != nil || !stable || !plain(pod) || !plain(controller.Name) {
-		return allocator.Identity{}
+		return allocator.Identity{}, ""
 	}
-	return allocator.Identity{Namespace: namespace, Group: kind.Group, Kind: kind.Kind, Name: controller.Name, Pod: pod}
+	uid := string(controller.UID)
+	if !plain(strings.ToLower(uid)) { // it is only shown
+		uid = ""
+	}
+	return allocator.Identity{Namespace: namespace, Group: kind.Group, Kind: kind.Kind, Name: controller.Name, Pod: pod}, uid
 }
 
 func plain(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }

@@ -77,8 +77,7 @@ func (d *PodDefaulter) Default(ctx context.Context, pod *corev1.Pod) error {
 
 // assign chooses, reserves and writes. It reports whether the pod was given anything.
 func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, pod *corev1.Pod) (bool, error) {
-	until := time.Now().Add(patience)
-	gated := len(pod.Spec.SchedulingGates) > 0
+	until, gated := time.Now().Add(patience), len(pod.Spec.SchedulingGates) > 0
 	if gated { // it will be looked at again
 		until = time.Now()
 	}
@@ -89,39 +88,44 @@ func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, p
 	case err != nil || !choice.Ours:
 		return false, err
 	}
-	reserver, dryRun := d.o.Reserver, request.DryRun != nil && *request.DryRun
-	if dryRun {
-		reserver = d.o.DryRun
-	}
 	choice.Reservation.Token = allocator.NewToken()
-	token := string(choice.Reservation.Token)
-	decided := false // whether nothing is left to be given back
-	defer func() {   // also where something panics
-		if !decided {
-			d.giveBack(ctx, reserver, token, choice.Slots)
-		}
-	}()
-	claims, err := d.reserve(ctx, reserver, choice.Reservation, choice.Slots, until)
-	if err != nil {
-		decided = true
-		return false, &reserveError{choice: choice, cause: err}
+	e := errand{to: d.o.Reserver, choice: choice, until: until}
+	if request.DryRun != nil && *request.DryRun {
+		e.to, e.dry = d.o.DryRun, true
 	}
-	written, err := choice.Annotations(token, claims)
-	if err != nil {
+	if err := d.give(ctx, pod, e); err != nil {
 		return false, err
 	}
+	return true, nil
+}
+
+// give reserves and writes. What it reserved for a pod that it does not give it to, it gives back, also where something panics.
+func (d *PodDefaulter) give(ctx context.Context, pod *corev1.Pod, e errand) error {
+	done := false
+	defer func() {
+		if !done {
+			d.giveBack(ctx, e)
+		}
+	}()
+	claims, err := d.reserve(ctx, e)
+	if err != nil {
+		done = true // all or none
+		return &reserveError{choice: e.choice, cause: err}
+	}
+	written, err := e.choice.Annotations(e.token(), claims)
+	if err != nil {
+		return err
+	}
 	if err := ctx.Err(); err != nil { // the API server may not be listening any more
-		return false, fmt.Errorf("reserving addresses: %w", err)
+		return fmt.Errorf("reserving addresses: %w", err)
 	}
 	if pod.Annotations == nil {
 		pod.Annotations = make(map[string]string, len(written))
 	}
 	maps.Copy(pod.Annotations, written)
-	if !dryRun {
-		logReserved(ctx, token, claims)
-	}
-	decided = true
-	return true, nil
+	e.log(ctx, claims)
+	done = true
+	return nil
 }
 
 // guard makes an error of a panic: a request that is not answered costs the pod its gate, and its reservation time.

@@ -26,7 +26,7 @@ func TestAPodWaitsForWhatPasses(t *testing.T) {
 		"with a pause between two tries, however often pools change": {
 			fail:     func(attempt int) error { return map[bool]error{true: predecessor}[attempt < 5] },
 			ring:     time.Millisecond,
-			wantTook: 4 * retryPause, wantAttempts: 5,
+			wantTook: 15 * firstPause, wantAttempts: 5,
 		},
 		"as long as its patience lasts": {
 			fail: always(predecessor), ring: 700 * time.Millisecond,
