@@ -52,7 +52,7 @@ func TestTwoLedgersFillOnePoolWithoutADouble(t *testing.T) {
 	}
 	r := record(t, pool.Name)
 	for address, token := range given {
-		if v, ok := r.ReservedAt(address); !ok || v.Token != token {
+		if v, ok := r.AwaitedAt(address); !ok || v.Token != token {
 			t.Errorf("%s was given to %s, the record says %+v", address, token, v)
 		}
 	}
@@ -216,16 +216,16 @@ func TestAllOrNothingOverTwoPools(t *testing.T) {
 	v4 := newPool(t, "10.1.0.0/24", "10.1.0.1-10.1.0.254")
 	v6 := newPool(t, "fc00:1::/64", "fc00:1::1")
 	l := newLedger(ledger.NewAPI(kube))
-	token := allocator.NewToken()
+	r := toCome("default")
 	slots := [][]string{{v4.Name}, {v6.Name}}
-	claims, err := l.Reserve(t.Context(), string(token), "default", slots)
+	claims, err := l.Reserve(t.Context(), r, slots)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if claims[0].Address != netip.MustParseAddr("10.1.0.1") || claims[1].Address != netip.MustParseAddr("fc00:1::1") {
 		t.Errorf("got %v", claims)
 	}
-	_, err = l.Reserve(t.Context(), string(allocator.NewToken()), "default", slots)
+	_, err = l.Reserve(t.Context(), toCome("default"), slots)
 	var exhausted *ledger.ExhaustedError
 	if !errors.As(err, &exhausted) || len(exhausted.Refusals) != 1 || exhausted.Refusals[0].Pool != v6.Name {
 		t.Errorf("the refusal is %v, want one that names %s alone", err, v6.Name)
@@ -233,7 +233,7 @@ func TestAllOrNothingOverTwoPools(t *testing.T) {
 	if got := record(t, v4.Name).Count(); got != 1 {
 		t.Errorf("%d IPv4 addresses are taken, want 1: the refused pod's is back", got)
 	}
-	if err := l.GiveBack(t.Context(), string(token), claims); err != nil {
+	if err := l.GiveBack(t.Context(), string(r.Token), claims); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := record(t, v4.Name).Count(), record(t, v6.Name).Count(); a != 0 || b != 0 {
@@ -418,7 +418,7 @@ func TestADryRunTakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := ledger.NewDryRun(ledger.Options{Pools: stale{object}})
-	claims, err := d.Reserve(t.Context(), string(allocator.NewToken()), "default", [][]string{{pool.Name}})
+	claims, err := d.Reserve(t.Context(), toCome("default"), [][]string{{pool.Name}})
 	if err != nil || claims[0].Address.String() != "10.1.0.1" {
 		t.Errorf("got %v, %v, want what would be given", claims, err)
 	}

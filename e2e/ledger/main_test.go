@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -55,15 +56,12 @@ func makePool(t *testing.T, pool *crdv1.SpiderIPPool) {
 	if err := kube.Create(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	err := newLedger(ledger.NewAPI(kube)).Apply(t.Context(), pool.Name, ledger.Change{Do: func(tx *ledger.Tx) error {
+	change(t, pool.Name, func(tx *ledger.Tx) error {
 		meta.SetStatusCondition(&tx.Conditions, metav1.Condition{
 			Type: crdv1.ConditionReady, Status: metav1.ConditionTrue, Reason: crdv1.ReasonInitialised, ObservedGeneration: tx.Pool.Generation,
 		})
 		return nil
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	})
 }
 
 // record reads what the API server has.
@@ -83,12 +81,41 @@ func record(t *testing.T, pool string) *allocator.Record {
 	return state.Record
 }
 
-// reserve takes one address for a new token.
+// reserve takes one address for a pod to come, in a namespace of its own: no cap
+// is reached.
 func reserve(ctx context.Context, l *ledger.Ledger, pools ...string) (allocator.Token, netip.Addr, error) {
-	token := allocator.NewToken()
-	claims, err := l.Reserve(ctx, string(token), "default", [][]string{pools})
+	r := toCome("")
+	r.Pod.Namespace = "of-" + string(r.Token)
+	claims, err := l.Reserve(ctx, r, [][]string{pools})
 	if err != nil {
-		return token, netip.Addr{}, err
+		return r.Token, netip.Addr{}, err
 	}
-	return token, claims[0].Address, nil
+	return r.Token, claims[0].Address, nil
+}
+
+func toCome(namespace string) allocator.Reservation {
+	return allocator.Reservation{Token: allocator.NewToken(), Pod: allocator.PodRef{Namespace: namespace}}
+}
+
+// existing is the reservation of a pod that waits to be bound.
+func existing(name string) allocator.Reservation {
+	uid := "uid-of-" + name
+	return allocator.Reservation{Token: allocator.LateToken(uid), Pod: allocator.PodRef{Namespace: "default", Name: name, UID: uid}}
+}
+
+// change does what the leader does.
+func change(t *testing.T, pool string, do func(*ledger.Tx) error) {
+	t.Helper()
+	if err := newLedger(ledger.NewAPI(kube)).Apply(t.Context(), pool, ledger.Change{Do: do}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// cause returns why all candidates refused, or "".
+func cause(err error) string {
+	var exhausted *ledger.ExhaustedError
+	if errors.As(err, &exhausted) {
+		return exhausted.Cause()
+	}
+	return ""
 }
