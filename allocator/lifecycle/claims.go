@@ -31,6 +31,7 @@ const (
 	byPool    = "pool"
 	byForeign = "foreign"
 	byWaiting = "waiting"
+	byLeft    = "leftover"
 )
 
 var (
@@ -44,12 +45,20 @@ func NewClaims(client kubernetes.Interface) (*Claims, error) {
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(podOf), informers.WithTweakListOptions(c.countLists))
 	c.informer = factory.Core().V1().Pods().Informer()
 	err := c.informer.AddIndexers(cache.Indexers{
-		byAddress: keys(func(p *Pod) []string { return each(p.Claims, func(c crdv1.Claim) string { return c.Address.String() }) }),
-		byPool:    keys(func(p *Pod) []string { return each(p.Claims, func(c crdv1.Claim) string { return c.Pool }) }),
-		byForeign: keys(func(p *Pod) []string { return each(p.Foreign, netip.Addr.String) }),
+		byAddress: keys(func(p *Pod) []string {
+			return uniqueKeys(p.Claims, func(c crdv1.Claim) string { return c.Address.String() })
+		}),
+		byPool:    keys(func(p *Pod) []string { return uniqueKeys(p.Claims, func(c crdv1.Claim) string { return c.Pool }) }),
+		byForeign: keys(func(p *Pod) []string { return uniqueKeys(p.Foreign, netip.Addr.String) }),
 		byWaiting: keys(func(p *Pod) []string {
 			if p.Waits() {
 				return []string{byWaiting}
+			}
+			return nil
+		}),
+		byLeft: keys(func(p *Pod) []string {
+			if p.leftOver() {
+				return []string{byLeft}
 			}
 			return nil
 		}),
@@ -82,8 +91,8 @@ func keys(of func(*Pod) []string) cache.IndexFunc {
 	}
 }
 
-// each returns what f makes of the elements, without repetitions.
-func each[T any](all []T, f func(T) string) []string {
+// uniqueKeys returns what f makes of the elements, without repetitions.
+func uniqueKeys[T any](all []T, f func(T) string) []string {
 	list := make([]string, 0, len(all))
 	for _, e := range all {
 		if key := f(e); !slices.Contains(list, key) {
@@ -131,6 +140,9 @@ func (c *Claims) UsedBy(a netip.Addr) bool {
 
 // Waiting returns the pods that have no address and may be given one.
 func (c *Claims) Waiting() []*Pod { return c.find(byWaiting, byWaiting) }
+
+// LeftOver returns the pods that wait for nothing and look as if they did.
+func (c *Claims) LeftOver() []*Pod { return c.find(byLeft, byLeft) }
 
 // Carrier returns the pod that claims an address of a pool by a reservation: in
 // the namespace that the reservation was made for, a live one first. Where the

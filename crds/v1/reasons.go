@@ -55,4 +55,7 @@ const (
 	ReasonHeld = "AddressHeld"
 	// ReasonConflict: two live pods claim one address; the event names both.
 	ReasonConflict = "AddressConflict"
+	// ReasonUngated: our scheduling gate was removed from a pod that waits for
+	// no address.
+	ReasonUngated = "GateRemoved"
 )

@@ -1,0 +1,14 @@
+package ledger
+
+import "spidernet.io/spiderpool/allocator"
+
+// Available returns how many new addresses Bind could take from this version of
+// a pool, were it ready, counted up to limit. It is for whoever decides who is
+// served: that some addresses are free does not say that they may be handed out.
+func (l *Ledger) Available(s *State, limit int) int {
+	space := s.Space
+	if never, _ := l.o.Never(); len(never) > 0 {
+		space = space.Without(never)
+	}
+	return allocator.Available(space, s.Record, l.o.Used, limit)
+}

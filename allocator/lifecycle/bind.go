@@ -1,0 +1,371 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+const (
+	// lookAgain is how often all who wait are looked at when nothing happens.
+	lookAgain = 5 * time.Second
+	// atOnce is how many pods are read, or bound, at one moment. Those bound
+	// share the writes of their pools.
+	atOnce = 16
+	// looksPerPass and tellsPerPass bound how long a pass takes, and how much of
+	// the API server many waiting pods may use.
+	looksPerPass = 500
+	tellsPerPass = 20
+)
+
+// Pools are the pools as a watch has shown them.
+type Pools interface {
+	ledger.Pools
+	// All yields all pools, in no order, as objects that nobody changes.
+	All() iter.Seq[*crdv1.SpiderIPPool]
+}
+
+// Binder reserves for pods that exist: a *ledger.Ledger.
+type Binder interface {
+	Applier
+	Bind(ctx context.Context, r allocator.Reservation, slots [][]string, fence func(*ledger.Tx) error) ([]crdv1.Claim, error)
+	Available(s *ledger.State, limit int) int
+}
+
+var _ Binder = (*ledger.Ledger)(nil)
+
+// binder gives pods that exist their addresses: those that were admitted without
+// one, and those that were not admitted by us. It works in passes over all of
+// them, since who is served first is a question about all of them.
+type binder struct {
+	looker
+	server
+	namespaces client.Reader // may be a cache
+	pools      Pools
+	claims     *Claims
+	metrics    *Metrics
+	now        func() time.Time
+
+	// Only Reconcile touches what follows, and only one runs.
+	known    map[types.UID]*latecomer
+	states   map[string]*ledger.State // pool -> as it was read last
+	dry      map[string]dryness       // pool -> what it was found to be
+	finished map[types.UID]uint64     // pod -> revision with which all was done
+	next     time.Time                // before it there is no pass
+}
+
+// setupBinding adds the controller that binds pods late to mgr.
+func setupBinding(mgr manager.Manager, o Options, t *tenures, e *events) error {
+	b := &binder{
+		looker:     looker{api: mgr.GetAPIReader(), chooser: o.Chooser},
+		server:     server{speaker: speaker{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, tenures: t, events: e, depose: o.Depose},
+		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, metrics: o.Metrics, now: time.Now,
+		known: map[types.UID]*latecomer{}, states: map[string]*ledger.State{}, dry: map[string]dryness{}, finished: map[types.UID]uint64{},
+	}
+	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{everybody} })
+	return build(mgr, "binding", 1).
+		Watches(&crdv1.SpiderIPPool{}, all).
+		Watches(&corev1.Namespace{}, all, ctrlbuilder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		WatchesRawSource(podSource(o.Claims, waitingEvents)).
+		Complete(b)
+}
+
+// everybody is the one request there is.
+var everybody = reconcile.Request{NamespacedName: types.NamespacedName{Name: "everybody"}}
+
+// waitingEvents asks for a pass when a pod that waits, or did, has changed.
+func waitingEvents(q queue) cache.ResourceEventHandler {
+	concerns := func(object any) bool {
+		p, ok := object.(*Pod)
+		return ok && (p.Waits() || p.leftOver())
+	}
+	enqueue := func(object any) {
+		if concerns(object) {
+			q.Add(everybody)
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{
+		AddFunc: enqueue,
+		UpdateFunc: func(before, after any) {
+			if concerns(before) || concerns(after) {
+				q.Add(everybody)
+			}
+		},
+		DeleteFunc: enqueue,
+	}
+}
+
+// pass is one look at all who wait.
+type pass struct {
+	now  time.Time
+	all  []*latecomer // in the order in which they are served
+	asks []*latecomer // those of whom it is to be decided
+	// sure says that all was found out about everybody. Nothing is concluded
+	// from somebody not waiting for a pool otherwise.
+	sure  bool
+	again time.Duration // until the next pass
+}
+
+func (p *pass) soon(d time.Duration) { p.again = min(p.again, max(d, 0)) }
+
+// Reconcile makes one pass.
+func (b *binder) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+	if wait := b.next.Sub(b.now()); wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
+	p := b.begin()
+	b.lookAll(ctx, p)
+	b.sortAll(ctx, p)
+	if err := b.serveAll(ctx, p); err != nil {
+		return reconcile.Result{}, err
+	}
+	b.finishAll(ctx, p)
+	b.tellAll(ctx, p)
+	// The more there are, the dearer is a pass, and the more events ask for one.
+	pause := 20*time.Millisecond + time.Duration(len(p.all))*20*time.Microsecond
+	b.next = b.now().Add(pause)
+	return reconcile.Result{RequeueAfter: max(p.again, pause)}, nil
+}
+
+// begin finds who waits, and forgets those who do not any more.
+func (b *binder) begin() *pass {
+	p := &pass{now: b.now(), sure: true, again: lookAgain}
+	known := map[types.UID]*latecomer{}
+	for _, pod := range b.claims.Waiting() {
+		l, ok := b.known[pod.UID]
+		switch {
+		case !ok:
+			l = &latecomer{pod: pod, first: p.now}
+		case l.pod.Revision < pod.Revision:
+			l.pod = pod
+		}
+		known[pod.UID] = l
+		p.all = append(p.all, l)
+	}
+	b.known = known
+	slices.SortFunc(p.all, func(a, b *latecomer) int { return compareWaiting(a.pod, b.pod) })
+	return p
+}
+
+// lookAll finds out what those ask for of whom it is not known.
+func (b *binder) lookAll(ctx context.Context, p *pass) {
+	sum := digest(b.pools)
+	versions := map[string]string{} // namespace -> resourceVersion
+	bases := map[*latecomer]basis{}
+	var due []*latecomer
+	for _, l := range p.all {
+		if wait := l.due().Sub(p.now); wait > 0 {
+			p.soon(wait)
+			continue
+		}
+		version, ok := versions[l.pod.Namespace]
+		if !ok {
+			version = b.version(ctx, l.pod.Namespace)
+			versions[l.pod.Namespace] = version
+		}
+		bases[l] = basis{pools: sum, namespace: version}
+		if !l.current(bases[l], p.now) {
+			due = append(due, l)
+		}
+	}
+	if len(due) > looksPerPass {
+		due, p.sure, p.again = due[:looksPerPass], false, 0
+	}
+	errs := concurrently(due, func(l *latecomer) error { return b.look(ctx, l, bases[l], p.now) })
+	if err := errors.Join(errs...); err != nil {
+		p.sure = false
+		p.soon(time.Second)
+		log.FromContext(ctx).Error(err, "looking at pods that wait for addresses")
+	}
+}
+
+// version returns the resourceVersion of a namespace, empty where there is none.
+func (b *binder) version(ctx context.Context, namespace string) string {
+	var ns corev1.Namespace
+	if err := b.namespaces.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
+		return "" // choosing says what is the matter
+	}
+	return ns.ResourceVersion
+}
+
+// sortAll finds out of whom it is to be decided, and why the others wait.
+func (b *binder) sortAll(ctx context.Context, p *pass) {
+	var needlessly []*latecomer
+	for _, l := range p.all {
+		if l.standing == needless {
+			needlessly = append(needlessly, l)
+		}
+		b.sort(ctx, p, l)
+	}
+	concurrently(needlessly, func(l *latecomer) error { b.ungate(ctx, l); return nil })
+}
+
+func (b *binder) sort(ctx context.Context, p *pass, l *latecomer) {
+	if l.standing != asking && l.standing != stuck || l.pod.Static {
+		l.told = told{}
+	}
+	b.note(ctx, l)
+	switch {
+	case l.pod.Static:
+	case l.standing == stuck:
+		reason, message := l.why()
+		l.waits(reason, message, p.now)
+	case l.standing != asking:
+	case l.pod.Elsewhere:
+		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
+	case p.now.Before(l.trouble.notBefore):
+		l.waits(l.trouble.reason, l.trouble.message, p.now)
+		p.soon(l.trouble.notBefore.Sub(p.now))
+	default:
+		p.asks = append(p.asks, l)
+	}
+}
+
+// note tells once of a pod that came in another way than through the webhook.
+func (b *binder) note(ctx context.Context, l *latecomer) {
+	if l.noted || l.standing != asking || l.pod.Gated {
+		return
+	}
+	l.noted = true
+	logger := log.FromContext(ctx).WithValues("pod", l.pod.String(), "uid", l.pod.UID, "node", l.pod.Node)
+	if l.pod.Static {
+		logger.Info("a static pod cannot be given addresses")
+		b.events.static(l.pod)
+		return
+	}
+	logger.Info("a pod without addresses did not pass the webhook")
+	b.events.missed(l.pod)
+}
+
+// serveAll decides of all who ask, and binds those who are to be bound. An error
+// says that another leads.
+func (b *binder) serveAll(ctx context.Context, p *pass) error {
+	asked := make([]*asks, len(p.asks))
+	byAsks := map[*asks]*latecomer{}
+	for i, l := range p.asks {
+		asked[i] = l.asks()
+		byAsks[asked[i]] = l
+	}
+	supplies := b.supplies(asked, p.now)
+	waitedFor := map[string]bool{} // pool -> somebody waits for its addresses
+	var served []*serving
+	for _, v := range decide(asked, supplies) {
+		l := byAsks[v.asks]
+		if v.grants != nil {
+			served = append(served, &serving{latecomer: l, verdict: v, supplies: supplies})
+			continue
+		}
+		l.waits(v.reason, v.message, p.now)
+		for _, pool := range v.waitsFor {
+			waitedFor[pool] = true
+		}
+	}
+	if err := b.mark(ctx, p, waitedFor, true); err != nil { // before others can take what is meant for these
+		return err
+	}
+	errs := concurrently(served, func(s *serving) error { return b.serve(ctx, s, p.now) })
+	for _, s := range served {
+		b.served(p, s)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if !p.sure {
+		return nil
+	}
+	return b.mark(ctx, p, waitedFor, false)
+}
+
+// asks returns what the pod asks for.
+func (l *latecomer) asks() *asks {
+	return &asks{
+		pod: l.pod, rule: l.chosen.Rule, slots: l.chosen.Slots,
+		token: allocator.LateToken(string(l.pod.UID)), identity: l.chosen.Reservation.For,
+	}
+}
+
+// served draws the conclusions of a try to bind a pod.
+func (b *binder) served(p *pass, s *serving) {
+	b.metrics.lateBinding(s.result)
+	switch s.result {
+	case resultBound:
+		s.latecomer.told, s.latecomer.trouble = told{}, trouble{}
+		if s.said {
+			b.finished[s.pod.UID] = s.pod.Revision
+		}
+		return
+	case resultRefused:
+		for _, pool := range s.full {
+			b.dry[pool] = dryness{s.supplies[pool].version, p.now.Add(lookAgain)}
+		}
+	}
+	p.sure = false
+	p.soon(0)
+}
+
+// mark writes into pools that somebody waits for their addresses, as want says,
+// or that nobody does. An error says that another leads.
+func (b *binder) mark(ctx context.Context, p *pass, want map[string]bool, marked bool) error {
+	var wrong []*crdv1.SpiderIPPool
+	for pool := range b.pools.All() {
+		if want[pool.Name] != marked || pool.Status.WaitedFor == marked {
+			continue
+		}
+		if begun, _, _ := b.tenures.of(pool); begun {
+			wrong = append(wrong, pool)
+		}
+	}
+	errs := concurrently(wrong, func(pool *crdv1.SpiderIPPool) error {
+		ctx, cancel := context.WithTimeout(ctx, serveTimeout)
+		defer cancel()
+		return b.ledger.Apply(ctx, pool.Name, ledger.Change{Do: b.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
+			tx.WaitedFor = marked
+			return nil
+		})})
+	})
+	for i, err := range errs {
+		switch {
+		case errors.Is(err, errDeposed):
+			return stop(err, b.depose)
+		case err != nil:
+			p.soon(time.Second)
+			log.FromContext(ctx).V(1).Info("whether a pool is waited for was not written", "pool", wrong[i].Name, "reason", err.Error())
+		}
+	}
+	return nil
+}
+
+// concurrently calls do for all, several at once, and returns the errors in
+// their order.
+func concurrently[T any](all []T, do func(T) error) []error {
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range all {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = do(all[i])
+		})
+	}
+	wg.Wait()
+	return errs
+}

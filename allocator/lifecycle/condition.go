@@ -1,0 +1,163 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+const (
+	// lasting is how long a reason must last before it is told: most that are
+	// over sooner are followed by the addresses.
+	lasting = 500 * time.Millisecond
+	// repeat is how often the event of a reason that lasts is repeated.
+	repeat = 5 * time.Minute
+)
+
+// told is what a pod waits for, and what was said of it.
+type told struct {
+	reason, message string // empty while it is not known to wait
+	since           time.Time
+
+	event   string // reason of the last event
+	eventAt time.Time
+}
+
+// waits notes why the pod waits.
+func (t *told) waits(reason, message string, now time.Time) {
+	if t.reason != reason || t.message != message {
+		t.reason, t.message, t.since = reason, message, now
+	}
+}
+
+// saying is what is to be told of a pod.
+type saying struct{ condition, event bool }
+
+// toTell says what people do not know yet of why a pod waits. A former leader
+// that wrote the condition sent the event too.
+func (l *latecomer) toTell(now time.Time) saying {
+	if l.reason == "" || l.whole == nil || now.Sub(l.since) < lasting {
+		return saying{}
+	}
+	c := conditionOf(l.whole)
+	same := c != nil && c.Status == corev1.ConditionFalse && c.Reason == l.reason && c.Message == l.message
+	if same && l.event == "" {
+		l.event, l.eventAt = l.reason, now
+	}
+	return saying{condition: !same, event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
+}
+
+func conditionOf(pod *corev1.Pod) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == crdv1.ConditionAddressAssigned {
+			return c
+		}
+	}
+	return nil
+}
+
+// tellAll tells of some of those who wait, in the order in which they are served,
+// what is not known yet.
+func (b *binder) tellAll(ctx context.Context, p *pass) {
+	var waits []waitSince
+	var due []*latecomer
+	for _, l := range p.all {
+		if l.reason == "" {
+			continue
+		}
+		waits = append(waits, waitSince{l.reason, l.pod.CreationTimestamp.Time})
+		switch {
+		case p.now.Sub(l.since) < lasting:
+			p.soon(lasting - p.now.Sub(l.since))
+		case l.toTell(p.now) == saying{}:
+		case len(due) == tellsPerPass:
+			p.soon(time.Second)
+		default:
+			due = append(due, l)
+		}
+	}
+	b.metrics.waits(waits)
+	concurrently(due, func(l *latecomer) error { b.tell(ctx, l, p.now); return nil })
+}
+
+func (b *binder) tell(ctx context.Context, l *latecomer, now time.Time) {
+	say := l.toTell(now)
+	if say.condition {
+		err := b.waiting(ctx, l)
+		switch {
+		case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+			l.forget()
+			return
+		case err != nil:
+			log.FromContext(ctx).Error(err, "telling why a pod waits", "pod", l.pod.String(), "uid", l.pod.UID)
+		}
+	}
+	if say.event {
+		b.events.waits(l.pod, l.reason, l.message)
+		l.event, l.eventAt = l.reason, now
+	}
+}
+
+// speaker writes the condition AddressAssigned.
+type speaker struct{ client client.Client }
+
+// waiting writes why a pod waits, if the pod is still as it was read.
+func (s speaker) waiting(ctx context.Context, l *latecomer) error {
+	c := corev1.PodCondition{
+		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionFalse, Reason: l.reason, Message: l.message, LastTransitionTime: metav1.Now(),
+	}
+	if old := conditionOf(l.whole); old != nil && old.Status == c.Status {
+		c.LastTransitionTime = old.LastTransitionTime
+	}
+	pod, err := s.write(ctx, l.pod, l.whole.ResourceVersion, c)
+	if err != nil {
+		return err
+	}
+	return l.update(pod)
+}
+
+// assigned writes that a pod has its addresses, whatever else has changed of it.
+func (s speaker) assigned(ctx context.Context, p *Pod, claims []crdv1.Claim) error {
+	_, err := s.write(ctx, p, "", corev1.PodCondition{
+		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionTrue, Reason: crdv1.ReasonAssigned, Message: assignedText(claims),
+		LastTransitionTime: metav1.Now(),
+	})
+	return err
+}
+
+// write sets the condition and leaves all others as they are: the list of
+// conditions is merged by type.
+func (s speaker) write(ctx context.Context, p *Pod, revision string, c corev1.PodCondition) (*corev1.Pod, error) {
+	patch := struct {
+		Metadata preconditions `json:"metadata"`
+		Status   any           `json:"status"`
+	}{preconditions{UID: p.UID, ResourceVersion: revision}, map[string]any{"conditions": []corev1.PodCondition{c}}}
+	data, err := json.Marshal(patch)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a condition of pod %s: %w", p, err)
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}}
+	if err := s.client.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, data), owner); err != nil {
+		return nil, fmt.Errorf("writing the condition of pod %s: %w", p, err)
+	}
+	return pod, nil
+}
+
+// preconditions are the part of a patch without which it does nothing.
+type preconditions struct {
+	UID             types.UID `json:"uid"`
+	ResourceVersion string    `json:"resourceVersion,omitempty"`
+}
+
+// owner is the field manager of what is written to pods.
+const owner = client.FieldOwner("spiderpool")

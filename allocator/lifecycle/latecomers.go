@@ -1,0 +1,253 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// Chooser says what a pod that exists asks for. It is called from several
+// goroutines. Where no pools can be named for the pod its error is a
+// *NoPoolError; every other error is an internal one.
+type Chooser interface {
+	Choose(ctx context.Context, pod *corev1.Pod) (Choice, error)
+}
+
+// Choice is what a pod asks for.
+type Choice struct {
+	// Ours is false for a pod that is to be left alone; nothing else counts then.
+	Ours bool
+	// Slots has one list for each address: the pools that may give it, in order
+	// of preference.
+	Slots [][]string
+	// Rule says which rule chose the pools, for messages.
+	Rule string
+	// Reservation says of the pod what a reservation keeps, but for its token,
+	// name and UID.
+	Reservation allocator.Reservation
+	// Annotations returns what is written to the pod for which claims were
+	// reserved under token; claims[i] belongs to Slots[i].
+	Annotations func(token string, claims []crdv1.Claim) (map[string]string, error)
+}
+
+// NoPoolError says that no pool serves a pod as things are.
+type NoPoolError struct {
+	Reason string // crdv1.ReasonNoPool, or ReasonPoolNotReady where nothing is to be mended
+	Err    error
+}
+
+func (e *NoPoolError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what the message is of.
+func (e *NoPoolError) Unwrap() error { return e.Err }
+
+const (
+	// passing is how long a pod without our gate is left alone: pods of other
+	// networks, too, have no podIP for a moment.
+	passing = 3 * time.Second
+	// rechoose is how often a pod is chosen for again although nothing that is
+	// watched here has changed; relook the same for pods that were none of ours,
+	// which have to be read for it.
+	rechoose = time.Minute
+	relook   = 5 * time.Minute
+)
+
+// standing is what a pod that waits is to us.
+type standing int
+
+const (
+	unlooked standing = iota
+	passedBy          // none of ours, or not one to be given addresses
+	needless          // none of ours, and our gate is on it
+	asking            // it is to be given what chosen says
+	stuck             // err says why nothing was chosen
+)
+
+// latecomer is what is remembered of a pod that waits from one pass to the next.
+type latecomer struct {
+	pod   *Pod      // the newest version known
+	first time.Time // when it was first seen, on this leader's clock
+
+	whole    *corev1.Pod // the version that pod is of, as it was read; nil where it is not needed
+	standing standing
+	chosen   Choice
+	err      error
+	basis    basis // what the standing rests on
+	at       time.Time
+
+	trouble trouble // of the last try to bind it
+	noted   bool    // people were told how the pod came
+	told            // why it waits, and what people know of it
+}
+
+// basis is what choosing depends on, as far as it is watched.
+type basis struct {
+	pod       uint64 // revision
+	pools     uint64 // digest of their specs and conditions
+	namespace string // resourceVersion
+}
+
+// current reports whether the standing rests on b.
+func (l *latecomer) current(b basis, now time.Time) bool {
+	b.pod = l.pod.Revision
+	age := now.Sub(l.at)
+	switch {
+	case l.basis != b:
+		return false
+	case l.standing == passedBy:
+		return age < relook
+	}
+	return age < rechoose
+}
+
+// due is when a pod may first be looked at.
+func (l *latecomer) due() time.Time {
+	if l.pod.Gated {
+		return time.Time{}
+	}
+	if created := l.pod.CreationTimestamp.Time; created.Before(l.first) {
+		return created.Add(passing)
+	}
+	return l.first.Add(passing) // the clocks differ
+}
+
+// forget makes the next pass read the pod again.
+func (l *latecomer) forget() { l.whole, l.basis = nil, basis{} }
+
+// update takes over a version that was read or written.
+func (l *latecomer) update(pod *corev1.Pod) error {
+	p, err := podOf(pod)
+	if err != nil {
+		return err
+	}
+	compact, ok := p.(*Pod)
+	if !ok {
+		return fmt.Errorf("pod %s/%s became a %T", pod.Namespace, pod.Name, p)
+	}
+	l.pod, l.whole = compact, pod
+	return nil
+}
+
+// looker finds out what pods ask for.
+type looker struct {
+	api     client.Reader // not a cache
+	chooser Chooser
+}
+
+// look reads a pod where a newer version than the one read is known, and chooses
+// for it. An error says that it could not be read.
+func (k looker) look(ctx context.Context, l *latecomer, b basis, now time.Time) error {
+	if l.whole == nil || l.whole.ResourceVersion != l.pod.ResourceVersion {
+		var pod corev1.Pod
+		err := k.api.Get(ctx, types.NamespacedName{Namespace: l.pod.Namespace, Name: l.pod.Name}, &pod)
+		switch {
+		case apierrors.IsNotFound(err) || err == nil && pod.UID != l.pod.UID:
+			l.standing, l.basis = passedBy, basis{} // the watch will tell
+			return nil
+		case err != nil:
+			return fmt.Errorf("reading pod %s: %w", l.pod, err)
+		}
+		if err := l.update(&pod); err != nil {
+			return err
+		}
+	}
+	b.pod = l.pod.Revision
+	l.basis, l.at = b, now
+	k.judge(ctx, l)
+	if l.standing == passedBy {
+		l.whole = nil // thousands of them may wait for others than us
+	}
+	return nil
+}
+
+func (k looker) judge(ctx context.Context, l *latecomer) {
+	l.standing, l.err = passedBy, nil
+	if !l.pod.Waits() || sandboxed(l.whole) {
+		return
+	}
+	pod := l.whole
+	if l.pod.Static { // what it would ask for, were it none
+		pod = pod.DeepCopy()
+		delete(pod.Annotations, corev1.MirrorPodAnnotationKey)
+	}
+	switch l.chosen, l.err = guard(func() (Choice, error) { return k.chooser.Choose(ctx, pod) }); {
+	case l.err != nil:
+		l.standing = stuck
+	case l.chosen.Ours:
+		l.standing = asking
+	case l.pod.Gated:
+		l.standing = needless
+	}
+}
+
+// why returns reason and message of a pod that nothing was chosen for.
+func (l *latecomer) why() (reason, message string) {
+	var none *NoPoolError
+	if errors.As(l.err, &none) {
+		return none.Reason, none.Error()
+	}
+	return crdv1.ReasonInternal, "choosing pools for the pod: " + l.err.Error()
+}
+
+// guard turns a panic into an error: one pod must not end the leader, and the
+// next one, and the one after that.
+func guard[T any](do func() (T, error)) (result T, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return do()
+}
+
+// sandboxed reports whether a pod has, or had, a sandbox: its network was set up
+// by whatever it was then, and is not ours to change.
+func sandboxed(pod *corev1.Pod) bool {
+	ready := func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReadyToStartContainers && c.Status == corev1.ConditionTrue
+	}
+	began := func(c corev1.ContainerStatus) bool {
+		return c.ContainerID != "" || c.State.Running != nil || c.State.Terminated != nil || c.LastTerminationState.Terminated != nil
+	}
+	s := &pod.Status
+	return slices.ContainsFunc(s.Conditions, ready) || slices.ContainsFunc(s.ContainerStatuses, began) ||
+		slices.ContainsFunc(s.InitContainerStatuses, began) || slices.ContainsFunc(s.EphemeralContainerStatuses, began)
+}
+
+// seed makes digests differ between processes, which does not matter.
+var seed = maphash.MakeSeed()
+
+// digest returns a number that changes with what choosing may see of pools. It
+// does not change when addresses are taken or come free.
+func digest(pools Pools) uint64 {
+	type seen struct {
+		name            string
+		uid             types.UID
+		generation      int64
+		deleted         bool
+		judged          int64
+		status          string
+		reason, message string
+	}
+	var sum uint64
+	for p := range pools.All() {
+		s := seen{name: p.Name, uid: p.UID, generation: p.Generation, deleted: !p.DeletionTimestamp.IsZero()}
+		if c := meta.FindStatusCondition(p.Status.Conditions, crdv1.ConditionReady); c != nil {
+			s.judged, s.status, s.reason, s.message = c.ObservedGeneration, string(c.Status), c.Reason, c.Message
+		}
+		sum += maphash.Comparable(seed, s) // in whatever order they come
+	}
+	return sum
+}

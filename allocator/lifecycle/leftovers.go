@@ -1,0 +1,64 @@
+package lifecycle
+
+import (
+	"context"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// leftOver reports whether a pod that waits for nothing looks as if it did: our
+// gate is on it, or its condition says so.
+func (p *Pod) leftOver() bool {
+	return p.Live() && p.DeletionTimestamp.IsZero() && !p.Waits() && (p.Gated || p.Condition != "" && len(p.Assigned) > 0)
+}
+
+// finishAll puts pods right that a leader did not come to the end with, or that
+// somebody put our gate on.
+func (b *binder) finishAll(ctx context.Context, p *pass) {
+	var due []*Pod
+	stands := map[types.UID]bool{}
+	for _, pod := range b.claims.LeftOver() {
+		stands[pod.UID] = true
+		switch {
+		case b.finished[pod.UID] >= pod.Revision:
+		case len(due) == tellsPerPass:
+			p.soon(0)
+		default:
+			due = append(due, pod)
+		}
+	}
+	errs := concurrently(due, func(pod *Pod) error { return b.finish(ctx, pod) })
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			b.finished[due[i].UID] = due[i].Revision
+		case apierrors.IsNotFound(err): // the watch will tell
+		default:
+			p.soon(retry)
+			log.FromContext(ctx).V(1).Info("a pod with addresses still looks as if it waited", "pod", due[i].String(), "reason", err.Error())
+		}
+	}
+	maps.DeleteFunc(b.finished, func(uid types.UID, _ uint64) bool { return !stands[uid] && b.known[uid] == nil })
+}
+
+func (b *binder) finish(ctx context.Context, p *Pod) error {
+	if p.Gated {
+		var pod corev1.Pod
+		if err := b.server.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil || pod.UID != p.UID {
+			return err
+		}
+		if _, err := b.patch(ctx, &pod, nil); err != nil {
+			return err
+		}
+		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", p.String(), "uid", p.UID)
+		b.events.ungated(p)
+	}
+	if p.Condition != "" && len(p.Assigned) > 0 {
+		return b.assigned(ctx, p, p.Claims)
+	}
+	return nil
+}

@@ -1,0 +1,290 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// serveTimeout bounds a try to bind one pod: all others wait for it.
+const serveTimeout = 15 * time.Second
+
+// retry is how soon a pod that a pool refused is tried again when the watch
+// shows nothing new; failures double it, up to longestRetry.
+const (
+	retry        = time.Second
+	longestRetry = 30 * time.Second
+)
+
+// errOutdated says that a decision rests on what is not so any more.
+var errOutdated = errors.New("what was reserved for the pod before is not reserved any more")
+
+// trouble is what happened at the last try to bind a pod.
+type trouble struct {
+	reason, message string
+	failures        int
+	notBefore       time.Time // of the next try
+}
+
+// serving is a try to bind a pod.
+type serving struct {
+	*latecomer
+	verdict  verdict
+	supplies map[string]*supply
+
+	result string
+	full   []string // pools that had no address after all
+	said   bool     // the condition says that the pod has its addresses
+}
+
+// server binds one pod. The order of its steps makes up for being a leader of
+// yesterday, or one that loses its lead in between:
+//
+//	read the pod ─▶ reserve, fenced ─▶ write to the pod, if it is as it was read
+//
+// A reservation of a pod that waits is never taken away, and a token is a function
+// of the pod, so whoever binds the pod next finds the same addresses reserved.
+// What is found is confirmed by a read: the ledger answers from what it knows
+// where there is nothing to write, and that may be of a time when this leader led.
+type server struct {
+	speaker
+	api     client.Reader // not a cache
+	ledger  Binder
+	tenures *tenures
+	events  *events
+	depose  func(error)
+}
+
+// serve tries to bind a pod and notes in s what came of it. An error says that
+// another leads.
+func (r server) serve(ctx context.Context, s *serving, now time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, serveTimeout)
+	defer cancel()
+	claims, err := r.reserve(ctx, s)
+	if err == nil {
+		err = r.write(ctx, s, claims)
+	}
+	if err == nil {
+		r.bound(ctx, s, claims)
+		return nil
+	}
+	if errors.Is(err, errDeposed) {
+		s.result = resultFailed
+		return stop(err, r.depose)
+	}
+	s.fail(err, now)
+	if s.result == resultFailed {
+		log.FromContext(ctx).Error(err, "binding a pod late", "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node)
+	}
+	return nil
+}
+
+// reserve takes what was decided upon.
+func (r server) reserve(ctx context.Context, s *serving) ([]crdv1.Claim, error) {
+	v := s.chosen.Reservation
+	v.Token = s.verdict.token
+	v.Pod = allocator.PodRef{Namespace: s.pod.Namespace, Name: s.pod.Name, UID: string(s.pod.UID)}
+	var mu sync.Mutex
+	found := map[string]bool{} // pool -> it had an address for the token
+	claims, err := r.ledger.Bind(ctx, v, s.pools(), func(tx *ledger.Tx) error {
+		p, ok := s.supplies[tx.Pool.Name]
+		if !ok || p.foreign {
+			return fmt.Errorf("pool %q: not one that was decided upon", tx.Pool.Name)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		_, found[tx.Pool.Name] = tx.Record.ByToken(v.Token)
+		return r.tenures.fence(p.uid, func(*ledger.Tx) error { return nil })(tx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range claims {
+		mu.Lock()
+		again := found[c.Pool]
+		mu.Unlock()
+		if again {
+			if err := r.confirm(ctx, c, v.Token); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		logStep(log.FromContext(ctx), "reserved", c.Pool, c.Address, s.pod, "token", v.Token)
+	}
+	return claims, nil
+}
+
+// pools returns for each slot the pool that was decided upon: to fall back to
+// another would be to overtake those who wait there. Where the pod has a stable
+// identity the others follow, since one of them may keep its address.
+func (s *serving) pools() [][]string {
+	slots := make([][]string, len(s.verdict.grants))
+	for i, g := range s.verdict.grants {
+		slots[i] = []string{g.pool}
+		if s.verdict.identity == (allocator.Identity{}) {
+			continue
+		}
+		for _, pool := range s.verdict.slots[i] {
+			if pool != g.pool && !s.supplies[pool].foreign {
+				slots[i] = append(slots[i], pool)
+			}
+		}
+	}
+	return slots
+}
+
+// confirm reads whether a reservation stands and the pool is this leader's.
+func (r server) confirm(ctx context.Context, c crdv1.Claim, token allocator.Token) error {
+	var pool crdv1.SpiderIPPool
+	if err := r.api.Get(ctx, types.NamespacedName{Name: c.Pool}, &pool); err != nil {
+		if apierrors.IsNotFound(err) {
+			return errOutdated
+		}
+		return fmt.Errorf("reading pool %q: %w", c.Pool, err)
+	}
+	state, err := ledger.Read(&pool)
+	if err != nil {
+		return err
+	}
+	if pool.Status.Term != r.tenures.term {
+		return fmt.Errorf("pool %q: %w", c.Pool, errDeposed)
+	}
+	if a, ok := state.Record.ByToken(token); !ok || a != c.Address {
+		return errOutdated
+	}
+	return nil
+}
+
+// write gives the pod its addresses and takes our gate away.
+func (r server) write(ctx context.Context, s *serving, claims []crdv1.Claim) error {
+	annotations, err := guard(func() (map[string]string, error) { return s.chosen.Annotations(string(s.verdict.token), claims) })
+	if err != nil {
+		return fmt.Errorf("writing down addresses of pod %s: %w", s.pod, err)
+	}
+	pod, err := r.patch(ctx, s.whole, annotations)
+	if err != nil {
+		return err
+	}
+	return s.update(pod)
+}
+
+// bound tells that a pod has its addresses.
+func (r server) bound(ctx context.Context, s *serving, claims []crdv1.Claim) {
+	s.result = resultBound
+	for _, c := range claims {
+		logStep(log.FromContext(ctx), "bound", c.Pool, c.Address, s.pod, "token", s.verdict.token)
+	}
+	r.events.assigned(s.pod, claims)
+	if err := r.assigned(ctx, s.pod, claims); err != nil {
+		log.FromContext(ctx).V(1).Info("the condition of a pod was not written", "pod", s.pod.String(), "reason", err.Error())
+		return
+	}
+	s.said = true
+}
+
+// fail notes why a try came to nothing.
+func (s *serving) fail(err error, now time.Time) {
+	var exhausted *ledger.ExhaustedError
+	switch {
+	case errors.As(err, &exhausted):
+		s.refused(exhausted, now)
+	case errors.Is(err, errOutdated), errors.Is(err, errReplaced), apierrors.IsConflict(err):
+		s.result = resultChanged
+		s.forget()
+	case apierrors.IsNotFound(err): // of the pod: what is reserved for it is given back by expiry
+		s.result = resultGone
+		s.forget()
+	default:
+		s.result = resultFailed
+		s.forget() // it may have been written all the same
+		s.trouble.failures++
+		s.trouble.notBefore = now.Add(min(retry<<min(s.trouble.failures-1, 10), longestRetry))
+		s.trouble.reason, s.trouble.message = crdv1.ReasonInternal, err.Error()
+	}
+}
+
+// refused notes what pools have against giving an address. That one is full the
+// next decision says better.
+func (s *serving) refused(e *ledger.ExhaustedError, now time.Time) {
+	s.result = resultRefused
+	texts := make([]string, len(e.Refusals))
+	for i, r := range e.Refusals {
+		if r.Cause == crdv1.ReasonPoolFull {
+			s.full = append(s.full, r.Pool)
+		}
+		texts[i] = fmt.Sprintf("pool %q: %s", r.Pool, r.Reason)
+	}
+	if e.Cause() == crdv1.ReasonPoolFull {
+		return
+	}
+	s.trouble.notBefore = now.Add(retry)
+	s.trouble.reason, s.trouble.message = e.Cause(), "pools chosen by "+s.verdict.rule+": "+strings.Join(texts, "; ")
+}
+
+// ungate takes our gate from a pod that waits for no address.
+func (r server) ungate(ctx context.Context, l *latecomer) {
+	pod, err := r.patch(ctx, l.whole, nil)
+	if err == nil {
+		err = l.update(pod)
+	}
+	switch {
+	case err == nil:
+		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", l.pod.String(), "uid", l.pod.UID)
+		r.events.ungated(l.pod)
+		return
+	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
+		log.FromContext(ctx).Error(err, "removing the gate of a pod", "pod", l.pod.String(), "uid", l.pod.UID)
+	}
+	l.forget()
+}
+
+// patch adds annotations to a pod and takes our gate from it, in one write, if
+// the pod is as it was read.
+func (r server) patch(ctx context.Context, pod *corev1.Pod, annotations map[string]string) (*corev1.Pod, error) {
+	type metadata struct {
+		preconditions
+		Annotations map[string]string `json:"annotations,omitempty"`
+	}
+	type spec struct {
+		SchedulingGates []corev1.PodSchedulingGate `json:"schedulingGates"` // null removes the list
+	}
+	patch := struct {
+		Metadata metadata `json:"metadata"`
+		Spec     *spec    `json:"spec,omitempty"`
+	}{Metadata: metadata{preconditions{UID: pod.UID, ResourceVersion: pod.ResourceVersion}, annotations}}
+	ours := func(g corev1.PodSchedulingGate) bool { return g.Name == crdv1.GateWaitingForAddress }
+	if slices.ContainsFunc(pod.Spec.SchedulingGates, ours) {
+		var others []corev1.PodSchedulingGate
+		for _, g := range pod.Spec.SchedulingGates {
+			if !ours(g) {
+				others = append(others, g)
+			}
+		}
+		patch.Spec = &spec{others}
+	}
+	data, err := json.Marshal(patch)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a patch of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	written := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
+	if err := r.client.Patch(ctx, written, client.RawPatch(types.MergePatchType, data), owner); err != nil {
+		return nil, fmt.Errorf("writing to pod %s/%s: %w", pod.Namespace, pod.Name, err)
+	}
+	return written, nil
+}

@@ -1,0 +1,218 @@
+package lifecycle
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// asks is one waiting pod and what it asks for.
+type asks struct {
+	pod      *Pod
+	rule     string             // that chose the pools, for messages
+	slots    [][]string         // for each address the pools that may give it, in order of preference
+	token    allocator.Token    // that its reservations have
+	identity allocator.Identity // its stable identity; zero where it has none
+}
+
+// supply is what one pool can give.
+type supply struct {
+	foreign  bool   // this leader has not taken it over, so it may not write to it; unready says so
+	unready  string // why it gives nothing new, be it full or not; empty where it is ready
+	version  string // of the pool
+	uid      types.UID
+	size     uint64
+	free     int               // new addresses that it can give, counted as far as they are asked for
+	withheld bool              // it has addresses that are not taken and are not handed out either
+	record   *allocator.Record // empty where it cannot be read
+}
+
+// verdict is what was decided of one pod.
+type verdict struct {
+	*asks
+	// grants has for each slot what the pod is given now; nil where it waits.
+	grants []grant
+	// reason and message say why it waits.
+	reason, message string
+	// waitsFor are the pools of whose addresses the next one is the pod's, or of
+	// one before it.
+	waitsFor []string
+}
+
+// grant is where an address of a pod comes from.
+type grant struct {
+	pool  string
+	fresh bool // one of the pool's free addresses, not one that is the pod's already
+	found bool // reserved for the pod before
+}
+
+// compareWaiting orders pods by who is served first: higher priority, then older.
+func compareWaiting(a, b *Pod) int {
+	return cmp.Or(
+		cmp.Compare(b.Priority, a.Priority),
+		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
+		strings.Compare(a.Namespace, b.Namespace),
+		strings.Compare(a.Name, b.Name),
+	)
+}
+
+// decide says who is served now and who waits for what, in the order in which
+// they are served.
+//
+// A pod gets all that it asks for or nothing: one that lacks an address in one
+// pool takes none in another. Where it lacks one, all candidates have nothing
+// left for it, so nobody behind it gets anything there either; whom it does not
+// compete with, it does not hold up. A pod that waits for its own address, or
+// for a pool to become ready, holds up nobody.
+func decide(all []*asks, pools map[string]*supply) []verdict {
+	d := decision{pools: pools, left: map[string]int{}, queued: map[string]bool{}}
+	for name, s := range pools {
+		d.left[name] = s.free
+	}
+	order := slices.SortedStableFunc(slices.Values(all), func(a, b *asks) int { return compareWaiting(a.pod, b.pod) })
+	verdicts := make([]verdict, len(order))
+	for i, a := range order {
+		verdicts[i] = d.next(a)
+	}
+	return verdicts
+}
+
+type decision struct {
+	pools  map[string]*supply // pool -> what it can give
+	left   map[string]int     // pool -> what of it nobody was given
+	queued map[string]bool    // pool -> somebody waits for an address of it
+}
+
+// lack says why a candidate gives a pod nothing.
+type lack struct{ pool, reason, text string }
+
+// next decides of the pod that comes next.
+func (d *decision) next(a *asks) verdict {
+	v := verdict{asks: a}
+	var lacks []lack
+	for _, candidates := range a.slots {
+		g, why := d.slot(a, candidates)
+		v.grants = append(v.grants, g)
+		lacks = append(lacks, why...)
+	}
+	if len(lacks) == 0 {
+		for _, g := range v.grants {
+			if g.fresh {
+				d.left[g.pool]--
+			}
+		}
+		return v
+	}
+	v.grants = nil
+	v.reason, v.message = explain(a, lacks)
+	for _, l := range lacks {
+		if l.reason == crdv1.ReasonPoolFull || l.reason == crdv1.ReasonQueued {
+			v.waitsFor = append(v.waitsFor, l.pool)
+			d.queued[l.pool] = true
+		}
+	}
+	return v
+}
+
+// slot says which candidate gives a pod one of its addresses, or why none does.
+// What is there for it already goes before all that is new.
+func (d *decision) slot(a *asks, candidates []string) (grant, []lack) {
+	for _, pool := range candidates {
+		s := d.pools[pool]
+		switch _, ok := s.record.ByToken(a.token); {
+		case ok && s.foreign:
+			return grant{}, []lack{{pool, crdv1.ReasonPoolNotReady, s.unready}}
+		case ok:
+			return grant{pool: pool, found: true}, nil
+		}
+	}
+	for _, pool := range candidates {
+		if why, kept := d.pools[pool].kept(a.identity); kept {
+			if why == nil {
+				return grant{pool: pool}, nil
+			}
+			why.pool = pool
+			return grant{}, []lack{*why}
+		}
+	}
+	var lacks []lack
+	for _, pool := range candidates {
+		switch s := d.pools[pool]; {
+		case s.unready != "":
+			lacks = append(lacks, lack{pool, crdv1.ReasonPoolNotReady, s.unready})
+		case d.left[pool] > 0:
+			return grant{pool: pool, fresh: true}, nil
+		case d.queued[pool]:
+			lacks = append(lacks, lack{pool, crdv1.ReasonQueued, s.full() + ", and other pods wait longer for one"})
+		default:
+			lacks = append(lacks, lack{pool, crdv1.ReasonPoolFull, s.full()})
+		}
+	}
+	return grant{}, lacks
+}
+
+// full says that the pool has no address to give. It has no numbers that change
+// with every pod: each change of a message is a write.
+func (s *supply) full() string {
+	switch {
+	case s.size == 0:
+		return "it has no addresses"
+	case s.withheld:
+		return fmt.Sprintf("all %d addresses are taken, reserved by SpiderReservedIPs or used by something else in the cluster", s.size)
+	}
+	return fmt.Sprintf("all %d addresses are taken", s.size)
+}
+
+// kept reports whether the pool keeps an address for an identity, and what it
+// waits for before the next pod may have it; nil where that is nothing.
+func (s *supply) kept(i allocator.Identity) (*lack, bool) {
+	if i == (allocator.Identity{}) {
+		return nil, false
+	}
+	a, ok := s.record.ByIdentity(i)
+	if !ok {
+		return nil, false
+	}
+	why := func(reason, format string, args ...any) (*lack, bool) {
+		return &lack{reason: reason, text: fmt.Sprintf(format, args...)}, true
+	}
+	use := s.record.Use(a)
+	switch {
+	case s.unready != "":
+		return why(crdv1.ReasonPoolNotReady, "the pod's address %s is kept in it, and %s", a, s.unready)
+	case use == allocator.Promised:
+		return why(crdv1.ReasonPredecessor, "the pod's address %s was given to an earlier admission of the pod, which may still bring it", a)
+	case use == allocator.InUse:
+		return why(crdv1.ReasonPredecessor, "the pod's address %s is still its predecessor's, whose end was not seen yet", a)
+	case use == allocator.Held:
+		h, _ := s.record.HoldAt(a)
+		return why(crdv1.ReasonAddressHeld, "the pod's address %s is held since %s: no kubelet confirmed the end of its predecessor on node %q",
+			a, h.Since.Format(time.RFC3339), cmp.Or(h.Node, "unknown"))
+	}
+	return nil, true
+}
+
+// weights are the reasons to wait, the lightest first: what is the matter with
+// the pod's own address, or with a pool, says more than that others were first.
+var weights = []string{
+	crdv1.ReasonPoolFull, crdv1.ReasonQueued, crdv1.ReasonPoolNotReady, crdv1.ReasonPredecessor, crdv1.ReasonAddressHeld,
+}
+
+// explain returns the weightiest reason, and a message that names every
+// candidate.
+func explain(a *asks, lacks []lack) (reason, message string) {
+	weight := 0
+	texts := make([]string, len(lacks))
+	for i, l := range lacks {
+		weight = max(weight, slices.Index(weights, l.reason))
+		texts[i] = fmt.Sprintf("pool %q: %s", l.pool, l.text)
+	}
+	return weights[weight], "pools chosen by " + a.rule + ": " + strings.Join(texts, "; ")
+}
