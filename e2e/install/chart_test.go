@@ -8,19 +8,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/e2e/cluster"
 	"spidernet.io/spiderpool/e2e/cluster/component"
 )
 
 const testVersion = "v1.37.2"
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where nobody did
+	os.Exit(m.Run())
+}
 
 func byURL() Values { return Values{"controller": Values{"url": "https://127.0.0.1:9443/"}} }
 
@@ -42,11 +53,43 @@ func find(t *testing.T, objects []*unstructured.Unstructured, kind, name string)
 	return objects[i]
 }
 
-func TestChartThatWouldStopAllPodsIsRefused(t *testing.T) {
+func TestChartThatCouldNotWorkIsRefused(t *testing.T) {
 	t.Parallel()
-	_, err := Render(t.Context(), testVersion, nil)
-	if err == nil || !strings.Contains(err.Error(), "Set controller.url to where it runs") {
-		t.Errorf("error is %v, want one that tells to set controller.url", err)
+	tests := map[string]struct {
+		version string
+		values  Values
+		want    string
+	}{
+		"nothing would answer the webhooks": {testVersion, nil, "Set controller.url to where it runs"},
+		"policies that Kubernetes does not have yet": {
+			"v1.29.14", nil, "chart requires kubeVersion: >=1.30.0-0 which is incompatible with Kubernetes v1.29.14",
+		},
+		"failing open where nothing strips": {
+			"v1.35.3", Values{"webhook": Values{"failurePolicy": "Ignore"}},
+			"webhook.failurePolicy: Ignore wants Kubernetes 1.36 or newer, this is v1.35.3",
+		},
+		"a failure policy that does not exist": {
+			testVersion, Values{"webhook": Values{"failurePolicy": "ignore"}}, `webhook.failurePolicy: "ignore": want Ignore, Fail`,
+		},
+		"a kind of Kubernetes' own group": {
+			testVersion, Values{"config": Values{"stableIdentityKinds": []Values{{"kind": "Thing"}}}},
+			`config.stableIdentityKinds: kind "Thing" without a group`,
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			values := byURL()
+			if tc.values == nil && tc.version == testVersion {
+				values = nil
+			}
+			for key, value := range tc.values {
+				values[key] = value
+			}
+			if _, err := Render(t.Context(), tc.version, values); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error is %v, want one that says %s", err, tc.want)
+			}
+		})
 	}
 }
 
@@ -131,29 +174,59 @@ func TestWebhooksAreReachedByURLOrByService(t *testing.T) {
 	}
 }
 
+// conf returns what the controller would read.
+func conf(t *testing.T, objects []*unstructured.Unstructured) []byte {
+	t.Helper()
+	text, _, _ := unstructured.NestedString(find(t, objects, "ConfigMap", "spiderpool-conf").Object, "data", "conf.yml")
+	return []byte(text)
+}
+
 func TestConfigurationIsWhatTheValuesSay(t *testing.T) {
 	t.Parallel()
-	values := byURL()
-	values["config"] = Values{"expiryGrace": "20s", "clusterDefaultIPv4IPPool": []string{"a"}}
-	o := find(t, render(t, values), "ConfigMap", "spiderpool-conf")
-	text, _, _ := unstructured.NestedString(o.Object, "data", "conf.yml")
-	var got map[string]any
-	if err := yaml.UnmarshalStrict([]byte(text), &got); err != nil {
+	tree, err := component.Tree()
+	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{
-		"enableIPv4": true, "enableIPv6": true, "clusterDefaultIPv4IPPool": []any{"a"}, "clusterDefaultIPv6IPPool": []any{},
-		"expiryGrace": "20s", "apiServerRequestTimeout": "60s", "defaultNetwork": true,
+	text, err := os.ReadFile(filepath.Join(tree, "chart/values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var defaults struct {
+		Config map[string]any `json:"config"`
+	}
+	if err := yaml.Unmarshal(text, &defaults); err != nil {
+		t.Fatal(err)
+	}
+	want := defaults.Config
+	want["expiryGrace"], want["clusterDefaultIPv4IPPool"] = "20s", []any{"a"}
+
+	values := byURL()
+	values["config"] = Values{"expiryGrace": "20s", "clusterDefaultIPv4IPPool": []string{"a"}}
+	var got map[string]any
+	if err := yaml.UnmarshalStrict(conf(t, render(t, values)), &got); err != nil {
+		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("conf.yml (-want +got):\n%s", diff)
 	}
 }
 
+func TestDefaultConfigurationIsTheControllersOwn(t *testing.T) {
+	t.Parallel()
+	got, err := config.Parse(conf(t, render(t, byURL())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	alike := cmp.Comparer(func(a, b labels.Selector) bool { return a.String() == b.String() && a.Empty() == b.Empty() })
+	if diff := cmp.Diff(config.Default(), got, alike, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("the chart's configuration (-the controller's +the chart's):\n%s", diff)
+	}
+}
+
 // TestChartOnARealAPIServer installs, upgrades and asks for the rights.
 func TestChartOnARealAPIServer(t *testing.T) {
 	t.Parallel()
-	c, err := cluster.StartControlPlane(t.Context(), cluster.ControlPlaneOptions{})
+	c, err := cluster.StartControlPlane(t.Context(), cluster.ControlPlaneOptions{ControllerManager: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,11 +240,41 @@ func TestChartOnARealAPIServer(t *testing.T) {
 	}
 	values := byURL()
 	values["webhook"] = Values{"timeoutSeconds": 3}
+	values["config"] = Values{"stableIdentityKinds": []Values{{"group": "db.example.com", "kind": "Database"}}}
 	if err := Chart(t.Context(), c.Config, values); err != nil {
 		t.Fatalf("upgrading: %v", err)
 	}
 	t.Run("what the API server would store by Service is valid", func(t *testing.T) { dryRunByService(t, c) })
 	t.Run("rights", func(t *testing.T) { checkRights(t, c) })
+	t.Run("types in the guards", func(t *testing.T) { checkTypes(t, c) })
+}
+
+// checkTypes waits for what the controller manager finds when it compares the
+// guards' expressions with the types of what they look at.
+func checkTypes(t *testing.T, c *cluster.ControlPlane) {
+	clients, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies := clients.AdmissionregistrationV1().ValidatingAdmissionPolicies()
+	for _, o := range render(t, byURL()) {
+		if o.GetKind() != "ValidatingAdmissionPolicy" {
+			continue
+		}
+		err := wait.PollUntilContextTimeout(t.Context(), poll, patience, true, func(ctx context.Context) (bool, error) {
+			p, err := policies.Get(ctx, o.GetName(), metav1.GetOptions{})
+			if err != nil || p.Status.ObservedGeneration != p.Generation || p.Status.TypeChecking == nil {
+				return false, err
+			}
+			for _, w := range p.Status.TypeChecking.ExpressionWarnings {
+				t.Errorf("%s: %s: %s", p.Name, w.FieldRef, w.Warning)
+			}
+			return true, nil
+		})
+		if err != nil {
+			t.Errorf("waiting for the types in %s: %v", o.GetName(), err)
+		}
+	}
 }
 
 func dryRunByService(t *testing.T, c *cluster.ControlPlane) {
@@ -209,8 +312,25 @@ func checkRights(t *testing.T, c *cluster.ControlPlane) {
 	}
 	for _, r := range []right{
 		{controller, "watch", "", "pods", "", "", "", true},
+		{controller, "patch", "", "pods", "", "shop", "web-0", true},
+		{controller, "patch", "", "pods", "status", "shop", "web-0", true},
+		{controller, "update", "", "pods", "", "shop", "web-0", false},
+		{controller, "update", "", "pods", "status", "shop", "web-0", false},
+		{controller, "create", "", "pods", "", "shop", "", false},
+		{controller, "create", "", "pods", "binding", "shop", "web-0", false},
 		{controller, "delete", "", "pods", "", "shop", "", false},
-		{controller, "patch", "", "pods", "", "shop", "", false},
+		{controller, "watch", "", "nodes", "", "", "", true},
+		{controller, "patch", "", "nodes", "", "", "one", false},
+		{controller, "get", "", "namespaces", "", "", "kube-system", true},
+		{controller, "patch", "", "events", "", "shop", "", true},
+		{controller, "create", "events.k8s.io", "events", "", "shop", "", true},
+		{controller, "get", "apps", "statefulsets", "", "shop", "web", true},
+		{controller, "get", "apps.kruise.io", "statefulsets", "", "shop", "web", true},
+		{controller, "list", "apps", "statefulsets", "", "shop", "", false},
+		{controller, "get", "apps", "deployments", "", "shop", "web", false},
+		{controller, "get", "db.example.com", "databases", "", "shop", "main", true},
+		{controller, "list", "db.example.com", "databases", "", "shop", "", false},
+		{controller, "get", "example.com", "databases", "", "shop", "main", false},
 		{controller, "update", pools, "spiderippools", "status", "", "blue", true},
 		{controller, "create", pools, "spiderippools", "", "", "", false},
 		{controller, "delete", pools, "spiderippools", "", "", "", false},
