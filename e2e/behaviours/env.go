@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -16,6 +17,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/checker"
 	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/cluster/component"
 	"spidernet.io/spiderpool/e2e/cluster/process"
 	"spidernet.io/spiderpool/e2e/install"
 	"spidernet.io/spiderpool/e2e/kruise"
@@ -29,8 +31,9 @@ type Env struct {
 	Controller *install.Controller
 	Cluster    *cluster.Cluster // nil without nodes
 
-	watch *checker.Watch
-	stop  []func(context.Context) error // in the order they were started
+	kubectl kubectl
+	watch   *checker.Watch
+	stop    []func(context.Context) error // in the order they were started
 }
 
 // Scheme has all kinds that behaviours use.
@@ -64,8 +67,8 @@ func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
 	return e, nil
 }
 
-// StartControlPlane starts an API server without nodes, and the product. dir
-// takes the controller's files.
+// StartControlPlane starts an API server without nodes, the product, and
+// OpenKruise's stand-in. dir takes the controller's files.
 func StartControlPlane(ctx context.Context, dir string) (*Env, error) {
 	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{
 		APIServerFlags:    []string{"--request-timeout=" + RequestTimeout.String()},
@@ -79,7 +82,26 @@ func StartControlPlane(ctx context.Context, dir string) (*Env, error) {
 		return nil, errors.Join(err, plane.Stop(context.WithoutCancel(ctx)))
 	}
 	e.stop = append([]func(context.Context) error{plane.Stop}, e.stop...)
+	if err := e.equip(ctx, plane.Kubeconfig, dir); err != nil {
+		return nil, errors.Join(err, e.Stop(context.WithoutCancel(ctx)))
+	}
 	return e, nil
+}
+
+// equip brings what beside the product runs in a suite with nodes too: kubectl
+// and the controllers of OpenKruise.
+func (e *Env) equip(ctx context.Context, kubeconfig, dir string) error {
+	program, err := component.Path(ctx, "kubectl")
+	if err != nil {
+		return err
+	}
+	e.kubectl = kubectl{program: program, kubeconfig: kubeconfig, home: dir}
+	standin, err := kruise.Start(context.WithoutCancel(ctx), e.Config, logr.Discard()) // ends with Stop
+	if err != nil {
+		return err
+	}
+	e.stop = append(e.stop, func(context.Context) error { return standin.Stop() })
+	return nil
 }
 
 func installOnLoopback(ctx context.Context, plane *cluster.ControlPlane, dir string) (*Env, error) {

@@ -1,14 +1,10 @@
 package behaviours
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"testing"
 
 	"spidernet.io/spiderpool/e2e/cluster"
 	"spidernet.io/spiderpool/e2e/install"
@@ -42,27 +38,6 @@ func onCluster(ctx context.Context, c *cluster.Cluster) (*Env, error) {
 		return nil, err
 	}
 	e.Cluster, e.Controller = c, controller
+	e.kubectl = kubectl{program: filepath.Join(c.Bin(), "kubectl"), kubeconfig: c.Kubeconfig, home: install.Dir(c)}
 	return e, nil
-}
-
-// Kubectl runs the real kubectl, as a user does, and returns what it prints.
-func (e *Env) Kubectl(t *testing.T, args ...string) string {
-	t.Helper()
-	out, err := e.TryKubectl(t.Context(), args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-// TryKubectl is Kubectl for what may fail.
-func (e *Env) TryKubectl(ctx context.Context, args ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(e.Cluster.Bin(), "kubectl"), args...)
-	cmd.Env = []string{"KUBECONFIG=" + e.Cluster.Kubeconfig, "HOME=" + install.Dir(e.Cluster)}
-	var out, complaint bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaint
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("kubectl %q: %w: %s%s", args, err, out.Bytes(), complaint.Bytes())
-	}
-	return out.String(), nil
 }

@@ -18,12 +18,14 @@ import (
 // Clients is how many requests a burst has under way at once.
 const Clients = 32
 
-// NewPod returns a pod of one container with annotations.
+// NewPod returns a pod of one container with annotations. It has a termination
+// grace: the API server removes a pod that has none without its kubelet's word,
+// and its addresses are held.
 func NewPod(namespace, name string, annotations map[string]string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: annotations},
 		Spec: corev1.PodSpec{
-			TerminationGracePeriodSeconds: new(int64(0)),
+			TerminationGracePeriodSeconds: new(int64(1)),
 			Containers: []corev1.Container{{
 				Name: "main", Image: "busybox", ImagePullPolicy: corev1.PullIfNotPresent,
 				Command: []string{"/bin/sh", "-c", "trap : TERM INT; sleep infinity & wait"},
