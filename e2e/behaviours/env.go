@@ -70,14 +70,30 @@ func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
 // StartControlPlane starts an API server without nodes, the product, and
 // OpenKruise's stand-in. dir takes the controller's files.
 func StartControlPlane(ctx context.Context, dir string) (*Env, error) {
+	return startControlPlane(ctx, dir, install.Chart)
+}
+
+// StartControlPlaneAs is StartControlPlane as it would be with an older version
+// of Kubernetes, such as 1.35: the API server serves and does what that did.
+func StartControlPlaneAs(ctx context.Context, minor, dir string) (*Env, error) {
+	chart := func(ctx context.Context, cfg *rest.Config, values install.Values) error {
+		return install.ChartFor(ctx, cfg, "v"+minor+".0", values)
+	}
+	return startControlPlane(ctx, dir, chart, "--emulated-version="+minor)
+}
+
+// applyChart installs the chart.
+type applyChart func(context.Context, *rest.Config, install.Values) error
+
+func startControlPlane(ctx context.Context, dir string, chart applyChart, apiServerFlags ...string) (*Env, error) {
 	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{
-		APIServerFlags:    []string{"--request-timeout=" + RequestTimeout.String()},
+		APIServerFlags:    append(apiServerFlags, "--request-timeout="+RequestTimeout.String()),
 		ControllerManager: true, // default service accounts, namespaces, garbage
 	})
 	if err != nil {
 		return nil, err
 	}
-	e, err := installOnLoopback(ctx, plane, dir)
+	e, err := installOnLoopback(ctx, plane, dir, chart)
 	if err != nil {
 		return nil, errors.Join(err, plane.Stop(context.WithoutCancel(ctx)))
 	}
@@ -104,12 +120,12 @@ func (e *Env) equip(ctx context.Context, kubeconfig, dir string) error {
 	return nil
 }
 
-func installOnLoopback(ctx context.Context, plane *cluster.ControlPlane, dir string) (*Env, error) {
+func installOnLoopback(ctx context.Context, plane *cluster.ControlPlane, dir string, chart applyChart) (*Env, error) {
 	ports, err := install.FreePorts(3)
 	if err != nil {
 		return nil, err
 	}
-	if err := install.Chart(ctx, plane.Config, ChartValues("https://"+ports[0].String())); err != nil {
+	if err := chart(ctx, plane.Config, ChartValues("https://"+ports[0].String())); err != nil {
 		return nil, err
 	}
 	e, err := NewEnv(ctx, plane.Config)

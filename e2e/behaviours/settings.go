@@ -28,10 +28,15 @@ const (
 	DefaultPoolV6 = "annot-precedence-cluster-v6"
 )
 
+// SparedNamespace is one that the pods' webhook does not see; the behaviour
+// annot-forged owns it.
+const SparedNamespace = "annot-forged-spared"
+
 // ChartValues are the values of the tests' installation.
 func ChartValues(url string) install.Values {
 	return install.Values{
 		"controller": install.Values{"url": url},
+		"webhook":    install.Values{"sparedNamespaces": []string{SparedNamespace}},
 		"config": install.Values{
 			"expiryGrace":              Grace.String(),
 			"apiServerRequestTimeout":  RequestTimeout.String(),
