@@ -1,6 +1,7 @@
 package behaviours
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
@@ -17,7 +18,14 @@ type Behaviour struct {
 	Also []string
 	// Manifest is applied before Test; the pools in it are Ready then.
 	Manifest []byte
-	// Test proves it.
+	// Before makes what must be there before the product is installed, where the
+	// suite starts a cluster. It may be nil.
+	Before func(ctx context.Context, e *Env) error
+	// Alone proves the part of it that would disturb others, such as what happens
+	// while the controller is stopped. Nothing else is under way then: all Alones
+	// run before any Test. It may be nil.
+	Alone func(t *testing.T, e *Env)
+	// Test proves it, in parallel to others.
 	Test func(t *testing.T, e *Env)
 }
 
@@ -25,19 +33,31 @@ type Behaviour struct {
 // a reservation that no pod came for is the longest of them.
 const settle = Grace + 15*time.Second
 
-// Run proves each behaviour in parallel and has the checker look after it.
+// Run proves each behaviour, in parallel but for what has to be alone, and has
+// the checker look after it.
 func Run(t *testing.T, e *Env, all []Behaviour) {
 	for _, b := range all {
-		t.Run(b.ID, func(t *testing.T) {
-			t.Parallel()
-			e.Apply(t, b.Manifest)
-			b.Test(t, e)
-			if t.Failed() {
-				return // what it left half-done would only add noise
-			}
-			e.Consistent(t, b.owns)
-		})
+		t.Run(b.ID, func(t *testing.T) { b.run(t, e) })
 	}
+}
+
+func (b Behaviour) run(t *testing.T, e *Env) {
+	if b.Alone == nil {
+		t.Parallel()
+	}
+	e.Apply(t, b.Manifest)
+	if b.Alone != nil {
+		b.Alone(t, e)
+		if t.Failed() {
+			return
+		}
+		t.Parallel() // only now Run goes on to the next
+	}
+	b.Test(t, e)
+	if t.Failed() {
+		return // what it left half-done would only add noise
+	}
+	e.Consistent(t, b.owns)
 }
 
 // owns reports whether a namespace or a pool of that name is b's.

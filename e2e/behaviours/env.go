@@ -47,8 +47,8 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// NewEnv makes the clients for an API server and begins to watch its pods. The
-// product must have been installed: the checker reads its kinds.
+// NewEnv makes the clients for an API server and begins to watch its pods, which
+// needs nothing of the product.
 func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
 	scheme, err := Scheme()
 	if err != nil {

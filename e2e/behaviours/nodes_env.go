@@ -3,6 +3,7 @@ package behaviours
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -10,15 +11,15 @@ import (
 	"spidernet.io/spiderpool/e2e/install"
 )
 
-// StartCluster brings a cluster of its own up, with the product and
-// OpenKruise's stand-in.
-func StartCluster(ctx context.Context, name string) (*Env, error) {
+// StartCluster brings a cluster of its own up, with the product and OpenKruise's
+// stand-in, and what the behaviours want to be there before the product is.
+func StartCluster(ctx context.Context, name string, all []Behaviour) (*Env, error) {
 	c, err := cluster.Up(ctx, cluster.Options{Name: name, APIServerFlags: []string{"--request-timeout=" + RequestTimeout.String()}})
 	if err != nil {
 		return nil, err
 	}
 	down := func(ctx context.Context) error { return cluster.Down(ctx, name, os.Stderr) }
-	e, err := onCluster(ctx, c)
+	e, err := onCluster(ctx, c, all)
 	if err != nil {
 		return nil, errors.Join(err, down(context.WithoutCancel(ctx)))
 	}
@@ -26,18 +27,25 @@ func StartCluster(ctx context.Context, name string) (*Env, error) {
 	return e, nil
 }
 
-func onCluster(ctx context.Context, c *cluster.Cluster) (*Env, error) {
-	values := ChartValues("")
-	delete(values, "controller")
-	controller, err := install.OnCluster(ctx, c, install.ClusterOptions{Values: values, Flags: ControllerFlags})
-	if err != nil {
-		return nil, err
-	}
+func onCluster(ctx context.Context, c *cluster.Cluster, all []Behaviour) (*Env, error) {
 	e, err := NewEnv(ctx, c.Config)
 	if err != nil {
 		return nil, err
 	}
-	e.Cluster, e.Controller = c, controller
+	for _, b := range all {
+		if b.Before == nil {
+			continue
+		}
+		if err := b.Before(ctx, e); err != nil {
+			return nil, fmt.Errorf("before the installation, for %s: %w", b.ID, err)
+		}
+	}
+	values := ChartValues("")
+	delete(values, "controller")
+	e.Cluster = c
+	if e.Controller, err = install.OnCluster(ctx, c, install.ClusterOptions{Values: values, Flags: ControllerFlags}); err != nil {
+		return nil, err
+	}
 	e.kubectl = kubectl{program: filepath.Join(c.Bin(), "kubectl"), kubeconfig: c.Kubeconfig, home: install.Dir(c)}
 	return e, nil
 }

@@ -28,7 +28,7 @@ func run(m *testing.M) (code int) {
 	ctx := context.Background()
 	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where nobody did
 	var err error
-	if env, err = behaviours.StartCluster(ctx, clusterName); err != nil {
+	if env, err = behaviours.StartCluster(ctx, clusterName, nodes.All); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
