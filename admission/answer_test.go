@@ -182,6 +182,9 @@ func (c cause) ask(t *testing.T, pod func(*corev1.Pod), exhaustion config.Exhaus
 	if lost := w.reserver.lost(); len(lost) > 0 || w.reserver.backErr != nil {
 		t.Errorf("not given back in pools %v; given back with a context that says %v", lost, w.reserver.backErr)
 	}
+	if w.reserver.fail != nil && len(w.reserver.given) > 0 {
+		t.Errorf("given back %v, although nothing was reserved", w.reserver.given)
+	}
 	return w, request, response
 }
 
