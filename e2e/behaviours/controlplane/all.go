@@ -4,6 +4,6 @@ import "spidernet.io/spiderpool/e2e/behaviours"
 
 // All are the behaviours that share an API server and a controller.
 var All = []behaviours.Behaviour{
-	AnnotForged, AnnotInvalid, AnnotOrder, AnnotPrecedence, Burst, DryRun, FullRefused, HostNetwork,
-	PoolDelete, PoolLarge, PoolOverlap, PoolRules,
+	AnnotForged, AnnotInvalid, AnnotOrder, AnnotPrecedence, AssignFull, Burst, DryRun, HostNetwork,
+	LifeGates, LifeOrphan, LifeSts, PoolDelete, PoolLarge, PoolOverlap, PoolRules,
 }
