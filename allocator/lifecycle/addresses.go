@@ -23,16 +23,27 @@ const patience = 100 * time.Millisecond
 // has reached a mark.
 const catchUp = 20 * time.Millisecond
 
-var errTwo = errors.New("the address that the pod claims is another's in the record")
-
-// addresses settles and releases the addresses of one pool per reconciliation.
+// addresses settles, releases and holds the addresses of one pool per
+// reconciliation.
 type addresses struct {
-	ledger  Applier
-	pools   ledger.Pools
-	claims  *Claims
-	tenures *tenures
-	depose  func(error) // stops leading
-	freed   func(*Pod)  // tells that an address of a pod is free again; does not block
+	ledger    Applier
+	pools     ledger.Pools
+	claims    *Claims
+	identity  Identifier
+	history   *history
+	endpoints endpointLister
+	conflicts *conflicts
+	tenures   *tenures
+	metrics   *Metrics
+	events    *events
+	depose    func(error) // stops leading
+	freed     func(*Pod)  // tells that an address of a pod is free again; does not block
+}
+
+// endpointLister says which pods had which addresses of a pool, as far as people
+// were told.
+type endpointLister interface {
+	Of(ctx context.Context, pool string) (map[netip.Addr][]*Pod, error)
 }
 
 // Reconcile takes a pool over and then brings its record in line with the pods.
@@ -51,10 +62,20 @@ func (a *addresses) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 	}
 	if baseline == 0 {
 		revision := a.claims.Revision()
-		if revision < before.SeenThrough() {
-			return reconcile.Result{RequeueAfter: catchUp}, nil
+		reached, reset, err := a.history.reached(ctx, pool.Name, before.SeenThrough())
+		if err != nil || !reached {
+			return reconcile.Result{RequeueAfter: catchUp}, err
 		}
-		a.tenures.see(pool, revision, a.holders(ctx, pool.Name, before))
+		if reset > 0 {
+			if err := a.resetMark(ctx, pool, before.SeenThrough(), reset); err != nil {
+				return a.result(err)
+			}
+		}
+		holders, unseen, err := a.standing(ctx, pool.Name, before)
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		a.tenures.see(pool, revision, holders, unseen)
 	}
 	return a.tend(ctx, pool)
 }
@@ -88,37 +109,70 @@ func (a *addresses) takeOver(ctx context.Context, pool *crdv1.SpiderIPPool) (*al
 	return before, nil
 }
 
-// holders returns whose the settled addresses of a pool were when it was taken
-// over, and reports those that have no live pod: nobody saw its end, so they
-// stay taken.
-func (a *addresses) holders(ctx context.Context, pool string, before *allocator.Record) map[netip.Addr]types.UID {
-	holders := map[netip.Addr]types.UID{}
-	var unseen allocator.Set
-	for address := range before.Settled().All() {
+// resetMark lowers a mark that comes from another history of the cluster (I11).
+func (a *addresses) resetMark(ctx context.Context, pool *crdv1.SpiderIPPool, mark, reset uint64) error {
+	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{Do: a.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
+		if tx.Record.SeenThrough() == mark {
+			tx.Record.ResetSeenThrough(reset)
+		}
+		return nil
+	})})
+	if err == nil {
+		log.FromContext(ctx).Info("the pool's mark came from another history of the cluster and was reset", "pool", pool.Name, "podsSeenThrough", mark, "revision", reset)
+	}
+	return err
+}
+
+// standing returns whose the addresses in use were when the pool was taken over,
+// and those that have no live pod: nobody saw its end, so they are to be held.
+func (a *addresses) standing(ctx context.Context, pool string, before *allocator.Record) (map[netip.Addr]types.UID, map[netip.Addr]lost, error) {
+	holders, unseen := map[netip.Addr]types.UID{}, map[netip.Addr]lost{}
+	var had map[netip.Addr][]*Pod
+	for address := range before.AllInUse() {
 		if live := a.claims.Live(address); len(live) > 0 {
 			holders[address] = live[0].UID
 			continue
 		}
-		unseen.Add(address)
+		if had == nil {
+			var err error
+			if had, err = a.endpoints.Of(ctx, pool); err != nil {
+				return nil, nil, err
+			}
+		}
+		unseen[address] = lose(had[address], time.Now())
 	}
-	if unseen.Len() > 0 {
-		log.FromContext(ctx).Info("addresses stay taken: their pods ended while nobody led", "pool", pool, "addresses", unseen.Lines(), "count", unseen.Len())
-	}
-	return holders
+	return holders, unseen, nil
 }
 
-// tend settles and releases what the view of the pods allows.
+// lose returns the hold of an address whose pod ended while nobody led. Where
+// endpoints name several pods, or none, its node is not known.
+func lose(had []*Pod, now time.Time) lost {
+	switch len(had) {
+	case 0:
+		return lost{&Pod{}, allocator.Hold{Since: now, Grace: unknownGrace}}
+	case 1:
+		return lost{had[0], allocator.Hold{Node: had[0].Node, Since: now, Grace: had[0].Grace}}
+	}
+	l := lost{&Pod{}, allocator.Hold{Since: now}}
+	for _, p := range had {
+		l.hold.Grace = max(l.hold.Grace, p.Grace)
+	}
+	return l
+}
+
+// tend settles, releases and holds what the view of the pods allows.
 func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
 	t := tending{
-		pool:   pool.Name,
-		claims: a.claims,
-		holder: func(address netip.Addr) types.UID { return a.tenures.holder(pool.Name, address) },
+		pool:     pool.Name,
+		claims:   a.claims,
+		identity: a.identity,
+		holder:   func(address netip.Addr) types.UID { return a.tenures.holder(pool.Name, address) },
 	}
 	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{
 		Patience: patience,
 		Do: a.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-			t.ends, t.appeared = a.tenures.seen(pool.Name)
-			t.in = tx.Space.Contains
+			t.sights = a.tenures.seen(pool.Name)
+			t.in, t.now = tx.Space.Contains, tx.Now
 			return t.do(tx.Record)
 		}),
 	})
@@ -127,18 +181,32 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 	}
 	done, holders, over := t.outcome()
 	a.tenures.hold(pool.Name, holders)
-	a.tenures.drop(pool.Name, over, t.appeared)
-	for address, s := range done {
-		log.FromContext(ctx).Info("address "+s.verb, "pool", pool.Name, "address", address, "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node)
-		if holders[address] == "" {
-			a.freed(s.pod)
-		}
-	}
+	a.tenures.drop(pool.Name, over)
+	a.tell(ctx, pool.Name, done)
 	for key, p := range t.late {
-		log.FromContext(ctx).Error(errTwo, "two live pods may carry one address", "pool", pool.Name, "address", key.address, "pod", p.String(), "uid", p.UID, "node", p.Node)
+		a.conflicts.meet(ctx, pool.Name, key.address, p)
 	}
 	if t.early {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	return reconcile.Result{}, nil
+}
+
+// tell reports what was done: to the log always, to people where it is unusual.
+func (a *addresses) tell(ctx context.Context, pool string, done map[netip.Addr]step) {
+	for address, s := range done {
+		logStep(log.FromContext(ctx), s.verb, pool, address, s.pod)
+		a.metrics.ended(s.verb, s.since)
+		switch s.verb {
+		case held:
+			if s.pod.Name != "" {
+				a.events.held(s.pod, pool, address)
+			}
+		case putBack:
+			a.metrics.violated(violatedI2)
+		}
+		if s.ends() {
+			a.freed(s.pod)
+		}
+	}
 }

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -116,18 +115,72 @@ func settledFor(t *testing.T, token allocator.Token, mark uint64) *allocator.Rec
 	return r
 }
 
+var moment = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+// identityOfTests says that the pods are of a StatefulSet web.
+func identityOfTests(p *Pod) (allocator.Identity, string) {
+	return allocator.Identity{Namespace: p.Namespace, Group: "apps", Kind: "StatefulSet", Name: "web", Pod: p.Name}, "owner"
+}
+
+// nobody says that no pod has an identity.
+func nobody(*Pod) (allocator.Identity, string) { return allocator.Identity{}, "" }
+
+// keptFor returns a record with x reserved for the identity of pod a.
+func keptFor(t *testing.T, token allocator.Token) *allocator.Record {
+	t.Helper()
+	id, uid := identityOfTests(pod("a", token, 1))
+	var r allocator.Record
+	if err := r.Reserve(x, allocator.Reservation{Token: token, Pod: allocator.PodRef{Namespace: "default"}, For: id, ForUID: uid}); err != nil {
+		t.Fatal(err)
+	}
+	return &r
+}
+
+// usedFor returns a record with x retained and in use, its mark at 10.
+func usedFor(t *testing.T, token allocator.Token) *allocator.Record {
+	t.Helper()
+	r := keptFor(t, token)
+	if err := r.Settle(x, token, 10); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// leftFor returns a record with x retained and vacant, its mark at 10.
+func leftFor(t *testing.T, token allocator.Token) *allocator.Record {
+	t.Helper()
+	r := usedFor(t, token)
+	if err := r.Release(x); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func heldFor(t *testing.T, token allocator.Token) *allocator.Record {
+	t.Helper()
+	r := settledFor(t, token, 10)
+	if err := r.Hold(x, allocator.Hold{Node: "node", Since: moment}); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 func TestTending(t *testing.T) {
 	t.Parallel()
 	a, b := pod("a", tokenA, 10), pod("b", tokenB, 30)
 	keyA := carried{a.UID, x}
 	endOfA := map[carried]end{keyA: {pod: finished(a), revision: 20}}
+	vanishedA := map[carried]end{keyA: {pod: a, revision: 20, vanished: true}}
 	for name, c := range map[string]struct {
 		record     *allocator.Record
 		view       view
 		holder     *Pod // of x, known from before
 		ends       map[carried]end
 		appeared   map[carried]*Pod
+		unseen     map[netip.Addr]lost
+		stable     bool // the pods have identities
 		wantState  allocator.State
+		wantUse    allocator.Use
 		wantVerb   string
 		wantHolder *Pod // after what was done; nil: nothing was done, or x is free
 		wantOver   int  // ends that need no more acting upon
@@ -168,9 +221,54 @@ func TestTending(t *testing.T) {
 			record: settledFor(t, tokenA, 10), view: view{20, []*Pod{finished(a)}}, holder: a,
 			wantState: allocator.StateSettled, wantMark: 10,
 		},
-		"a vanished pod releases nothing": {
+		"a pod whose end is not known yet keeps its address": {
 			record: settledFor(t, tokenA, 10), view: view{revision: 20}, holder: a,
 			wantState: allocator.StateSettled, wantMark: 10,
+		},
+		"the address of a pod that vanished is held": {
+			record: settledFor(t, tokenA, 10), view: view{revision: 20}, holder: a, ends: vanishedA,
+			wantState: allocator.StateHeld, wantVerb: held, wantOver: 1, wantMark: 10,
+		},
+		"a pod that vanished before it was settled has its address held": {
+			record: reservedFor(t, tokenA), view: view{revision: 20}, ends: vanishedA,
+			wantState: allocator.StateHeld, wantVerb: held, wantOver: 1,
+		},
+		"a vanished pod waits for the mark": {
+			record: settledFor(t, tokenA, 30), view: view{revision: 20}, holder: a, ends: vanishedA,
+			wantState: allocator.StateSettled, wantEarly: true, wantMark: 30,
+		},
+		"an address that was nobody's when the pool was taken over is held": {
+			record: settledFor(t, tokenA, 10), view: view{revision: 20}, unseen: map[netip.Addr]lost{x: {pod: a, hold: allocator.Hold{Node: "node", Since: moment}}},
+			wantState: allocator.StateHeld, wantVerb: held, wantMark: 10,
+		},
+		"an address that was nobody's and is somebody's again is not held": {
+			record: settledFor(t, tokenA, 10), view: view{20, []*Pod{a}}, appeared: map[carried]*Pod{keyA: a},
+			unseen:    map[netip.Addr]lost{x: {pod: a, hold: allocator.Hold{Node: "node", Since: moment}}},
+			wantState: allocator.StateSettled, wantVerb: passedOn, wantHolder: a, wantMark: 10,
+		},
+		"a held address stays held although a pod that claims it comes into view": {
+			record: heldFor(t, tokenA), view: view{20, []*Pod{a}}, appeared: map[carried]*Pod{keyA: a},
+			wantState: allocator.StateHeld, wantMark: 10,
+		},
+		"a pod with a stable identity makes its address retained": {
+			record: keptFor(t, tokenA), view: view{10, []*Pod{a}},
+			wantState: allocator.StateRetained, wantUse: allocator.InUse, wantVerb: settled, wantHolder: a, wantMark: 10,
+		},
+		"the end of a pod with a stable identity leaves the address to the next": {
+			record: usedFor(t, tokenA), view: view{20, []*Pod{finished(a)}}, holder: a, ends: endOfA,
+			wantState: allocator.StateRetained, wantVerb: vacated, wantOver: 1, wantMark: 10,
+		},
+		"the address of a stable identity whose pod vanished is kept and held": {
+			record: usedFor(t, tokenA), view: view{revision: 20}, holder: a, ends: vanishedA,
+			wantState: allocator.StateRetained, wantUse: allocator.Held, wantVerb: held, wantOver: 1, wantMark: 10,
+		},
+		"a claim of the identity that an address is kept for is put back": {
+			record: leftFor(t, tokenA), view: view{40, []*Pod{a}}, stable: true, appeared: map[carried]*Pod{keyA: a},
+			wantState: allocator.StateRetained, wantUse: allocator.InUse, wantVerb: putBack, wantHolder: a, wantMark: 10,
+		},
+		"a claim of another identity is told of": {
+			record: leftFor(t, tokenA), view: view{40, []*Pod{b}}, stable: true, appeared: map[carried]*Pod{{b.UID, x}: b},
+			wantState: allocator.StateRetained, wantLate: 1, wantMark: 10,
 		},
 		"a view behind the mark waits": {
 			record: settledFor(t, tokenA, 30), view: view{20, []*Pod{finished(a)}}, holder: a, ends: endOfA,
@@ -211,17 +309,27 @@ func TestTending(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := tending{pool: "p", in: func(netip.Addr) bool { return !c.outside }, claims: c.view, ends: c.ends, appeared: c.appeared, holder: func(netip.Addr) types.UID {
-				if c.holder == nil {
-					return ""
-				}
-				return c.holder.UID
-			}}
+			d := tending{
+				pool: "p", in: func(netip.Addr) bool { return !c.outside }, claims: c.view, identity: nobody, now: moment,
+				sights: sights{ends: c.ends, appeared: c.appeared, unseen: c.unseen},
+				holder: func(netip.Addr) types.UID {
+					if c.holder == nil {
+						return ""
+					}
+					return c.holder.UID
+				},
+			}
+			if c.stable {
+				d.identity = identityOfTests
+			}
 			if err := d.do(c.record); err != nil {
 				t.Fatal(err)
 			}
 			if got := c.record.State(x); got != c.wantState {
 				t.Errorf("the address is %s, want %s", got, c.wantState)
+			}
+			if v, ok := c.record.RetainedAt(x); ok && v.Use != c.wantUse {
+				t.Errorf("the address is %s, want %s", v.Use, c.wantUse)
 			}
 			if got := c.record.SeenThrough(); got != c.wantMark {
 				t.Errorf("the mark is %d, want %d", got, c.wantMark)
@@ -233,8 +341,11 @@ func TestTending(t *testing.T) {
 			if c.wantHolder != nil && holders[x] != c.wantHolder.UID || c.wantHolder == nil && holders[x] != "" {
 				t.Errorf("the address is %q's, want %v", holders[x], c.wantHolder)
 			}
-			if len(over) != c.wantOver || d.early != c.wantEarly || len(d.late) != c.wantLate {
-				t.Errorf("%d ends are over, early is %t, %d are late, want %d, %t and %d", len(over), d.early, len(d.late), c.wantOver, c.wantEarly, c.wantLate)
+			if len(over.unseen) != len(c.unseen) {
+				t.Errorf("%d of %d lost addresses need no more acting upon", len(over.unseen), len(c.unseen))
+			}
+			if len(over.ends) != c.wantOver || d.early != c.wantEarly || len(d.late) != c.wantLate {
+				t.Errorf("%d ends are over, early is %t, %d are late, want %d, %t and %d", len(over.ends), d.early, len(d.late), c.wantOver, c.wantEarly, c.wantLate)
 			}
 		})
 	}
@@ -245,7 +356,7 @@ func TestTending(t *testing.T) {
 func TestTendingTwiceReportsWhatTheFirstAttemptDid(t *testing.T) {
 	t.Parallel()
 	a := pod("a", tokenA, 10)
-	d := tending{pool: "p", claims: view{10, []*Pod{a}}, holder: func(netip.Addr) types.UID { return "" }}
+	d := tending{pool: "p", claims: view{10, []*Pod{a}}, identity: identityOfTests, holder: func(netip.Addr) types.UID { return "" }}
 	r := reservedFor(t, tokenA)
 	for range 2 {
 		if err := d.do(r); err != nil {
@@ -256,20 +367,20 @@ func TestTendingTwiceReportsWhatTheFirstAttemptDid(t *testing.T) {
 		t.Errorf("settling: got %+v, %v", done, holders)
 	}
 	d = tending{
-		pool: "p", claims: view{20, []*Pod{finished(a)}}, holder: func(netip.Addr) types.UID { return a.UID },
-		ends: map[carried]end{{a.UID, x}: {pod: finished(a), revision: 20}},
+		pool: "p", claims: view{20, []*Pod{finished(a)}}, identity: identityOfTests, holder: func(netip.Addr) types.UID { return a.UID },
+		sights: sights{ends: map[carried]end{{a.UID, x}: {pod: finished(a), revision: 20}}},
 	}
 	for range 2 {
 		if err := d.do(r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if done, holders, over := d.outcome(); done[x].verb != released || holders[x] != "" || len(over) != 1 {
+	if done, holders, over := d.outcome(); done[x].verb != released || holders[x] != "" || len(over.ends) != 1 {
 		t.Errorf("releasing: got %+v, %v, %v", done, holders, over)
 	}
 	// And where the first attempt did not land after all, it is as if it never was.
 	d.final = settledFor(t, tokenA, 10)
-	if done, _, over := d.outcome(); len(done) != 0 || len(over) != 0 {
+	if done, _, over := d.outcome(); len(done) != 0 || len(over.ends) != 0 {
 		t.Errorf("an attempt that was not stored: got %+v, %v", done, over)
 	}
 }
@@ -279,23 +390,20 @@ func TestEndsBeforeTheBaselineProveNothing(t *testing.T) {
 	ts := newTenures("me")
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	ts.of(pool)
-	seen := func() int {
-		ends, _ := ts.seen("p")
-		return len(ends)
-	}
+	seen := func() int { return len(ts.seen("p").ends) }
 	a := finished(pod("a", tokenA, 20))
-	ts.noteEnd(a)
+	ts.noteEnd(end{pod: a, revision: a.Revision})
 	if seen() != 0 {
 		t.Error("an end counts before the take-over")
 	}
 	ts.begin(pool, &allocator.Record{})
-	ts.see(pool, 25, map[netip.Addr]types.UID{x: "uid-b"})
+	ts.see(pool, 25, map[netip.Addr]types.UID{x: "uid-b"}, nil)
 	if seen() != 0 {
 		t.Error("an end at 20 counts, before the baseline at 25")
 	}
 	later := *a
 	later.Revision = 26
-	ts.noteEnd(&later)
+	ts.noteEnd(end{pod: &later, revision: later.Revision})
 	if seen() != 1 {
 		t.Error("an end after the baseline does not count")
 	}
@@ -317,43 +425,83 @@ func TestDropKeepsWhatIsNewer(t *testing.T) {
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	ts.of(pool)
 	ts.begin(pool, &allocator.Record{})
-	ts.see(pool, 1, nil)
+	ts.see(pool, 1, nil, nil)
 	a := pod("a", tokenA, 20)
-	ts.noteEnd(finished(a))
-	ends, _ := ts.seen("p")
+	ts.noteEnd(end{pod: finished(a), revision: 20})
+	before := ts.seen("p")
 	again := pod("a", tokenA, 30)
 	ts.noteLive(again)
-	ts.drop("p", ends, nil)
-	if ends, appeared := ts.seen("p"); len(ends) != 0 || len(appeared) != 1 {
-		t.Errorf("%d ends and %d appearances, want none and one: it lives", len(ends), len(appeared))
+	ts.drop("p", before)
+	if now := ts.seen("p"); len(now.ends) != 0 || len(now.appeared) != 1 {
+		t.Errorf("%d ends and %d appearances, want none and one: it lives", len(now.ends), len(now.appeared))
 	}
-	ts.noteEnd(finished(pod("a", tokenA, 40)))
-	ts.drop("p", ends, nil)
-	if ends, appeared := ts.seen("p"); len(appeared) != 0 || ends[carried{a.UID, x}].revision != 40 {
+	ts.noteEnd(end{pod: finished(pod("a", tokenA, 40)), revision: 40})
+	ts.drop("p", before)
+	if now := ts.seen("p"); len(now.appeared) != 0 || now.ends[carried{a.UID, x}].revision != 40 {
 		t.Error("the second end of the pod is gone")
 	}
 }
 
+// watcher is a view of the pods as expiry asks for it.
+type watcher struct {
+	view
+	lists uint64
+}
+
+func (w *watcher) Lists() uint64 { return w.lists }
+
 func TestReservationsAreDueAfterTheGraceOnThisClock(t *testing.T) {
 	t.Parallel()
-	now := time.Unix(1000, 0)
-	e := &expire{grace: 90 * time.Second, now: func() time.Time { return now }, first: map[string]map[allocator.Token]time.Time{}}
+	now := moment
+	e := &expire{grace: 90 * time.Second, claims: &watcher{}, now: func() time.Time { return now }, first: map[string]map[allocator.Token]*sight{}}
 	r := reservedFor(t, tokenA)
 	if due := e.due("p", r); len(due) != 0 {
 		t.Errorf("at first sight: %v", due)
 	}
 	now = now.Add(89 * time.Second)
 	if due := e.due("p", r); len(due) != 0 {
-		t.Errorf("within the grace: %v", due)
+		t.Errorf("before the grace is over: %v", due)
 	}
 	now = now.Add(time.Second)
-	want := map[string]map[allocator.Token]netip.Addr{"default": {tokenA: x}}
-	if diff := cmp.Diff(want, e.due("p", r), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-		t.Errorf("after the grace (-want +got):\n%s", diff)
+	if due := e.due("p", r); len(due["default"]) != 1 || due["default"][0].address != x {
+		t.Errorf("after the grace: %v", due)
 	}
-	again := reservedFor(t, tokenB) // the same address for another admission
-	if due := e.due("p", again); len(due) != 0 {
-		t.Errorf("a new token inherits the grace of the old: %v", due)
+	e.due("p", &allocator.Record{})
+	if due := e.due("p", r); len(due) != 0 {
+		t.Errorf("a reservation that was gone in between: %v", due)
+	}
+	now = now.Add(time.Hour)
+	e.claims = &watcher{view: view{1, []*Pod{pod("a", tokenA, 1)}}}
+	if due := e.due("p", r); len(due) != 0 {
+		t.Errorf("while its pod is in view: %v", due)
+	}
+}
+
+func TestWhatBecomesOfAReservationThatNoPodCarries(t *testing.T) {
+	t.Parallel()
+	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
+	for name, c := range map[string]struct {
+		before *allocator.Record // when this leader took the pool over
+		lists  uint64
+		view   uint64
+		want   string
+	}{
+		"watched all along, and the view is beyond the proof": {before: &allocator.Record{}, lists: 3, view: 50, want: expired},
+		"the view is behind the proof":                        {before: &allocator.Record{}, lists: 3, view: 49},
+		"the watch broke, so a pod may have come and gone":    {before: &allocator.Record{}, lists: 4, view: 50, want: held},
+		"it stood before this leader did":                     {before: reservedFor(t, tokenA), lists: 3, view: 50, want: held},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ts := newTenures("me")
+			ts.of(pool)
+			ts.begin(pool, c.before)
+			e := &expire{claims: &watcher{view: view{revision: c.view}, lists: c.lists}, tenures: ts}
+			r, _ := reservedFor(t, tokenA).AwaitedAt(x)
+			if got := e.verdict("p", due{x, r, &sight{lists: 3, absent: 50}}); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 

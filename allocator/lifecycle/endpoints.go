@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -28,7 +29,9 @@ type endpoints struct {
 // the next look.
 const endpointPatience = 30 * time.Second
 
-// Reconcile writes or deletes the endpoint of one pod.
+// Reconcile writes or deletes the endpoint of one pod. That of an earlier pod of
+// the name stays until no address of it is in use: until it is held, the endpoint
+// alone tells the node.
 func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	var have crdv1.SpiderEndpoint
 	err := e.client.Get(ctx, r.NamespacedName, &have)
@@ -42,7 +45,9 @@ func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 		return reconcile.Result{}, ignore(e.client.Create(ctx, endpointOf(pod)), apierrors.IsAlreadyExists)
 	case !exists || wanted && shows(&have, pod):
 		return reconcile.Result{}, nil
-	case !wanted && !e.outlived(&have):
+	case wanted && e.any(&have, e.inUse):
+		return reconcile.Result{RequeueAfter: shown}, nil
+	case !wanted && e.any(&have, e.kept):
 		return reconcile.Result{RequeueAfter: endpointPatience}, nil
 	}
 	return reconcile.Result{}, e.remove(ctx, &have) // the event of the deletion leads back here
@@ -65,21 +70,20 @@ func ignore(err error, expected func(error) bool) error {
 	return err
 }
 
-// outlived reports whether nothing of what the endpoint shows is kept for its
-// pod any more: each address is free, or another pod's.
-func (e *endpoints) outlived(have *crdv1.SpiderEndpoint) bool {
+// any reports whether something holds for an address that the endpoint shows.
+func (e *endpoints) any(have *crdv1.SpiderEndpoint, is func(*allocator.Record, netip.Addr) bool) bool {
 	if have.Status.Current == nil {
-		return true
+		return false
 	}
 	for _, ip := range have.Status.Current.IPs {
-		if e.kept(ip.IPv4Pool, ip.IPv4) || e.kept(ip.IPv6Pool, ip.IPv6) {
-			return false
+		if e.holds(ip.IPv4Pool, ip.IPv4, is) || e.holds(ip.IPv6Pool, ip.IPv6, is) {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-func (e *endpoints) kept(pool, prefix string) bool {
+func (e *endpoints) holds(pool, prefix string, is func(*allocator.Record, netip.Addr) bool) bool {
 	p, err := netip.ParsePrefix(prefix)
 	if err != nil {
 		return false // the family is not given
@@ -89,20 +93,56 @@ func (e *endpoints) kept(pool, prefix string) bool {
 		return false
 	}
 	state, err := ledger.Read(object)
-	if err != nil {
-		return true // not known: keep
+	return err != nil || is(state.Record, p.Addr()) // what cannot be read is kept
+}
+
+// inUse reports whether an address is in use although no live pod claims it: its
+// pod has ended, and the leader has not got to that yet.
+func (e *endpoints) inUse(r *allocator.Record, a netip.Addr) bool {
+	return r.InUse(a) && len(e.claims.Live(a)) == 0
+}
+
+// kept reports whether an address is still kept for the pod that had it.
+func (e *endpoints) kept(r *allocator.Record, a netip.Addr) bool {
+	return e.inUse(r, a) || isHeld(r, a)
+}
+
+// Of returns the pods that endpoints show with addresses of a pool.
+func (e *endpoints) Of(ctx context.Context, pool string) (map[netip.Addr][]*Pod, error) {
+	var all crdv1.SpiderEndpointList
+	if err := e.client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("listing endpoints: %w", err)
 	}
-	switch state.Record.State(p.Addr()) {
-	case allocator.StateFree, allocator.StateReserved:
-		return false
-	case allocator.StateSettled, allocator.StateRetained, allocator.StateHeld:
+	had := map[netip.Addr][]*Pod{}
+	for i := range all.Items {
+		se := &all.Items[i]
+		if se.Status.Current == nil {
+			continue
+		}
+		for _, ip := range se.Status.Current.IPs {
+			for from, prefix := range map[string]string{ip.IPv4Pool: ip.IPv4, ip.IPv6Pool: ip.IPv6} {
+				if p, err := netip.ParsePrefix(prefix); err == nil && from == pool {
+					had[p.Addr()] = append(had[p.Addr()], podOfEndpoint(se))
+				}
+			}
+		}
 	}
-	return len(e.claims.Live(p.Addr())) == 0
+	return had, nil
+}
+
+// podOfEndpoint returns what an endpoint tells of its pod.
+func podOfEndpoint(se *crdv1.SpiderEndpoint) *Pod {
+	p := &Pod{Node: se.Status.Current.Node}
+	p.Namespace, p.Name, p.UID = se.Namespace, se.Name, types.UID(se.Status.Current.UID)
+	if s := se.Status.Current.TerminationGracePeriodSeconds; s != nil {
+		p.Grace = time.Duration(*s) * time.Second
+	}
+	return p
 }
 
 // endpointOf shows what a pod was given.
 func endpointOf(p *Pod) *crdv1.SpiderEndpoint {
-	created := p.CreationTimestamp
+	created, grace := p.CreationTimestamp, int64(p.Grace.Seconds())
 	se := &crdv1.SpiderEndpoint{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
 		Status: crdv1.EndpointStatus{
@@ -112,6 +152,8 @@ func endpointOf(p *Pod) *crdv1.SpiderEndpoint {
 				UID:          string(p.UID),
 				Node:         p.Node,
 				CreationTime: &created,
+
+				TerminationGracePeriodSeconds: &grace,
 			},
 		},
 	}

@@ -1,16 +1,25 @@
 package lifecycle
 
 import (
+	"slices"
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// ends is the handler of pod events that notes the ends of pods, and asks for
+// ends is the handler of pod events that notes how pods ended, and asks for
 // their pools to be tended.
+//
+//	seen finished, or gone without ever having had a node     the address is free
+//	gone, and not seen finished: deleted by force, or the     the address is held
+//	watch jumped over the end
 type ends struct {
 	tenures *tenures
+	claims  *Claims
 	queue   queue
 }
 
@@ -40,40 +49,50 @@ func (h ends) OnUpdate(before, after any) {
 	}
 	switch {
 	case o.UID != p.UID: // another pod of the name: the watch jumped over the end of the first
-		h.unseen(o)
+		h.gone(o, p.Revision, true)
 		h.appear(p)
 	case o.Live() && p.Finished:
-		h.tenures.noteEnd(p)
+		h.tenures.noteEnd(end{pod: p, revision: p.Revision, noticed: time.Now()})
 		h.tend(p)
-	case o.Finished && p.Live(), len(o.Claims) != len(p.Claims):
+	case o.Finished && p.Live(), !slices.Equal(o.Claims, p.Claims):
+		h.givenUp(o, p)
 		h.appear(p)
 	}
 }
 
-// OnDelete notes the end of a pod that never had a node: it never ran. One that
-// finished was noted then. A tombstone says that the watch jumped over the end.
+// givenUp notes the addresses that a pod does not claim any more. One without a
+// node has not used them.
+func (h ends) givenUp(before, after *Pod) {
+	o := *before
+	o.Claims = slices.DeleteFunc(slices.Clone(before.Claims), func(c crdv1.Claim) bool { return slices.Contains(after.Claims, c) })
+	if len(o.Claims) == 0 {
+		return
+	}
+	h.tenures.noteEnd(end{pod: &o, revision: after.Revision, vanished: after.Node != "", noticed: time.Now()})
+	h.tend(&o)
+}
+
+// OnDelete notes how the pod had ended. A tombstone says that the watch jumped
+// over the end; what the store says now it said then.
 func (h ends) OnDelete(object any) {
 	switch o := object.(type) {
 	case *Pod:
-		if o.Live() && o.Node == "" {
-			h.tenures.noteEnd(o)
-			h.tend(o)
-			return
-		}
-		h.unseen(o)
+		h.gone(o, o.Revision, false)
 	case cache.DeletedFinalStateUnknown:
 		if p, ok := o.Obj.(*Pod); ok {
-			h.unseen(p)
+			h.gone(p, h.claims.Revision(), true)
 		}
 	}
 }
 
-// unseen tells that the addresses of a pod stay taken.
-func (h ends) unseen(p *Pod) {
-	if p.Live() && len(p.Claims) > 0 {
-		log.Log.Info("addresses stay taken: the pod vanished and no kubelet confirmed its end",
-			"pod", p.String(), "uid", p.UID, "node", p.Node, "addresses", p.Claims)
+// gone notes the end of a pod that was live when it was last seen. Where the
+// watch jumped, it may have been bound to a node since.
+func (h ends) gone(p *Pod, revision uint64, jumped bool) {
+	if p.Finished {
+		return // noted when it finished
 	}
+	h.tenures.noteEnd(end{pod: p, revision: revision, vanished: jumped || p.Node != "", noticed: time.Now()})
+	h.tend(p)
 }
 
 func (h ends) tend(p *Pod) {

@@ -2,12 +2,16 @@ package lifecycle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -17,8 +21,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// expireInterval is how often the reservations of a pool are looked at. A
-// reservation expires within the grace and twice this time.
+// expireInterval is how often the reservations of a pool are looked at.
 const expireInterval = 2 * time.Second
 
 var podListKind = schema.GroupVersionKind{Version: "v1", Kind: "PodList"}
@@ -26,18 +29,46 @@ var podListKind = schema.GroupVersionKind{Version: "v1", Kind: "PodList"}
 // expire gives reservations back that no pod came for: after the webhook
 // answered, a later webhook, a policy, a quota or etcd may refuse the pod, and
 // nobody tells.
+//
+// That no pod carries the token now is not enough: it may have come, run, and
+// been deleted by force. So the view of the pods must have been watching since
+// the reservation was first seen here, without a break, and reach beyond the
+// moment at which no pod carried it. Where it was not, the address is held.
 type expire struct {
 	ledger  Applier
 	pools   ledger.Pools
+	claims  watching
 	api     client.Reader // not a cache: the absence of a pod is to be proven
 	tenures *tenures
 	grace   time.Duration // longer than any admission can last
+	metrics *Metrics
 	depose  func(error)
 	now     func() time.Time
 
-	// first is when this leader, on its own clock, first saw a reservation.
-	// Only Reconcile touches it, and only one runs.
-	first map[string]map[allocator.Token]time.Time // pool -> token -> time
+	// first is how this leader first saw a reservation. Only Reconcile touches
+	// it, and only one runs.
+	first map[string]map[allocator.Token]*sight // pool -> token -> sight
+}
+
+// watching is what expiry asks about the view of the pods: *Claims.
+type watching interface {
+	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool)
+	Lists() uint64
+	Revision() uint64
+}
+
+// sight is a reservation that this leader watches.
+type sight struct {
+	since  time.Time // on its own clock
+	lists  uint64    // how often pods had been listed then
+	absent uint64    // revision of the first proof that no pod carries it; 0 before
+}
+
+// due is a reservation whose time is over.
+type due struct {
+	address     netip.Addr
+	reservation allocator.Reservation
+	*sight
 }
 
 // Reconcile expires the reservations of a pool whose grace is over, and comes
@@ -51,74 +82,111 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	if begun, _, _ := e.tenures.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
-	if len(pool.Status.Reserved) == 0 {
-		delete(e.first, pool.Name)
-		return reconcile.Result{RequeueAfter: expireInterval}, nil
-	}
 	state, err := ledger.Read(pool)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	for namespace, reservations := range e.due(pool.Name, state.Record) {
-		if err := e.expire(ctx, pool, namespace, reservations); err != nil {
-			log.FromContext(ctx).Error(stop(err, e.depose), "expiring reservations", "pool", pool.Name, "namespace", namespace)
-		}
+	var failed []error
+	for namespace, all := range e.due(pool.Name, state.Record) {
+		failed = append(failed, e.expire(ctx, pool, namespace, all))
+	}
+	if err := errors.Join(failed...); err != nil {
+		log.FromContext(ctx).Error(stop(err, e.depose), "expiring reservations", "pool", pool.Name)
 	}
 	return reconcile.Result{RequeueAfter: expireInterval}, nil
 }
 
-// due returns by namespace the reservations whose grace is over.
-func (e *expire) due(pool string, record *allocator.Record) map[string]map[allocator.Token]netip.Addr {
+// due returns by namespace the reservations whose grace is over. Those of pods
+// that exist are not a matter of time: they are looked at from the beginning.
+func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 	now, before := e.now(), e.first[pool]
-	first := map[allocator.Token]time.Time{}
-	due := map[string]map[allocator.Token]netip.Addr{} // namespace -> token -> address
-	for address, r := range record.Reserved() {
-		since, ok := before[r.Token]
+	first := map[allocator.Token]*sight{}
+	all := map[string][]due{} // namespace -> reservations
+	for address, r := range record.Awaited() {
+		s, ok := before[r.Token]
 		if !ok {
-			since = now
+			s = &sight{since: now, lists: e.claims.Lists()}
 		}
-		first[r.Token] = since
-		if now.Sub(since) < e.grace {
-			continue
+		first[r.Token] = s
+		wait := e.grace
+		if r.LateBound() {
+			wait = expireInterval
 		}
-		if due[r.Pod.Namespace] == nil {
-			due[r.Pod.Namespace] = map[allocator.Token]netip.Addr{}
+		if _, seen := e.claims.Carrier(pool, address, r); !seen && now.Sub(s.since) >= wait {
+			all[r.Pod.Namespace] = append(all[r.Pod.Namespace], due{address, r, s})
 		}
-		due[r.Pod.Namespace][r.Token] = address
 	}
-	e.first[pool] = first
-	return due
+	delete(e.first, pool)
+	if len(first) > 0 {
+		e.first[pool] = first
+	}
+	return all
 }
 
-// expire gives back those of the reservations that no pod of the namespace
-// carries. The grace is over, so none can come any more.
-func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace string, due map[allocator.Token]netip.Addr) error {
-	carried, err := e.tokens(ctx, namespace)
+// expire gives back, or holds, those of the reservations that no pod of the
+// namespace carries. The grace is over, so none can come any more.
+func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace string, all []due) error {
+	there, err := e.list(ctx, namespace)
 	if err != nil {
 		return err
 	}
-	for t := range due {
-		if carried[string(t)] { // it will be settled
-			delete(due, t)
-			e.first[pool.Name][t] = e.now()
+	verbs := map[netip.Addr]string{}
+	over := map[netip.Addr]allocator.Reservation{}
+	for _, d := range all {
+		gone, err := e.gone(ctx, there, d.reservation)
+		if err != nil {
+			return err
+		}
+		if !gone {
+			d.absent = 0
+			continue
+		}
+		if d.absent == 0 {
+			d.absent = there.revision
+		}
+		if verb := e.verdict(pool.Name, d); verb != "" {
+			verbs[d.address], over[d.address] = verb, d.reservation
 		}
 	}
-	if len(due) == 0 {
+	if len(over) == 0 {
 		return nil
 	}
-	var expired map[allocator.Token]netip.Addr
-	err = e.ledger.Apply(ctx, pool.Name, ledger.Change{
+	return e.write(ctx, pool, over, verbs)
+}
+
+// verdict says what becomes of a reservation that no pod carries; nothing while
+// the view of the pods is behind the proof.
+func (e *expire) verdict(pool string, d due) string {
+	switch {
+	case e.tenures.inherits(pool, d.reservation.Token), e.claims.Lists() != d.lists:
+		return held
+	case e.claims.Revision() < d.absent:
+		return ""
+	}
+	return expired
+}
+
+// write makes the verdicts durable where the reservations still stand.
+func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[netip.Addr]allocator.Reservation, verbs map[netip.Addr]string) error {
+	var done map[netip.Addr]allocator.Reservation
+	err := e.ledger.Apply(ctx, pool.Name, ledger.Change{
 		Patience: patience,
 		Do: e.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-			expired = map[allocator.Token]netip.Addr{}
-			for t, address := range due {
-				if r, ok := tx.Record.ReservedAt(address); !ok || r.Token != t {
+			done = map[netip.Addr]allocator.Reservation{}
+			for address, r := range over {
+				if now, ok := tx.Record.AwaitedAt(address); !ok || now != r {
 					continue
 				}
-				if err := tx.Record.GiveBack(address, t); err != nil {
+				err := error(nil)
+				if verbs[address] == expired {
+					err = tx.Record.GiveBack(address, r.Token)
+				} else {
+					err = tx.Record.HoldReserved(address, r.Token, allocator.Hold{Since: tx.Now, Grace: r.Grace})
+				}
+				if err != nil {
 					return err
 				}
-				expired[t] = address
+				done[address] = r
 			}
 			return nil
 		}),
@@ -126,23 +194,54 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 	if err != nil {
 		return err
 	}
-	for t, address := range expired {
-		log.FromContext(ctx).Info("address expired: no pod came for it", "pool", pool.Name, "address", address, "token", t, "namespace", namespace)
+	for address, r := range done {
+		p := &Pod{}
+		p.Namespace, p.Name, p.UID = r.Pod.Namespace, r.Pod.Name, types.UID(r.Pod.UID)
+		logStep(log.FromContext(ctx), verbs[address], pool.Name, address, p, "why", "no pod carries its token", "token", r.Token)
+		e.metrics.step(verbs[address])
 	}
 	return nil
 }
 
-// tokens returns the tokens that pods of a namespace carry, by a consistent
-// read.
-func (e *expire) tokens(ctx context.Context, namespace string) (map[string]bool, error) {
+// there are the pods of a namespace, by a consistent read.
+type there struct {
+	tokens   map[string]bool
+	uids     map[string]bool
+	revision uint64
+}
+
+func (e *expire) list(ctx context.Context, namespace string) (there, error) {
 	var pods metav1.PartialObjectMetadataList
 	pods.SetGroupVersionKind(podListKind)
 	if err := e.api.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
-		return nil, fmt.Errorf("listing pods of namespace %q: %w", namespace, err)
+		return there{}, fmt.Errorf("listing pods of namespace %q: %w", namespace, err)
 	}
-	tokens := map[string]bool{}
+	revision, err := strconv.ParseUint(pods.ResourceVersion, 10, 64)
+	if err != nil {
+		return there{}, fmt.Errorf("listing pods of namespace %q: resourceVersion %q is no number", namespace, pods.ResourceVersion)
+	}
+	t := there{tokens: map[string]bool{}, uids: map[string]bool{}, revision: revision}
 	for i := range pods.Items {
-		tokens[pods.Items[i].Annotations[crdv1.AnnotationReservation]] = true
+		t.tokens[pods.Items[i].Annotations[crdv1.AnnotationReservation]] = true
+		t.uids[string(pods.Items[i].UID)] = true
 	}
-	return tokens, nil
+	return t, nil
+}
+
+// gone reports whether no pod will come for a reservation: none carries its
+// token; or the pod that it was made for is not there, or has finished without
+// its address, so that nobody writes it there any more.
+func (e *expire) gone(ctx context.Context, t there, r allocator.Reservation) (bool, error) {
+	switch {
+	case t.tokens[string(r.Token)]:
+		return false, nil // it will be settled
+	case !r.LateBound() || !t.uids[r.Pod.UID]:
+		return true, nil
+	}
+	var pod corev1.Pod
+	err := e.api.Get(ctx, types.NamespacedName{Namespace: r.Pod.Namespace, Name: r.Pod.Name}, &pod)
+	if err != nil {
+		return false, client.IgnoreNotFound(err) // the next look finds it gone
+	}
+	return string(pod.UID) == r.Pod.UID && Finished(&pod) && pod.Annotations[crdv1.AnnotationReservation] == "", nil
 }

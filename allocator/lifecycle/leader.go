@@ -3,10 +3,12 @@ package lifecycle
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"go4.org/netipx"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -26,12 +28,22 @@ import (
 
 // Options are what the leader works with.
 type Options struct {
-	Ledger Applier
-	Pools  ledger.Pools
+	Ledger *ledger.Ledger
+	Pools  Pools
 	Claims *Claims
-	// Grace is how long a reservation waits for its pod. It MUST be longer
-	// than any admission can last.
+	Nodes  *Nodes
+	// Never returns the addresses that no pool may hand out, as the ledger's
+	// option of the name does. Nil means none.
+	Never func() (ranges []netipx.IPRange, version uint64)
+	// Chooser says what a pod that waits for an address asks for.
+	Chooser Chooser
+	// Identity says which stable identity a pod has.
+	Identity Identifier
+	// Grace is how long a reservation waits for its pod, and a retained address
+	// for its owner. It MUST be longer than any admission can last.
 	Grace time.Duration
+	// Metrics may be nil.
+	Metrics *Metrics
 	// Depose is told when another leader was found. It MUST end the process:
 	// what this one believes is void.
 	Depose func(error)
@@ -43,7 +55,11 @@ const tendedAtOnce = 64
 // Setup adds the leader's controllers to mgr, which starts them when this
 // process is elected and MUST end the process when it no longer is.
 func Setup(mgr manager.Manager, o Options) error {
+	if o.Never == nil {
+		o.Never = func() ([]netipx.IPRange, uint64) { return nil, 0 }
+	}
 	t := newTenures(newTerm())
+	tell := newEvents(mgr)
 	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools}
 	endpointsOf := make(chan event.TypedGenericEvent[*Pod], 1024)
 	freed := func(p *Pod) {
@@ -56,21 +72,22 @@ func Setup(mgr manager.Manager, o Options) error {
 		func() error {
 			return build(mgr, "addresses", tendedAtOnce).
 				For(&crdv1.SpiderIPPool{}).
-				WatchesRawSource(podSource(o.Claims, func(q queue) cache.ResourceEventHandler { return ends{t, q} })).
-				Complete(&addresses{ledger: o.Ledger, pools: o.Pools, claims: o.Claims, tenures: t, depose: o.Depose, freed: freed})
-		},
-		func() error {
-			return build(mgr, "expire", 1).
-				For(&crdv1.SpiderIPPool{}, created).
-				Complete(&expire{
-					ledger: o.Ledger, pools: o.Pools, api: mgr.GetAPIReader(), tenures: t, grace: o.Grace, depose: o.Depose,
-					now: time.Now, first: map[string]map[allocator.Token]time.Time{},
+				WatchesRawSource(podSource(o.Claims, func(q queue) cache.ResourceEventHandler { return ends{t, o.Claims, q} })).
+				Complete(&addresses{
+					ledger: o.Ledger, pools: o.Pools, claims: o.Claims, identity: o.Identity, endpoints: e, tenures: t,
+					history:   &history{api: mgr.GetAPIReader(), claims: o.Claims, listed: map[string]uint64{}},
+					conflicts: &conflicts{client: mgr.GetClient(), api: mgr.GetAPIReader(), claims: o.Claims, events: tell, metrics: o.Metrics},
+					metrics:   o.Metrics, events: tell, depose: o.Depose, freed: freed,
 				})
 		},
+		func() error { return setupRemovals(mgr, o, t) },
 		func() error {
 			return build(mgr, "pools", 1).
 				For(&crdv1.SpiderIPPool{}).
-				Complete(&readiness{client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims, tenures: t, depose: o.Depose})
+				Complete(&readiness{
+					client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims,
+					identity: o.Identity, tenures: t, metrics: o.Metrics, depose: o.Depose,
+				})
 		},
 		func() error {
 			return build(mgr, "endpoints", 8).
@@ -83,12 +100,34 @@ func Setup(mgr manager.Manager, o Options) error {
 				})).
 				Complete(e)
 		},
+		func() error { return setupBinding(mgr, o, t, tell) },
+		func() error { return mgr.Add(o.Metrics.leads()) },
 	} {
 		if err := setup(); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// setupRemovals adds what looks at each pool now and then for addresses that
+// nothing keeps any more.
+func setupRemovals(mgr manager.Manager, o Options, t *tenures) error {
+	api := mgr.GetAPIReader()
+	return errors.Join(
+		build(mgr, "expire", 1).For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
+			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, tenures: t, grace: o.Grace, metrics: o.Metrics, depose: o.Depose,
+			now: time.Now, first: map[string]map[allocator.Token]*sight{},
+		}),
+		build(mgr, "holds", 1).For(&crdv1.SpiderIPPool{}, created).Complete(&holds{
+			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, tenures: t, nodes: o.Nodes, metrics: o.Metrics, depose: o.Depose,
+			now: time.Now, first: map[string]map[heldAt]time.Time{},
+		}),
+		build(mgr, "retained", 1).For(&crdv1.SpiderIPPool{}, created).Complete(&retained{
+			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, never: o.Never, api: api, mapper: mgr.GetRESTMapper(), tenures: t, grace: o.Grace, metrics: o.Metrics,
+			depose: o.Depose, now: time.Now, first: map[string]map[allocator.Identity]time.Time{},
+		}),
+	)
 }
 
 // shown is how soon the cache shows what was written, most of the time.

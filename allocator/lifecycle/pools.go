@@ -46,6 +46,9 @@ type readiness struct {
 	claims  *Claims
 	tenures *tenures
 	depose  func(error)
+
+	identity Identifier
+	metrics  *Metrics
 }
 
 // Reconcile judges a pool.
@@ -164,12 +167,13 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 
 // report logs what was written, and notes whose the addresses are.
 func (r *readiness) report(ctx context.Context, pool string, verdict metav1.Condition, back map[netip.Addr]*Pod) {
-	logger := log.FromContext(ctx).WithValues("pool", pool)
-	logger.Info("judged the pool", "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
+	logger := log.FromContext(ctx)
+	logger.Info("judged the pool", "pool", pool, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
 	holders := map[netip.Addr]types.UID{}
 	for address, p := range back {
 		holders[address] = p.UID
-		logger.Info("address "+putBack, "address", address, "pod", p.String(), "uid", p.UID, "node", p.Node)
+		logStep(logger, putBack, pool, address, p)
+		r.metrics.violated(violatedI2)
 	}
 	r.tenures.hold(pool, holders)
 }
@@ -182,7 +186,8 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 			if c.Pool != tx.Pool.Name || tx.Record.Contains(c.Address) || !tx.Space.Contains(c.Address) {
 				continue
 			}
-			if err := tx.Record.PutBack(c.Address, p.Revision); err == nil { // it is free, so there is none
+			identity, owner := r.identity(p)
+			if err := tx.Record.PutBack(c.Address, p.Revision, identity, owner); err == nil { // it is free, so there is none
 				back[c.Address] = p
 			}
 		}

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"net/netip"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -19,18 +20,22 @@ type index interface {
 
 var _ index = (*Claims)(nil)
 
+// Identifier says which stable identity a pod has, and the UID of its owner; the
+// zero Identity where it has none.
+type Identifier func(*Pod) (allocator.Identity, string)
+
 // tending brings the record of a pool in line with the pods. It decides on the
 // version of the record that it is given, and may be asked again when the
 // outcome of a write was unknown; what counts is then what the last version
 // says.
 type tending struct {
-	pool   string
-	claims index
-	in     func(netip.Addr) bool      // whether the pool has an address
-	holder func(netip.Addr) types.UID // of a settled address, before this tending
-
-	ends     map[carried]end // seen and not acted upon
-	appeared map[carried]*Pod
+	pool     string
+	claims   index
+	identity Identifier
+	in       func(netip.Addr) bool      // whether the pool has an address
+	holder   func(netip.Addr) types.UID // of an address in use, before this tending
+	now      time.Time
+	sights   // seen and not acted upon
 
 	steps map[netip.Addr]step // what was done, in whichever attempt
 	final *allocator.Record   // after the last attempt
@@ -40,100 +45,155 @@ type tending struct {
 
 // step is one transition.
 type step struct {
-	verb string
-	pod  *Pod
+	verb  string
+	pod   *Pod
+	since time.Time // when the end of the pod was noticed; zero where it did not end
 }
 
+// Verbs of the steps in an address's life, as the log has them.
 const (
 	settled   = "settled"
 	released  = "released"
+	vacated   = "released and kept" // for the next pod of its identity
 	givenBack = "given back"
+	held      = "held"
 	putBack   = "put back"  // a live pod claims it, and the record did not know
 	passedOn  = "passed on" // its pod has ended, another live one claims it
+	expired   = "expired"   // no pod came for it
+	holdEnded = "hold ended"
+	freed     = "freed"   // its stable identity will not come back
+	unbound   = "unbound" // taken from a pod that cannot have used it
 )
+
+// ends reports whether the address is in use no more after the step.
+func (s step) ends() bool {
+	switch s.verb {
+	case released, vacated, givenBack, held:
+		return true
+	}
+	return false
+}
 
 func (t *tending) do(r *allocator.Record) error {
 	if t.steps == nil {
 		t.steps = map[netip.Addr]step{}
 	}
 	t.early, t.final, t.late = false, r, map[carried]*Pod{}
-	if err := t.reservations(r); err != nil {
-		return err
+	for _, do := range []func(*allocator.Record) error{t.reservations, t.appearances, t.releases, t.losses} {
+		if err := do(r); err != nil {
+			return err
+		}
 	}
-	if err := t.appearances(r); err != nil {
-		return err
-	}
-	return t.releases(r)
+	return nil
 }
 
 // reservations settles those whose pod is in view. A token is given to one pod
 // only, so the end of that pod ends its reservation, settled or not.
 func (t *tending) reservations(r *allocator.Record) error {
 	all := map[netip.Addr]allocator.Reservation{} // transitions change what r yields
-	for address, v := range r.Reserved() {
+	for address, v := range r.Awaited() {
 		all[address] = v
 	}
 	for address, v := range all {
-		pod, ok := t.claims.Carrier(t.pool, address, v)
-		if !ok {
-			pod, ok = t.ended(address, v)
-		}
-		switch {
-		case !ok:
+		pod, verb, since := t.fate(address, v)
+		var err error
+		switch verb {
+		case "":
 			continue
-		case pod.Live():
-			if err := r.Settle(address, v.Token, pod.Revision); err != nil {
-				return err
-			}
-			t.steps[address] = step{settled, pod}
-		default:
-			if err := r.GiveBack(address, v.Token); err != nil {
-				return err
-			}
-			t.steps[address] = step{givenBack, pod}
+		case settled:
+			err = r.Settle(address, v.Token, pod.Revision)
+		case held:
+			err = r.HoldReserved(address, v.Token, t.holdFor(pod))
+		case givenBack:
+			err = r.GiveBack(address, v.Token)
 		}
+		if err != nil {
+			return err
+		}
+		t.steps[address] = step{verb, pod, since}
 	}
 	return nil
 }
 
-// ended returns the pod of a reservation that is gone and never ran.
-func (t *tending) ended(a netip.Addr, r allocator.Reservation) (*Pod, bool) {
-	for key, e := range t.ends {
-		if key.address == a && e.pod.Token == string(r.Token) && e.pod.Namespace == r.Pod.Namespace {
-			over := *e.pod
-			over.Finished = true
-			return &over, true
+// fate says what becomes of a reservation, by which pod, and since when that
+// pod has ended; nothing while it was not seen.
+func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *Pod, verb string, since time.Time) {
+	if pod, ok := t.claims.Carrier(t.pool, a, r); ok {
+		if pod.Live() {
+			return pod, settled, time.Time{}
 		}
+		return pod, givenBack, time.Time{}
 	}
-	return nil, false
+	for key, e := range t.ends {
+		if key.address != a || e.pod.Token != string(r.Token) || !meant(r, e.pod) {
+			continue
+		}
+		if e.vanished {
+			return e.pod, held, e.noticed
+		}
+		return e.pod, givenBack, e.noticed
+	}
+	return nil, "", time.Time{}
+}
+
+func (t *tending) holdFor(p *Pod) allocator.Hold {
+	return allocator.Hold{Node: p.Node, Since: t.now, Grace: p.Grace}
 }
 
 // appearances puts an address back that the record does not know although a live
 // pod claims it (I8): the pod turned out to be live after all, or the record is
-// that of a pool made anew.
+// that of a pool made anew. A hold stays: it does not end while a live pod
+// claims the address, and once that pod has ended it is still needed.
 func (t *tending) appearances(r *allocator.Record) error {
 	for key, p := range t.appeared {
-		switch {
-		case !t.in(key.address): // no webhook of ours wrote that
+		a := key.address
+		switch holder := t.holderOf(a); {
+		case !t.in(a): // no webhook of ours wrote that
 			continue
-		case !t.lives(key) || t.holderOf(key.address) == key.uid && r.IsSettled(key.address):
+		case !t.lives(key) || holder == key.uid && r.InUse(a):
 			continue
-		case r.State(key.address) != allocator.StateFree:
+		case isHeld(r, a):
+			continue
+		case r.InUse(a) && holder == "": // it had ended by somebody else's word
+			t.steps[a] = step{verb: passedOn, pod: p}
+			continue
+		case !vacantFor(r, a, p, t.identity):
 			t.late[key] = p
 			continue
 		}
-		if err := r.PutBack(key.address, p.Revision); err != nil {
+		identity, owner := t.identity(p)
+		if err := r.PutBack(a, p.Revision, identity, owner); err != nil {
 			return err
 		}
-		t.steps[key.address] = step{putBack, p}
+		t.steps[a] = step{verb: putBack, pod: p}
 	}
 	return nil
 }
 
-// releases frees the settled addresses whose own pod was seen to end.
+func isHeld(r *allocator.Record, a netip.Addr) bool {
+	_, ok := r.HoldAt(a)
+	return ok
+}
+
+// vacantFor reports whether an address may be put back for a pod: it is free,
+// or kept for the pod's own identity and nobody's.
+func vacantFor(r *allocator.Record, a netip.Addr, p *Pod, identity Identifier) bool {
+	if r.State(a) == allocator.StateFree {
+		return true
+	}
+	kept, ok := r.RetainedAt(a)
+	if !ok || !kept.Vacant() {
+		return false
+	}
+	id, _ := identity(p)
+	return kept.Identity == id
+}
+
+// releases frees the addresses in use whose own pod was seen to end, and holds
+// those whose pod vanished.
 func (t *tending) releases(r *allocator.Record) error {
 	for key, e := range t.ends {
-		if !r.IsSettled(key.address) || t.holderOf(key.address) != key.uid {
+		if !r.InUse(key.address) || t.holderOf(key.address) != key.uid {
 			continue // it is another pod's, or nobody's
 		}
 		if t.claims.Revision() < r.SeenThrough() {
@@ -142,14 +202,42 @@ func (t *tending) releases(r *allocator.Record) error {
 		}
 		if others := t.claims.Live(key.address); len(others) > 0 {
 			if !t.lives(key) { // two pods claimed it: it stays taken until the last has ended
-				t.steps[key.address] = step{passedOn, others[0]}
+				t.steps[key.address] = step{verb: passedOn, pod: others[0]}
 			}
 			continue
 		}
-		if err := r.Release(key.address); err != nil {
+		verb := released
+		if r.State(key.address) == allocator.StateRetained {
+			verb = vacated
+		}
+		err := error(nil)
+		if e.vanished {
+			verb, err = held, r.Hold(key.address, t.holdFor(e.pod))
+		} else {
+			err = r.Release(key.address)
+		}
+		if err != nil {
 			return err
 		}
-		t.steps[key.address] = step{released, e.pod}
+		t.steps[key.address] = step{verb, e.pod, e.noticed}
+	}
+	return nil
+}
+
+// losses holds the addresses whose pods ended while nobody led.
+func (t *tending) losses(r *allocator.Record) error {
+	for a, l := range t.unseen {
+		if !r.InUse(a) || t.holderOf(a) != "" || len(t.claims.Live(a)) > 0 {
+			continue
+		}
+		if t.claims.Revision() < r.SeenThrough() {
+			t.early = true
+			continue
+		}
+		if err := r.Hold(a, l.hold); err != nil {
+			return err
+		}
+		t.steps[a] = step{held, l.pod, l.hold.Since}
 	}
 	return nil
 }
@@ -164,9 +252,9 @@ func (t *tending) lives(key carried) bool {
 	return false
 }
 
-// holderOf returns whose a settled address is, this tending included.
+// holderOf returns whose an address in use is, this tending included.
 func (t *tending) holderOf(a netip.Addr) types.UID {
-	if s, ok := t.steps[a]; ok && s.verb != released && s.verb != givenBack {
+	if s, ok := t.steps[a]; ok && !s.ends() {
 		return s.pod.UID
 	}
 	return t.holder(a)
@@ -174,21 +262,26 @@ func (t *tending) holderOf(a netip.Addr) types.UID {
 
 // outcome returns, once the last version is stored, what was done, whose the
 // addresses are now, and what needs no more acting upon.
-func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]types.UID, over map[carried]end) {
-	done, holders, over = map[netip.Addr]step{}, map[netip.Addr]types.UID{}, map[carried]end{}
+func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]types.UID, over sights) {
+	done, holders = map[netip.Addr]step{}, map[netip.Addr]types.UID{}
 	for a, s := range t.steps {
-		freed := s.verb == released || s.verb == givenBack
-		if t.final.IsSettled(a) == freed {
+		if t.final.InUse(a) == s.ends() {
 			continue // an attempt that was not stored
 		}
 		done[a], holders[a] = s, s.pod.UID
-		if freed {
+		if s.ends() {
 			holders[a] = ""
 		}
 	}
+	over = sights{ends: map[carried]end{}, appeared: t.appeared, unseen: map[netip.Addr]lost{}}
 	for key, e := range t.ends {
-		if !t.final.IsSettled(key.address) || t.holderOf(key.address) != key.uid || t.lives(key) {
-			over[key] = e
+		if !t.final.InUse(key.address) || t.holderOf(key.address) != key.uid || t.lives(key) {
+			over.ends[key] = e
+		}
+	}
+	for a, l := range t.unseen {
+		if !t.final.InUse(a) || t.holderOf(a) != "" {
+			over.unseen[a] = l
 		}
 	}
 	return done, holders, over

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -35,15 +37,25 @@ type Applier interface {
 // releases. The term in the record rules others out. What was settled before is
 // known once this leader's view has reached the mark of that moment: then every
 // settled address has its live pod in view, or the end of its pod was not seen.
+//
+// What is said of settled addresses here is said of retained ones in use too.
 type tenure struct {
-	uid      types.UID
-	before   *allocator.Record // as taken over; nil before, and once the baseline stands
-	begun    bool
-	baseline uint64 // revision of the view when it had reached the mark of before; 0 until then
+	uid       types.UID
+	before    *allocator.Record // as taken over; nil before, and once the baseline stands
+	begun     bool
+	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
+	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
 
 	holders  map[netip.Addr]types.UID // settled address -> its pod
+	unseen   map[netip.Addr]lost      // settled at the baseline, and nobody's
 	ends     map[carried]end          // that were seen of pods and not acted upon
 	appeared map[carried]*Pod         // live pods that came into view: the record must know them
+}
+
+// lost is an address whose pod ended while nobody led.
+type lost struct {
+	pod  *Pod // as far as it is known
+	hold allocator.Hold
 }
 
 // carried is an address as one pod carries it.
@@ -56,6 +68,8 @@ type carried struct {
 type end struct {
 	pod      *Pod   // as last seen
 	revision uint64 // of the event
+	vanished bool   // no kubelet confirmed it
+	noticed  time.Time
 }
 
 // tenures are the pools of one leader. Safe for concurrent use.
@@ -79,6 +93,7 @@ func (t *tenures) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Re
 	if tn.uid != pool.UID {
 		tn.uid, tn.begun, tn.before, tn.baseline = pool.UID, false, nil, 0
 		clear(tn.holders)
+		clear(tn.unseen)
 	}
 	return tn.begun, tn.before, tn.baseline
 }
@@ -98,19 +113,30 @@ func (t *tenures) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
 	defer t.mu.Unlock()
 	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
 		tn.begun, tn.before = true, before
+		tn.inherited = map[allocator.Token]bool{}
+		for _, r := range before.Awaited() {
+			tn.inherited[r.Token] = true
+		}
 	}
 }
 
-// see notes that the view had reached the mark at revision, and whose the
-// settled addresses are.
-func (t *tenures) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[netip.Addr]types.UID) {
+// inherits reports whether a reservation stood already when this leader took
+// the pool over.
+func (t *tenures) inherits(pool string, token allocator.Token) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.getLocked(pool).inherited[token]
+}
+
+// see notes that the view had reached the mark at revision, whose the settled
+// addresses are, and which are nobody's.
+func (t *tenures) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[netip.Addr]types.UID, unseen map[netip.Addr]lost) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tn := t.getLocked(pool.Name); tn.uid == pool.UID && tn.begun && tn.baseline == 0 {
 		tn.baseline, tn.before = revision, nil
-		for a, uid := range holders {
-			tn.holders[a] = uid
-		}
+		maps.Copy(tn.holders, holders)
+		tn.unseen = unseen
 	}
 }
 
@@ -122,12 +148,12 @@ func (t *tenures) forget(pool string) {
 }
 
 // noteEnd records the end of a pod for all its addresses.
-func (t *tenures) noteEnd(p *Pod) {
+func (t *tenures) noteEnd(e end) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, c := range p.Claims {
-		tn, key := t.getLocked(c.Pool), carried{p.UID, c.Address}
-		tn.ends[key] = end{pod: p, revision: p.Revision}
+	for _, c := range e.pod.Claims {
+		tn, key := t.getLocked(c.Pool), carried{e.pod.UID, c.Address}
+		tn.ends[key] = e
 		delete(tn.appeared, key)
 	}
 }
@@ -144,27 +170,25 @@ func (t *tenures) noteLive(p *Pod) {
 	}
 }
 
-// seen returns what is to be acted upon: the ends after the baseline, and the
-// live pods that came into view. Ends before it prove nothing and are dropped.
-func (t *tenures) seen(pool string) (ends map[carried]end, appeared map[carried]*Pod) {
+// sights are what a leader saw and has not acted upon. They are copies.
+type sights struct {
+	ends     map[carried]end
+	appeared map[carried]*Pod
+	unseen   map[netip.Addr]lost
+}
+
+// seen returns what is to be acted upon: the ends after the baseline, the live
+// pods that came into view, and what was nobody's at the baseline. Ends before
+// it prove nothing and are dropped.
+func (t *tenures) seen(pool string) sights {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool)
 	if tn.baseline == 0 {
-		return nil, nil
+		return sights{}
 	}
-	ends, appeared = map[carried]end{}, map[carried]*Pod{}
-	for key, e := range tn.ends {
-		if e.revision <= tn.baseline {
-			delete(tn.ends, key)
-			continue
-		}
-		ends[key] = e
-	}
-	for key, p := range tn.appeared {
-		appeared[key] = p
-	}
-	return ends, appeared
+	maps.DeleteFunc(tn.ends, func(_ carried, e end) bool { return e.revision <= tn.baseline })
+	return sights{ends: maps.Clone(tn.ends), appeared: maps.Clone(tn.appeared), unseen: maps.Clone(tn.unseen)}
 }
 
 // holder returns the pod that a settled address is known to be of.
@@ -189,19 +213,22 @@ func (t *tenures) hold(pool string, holders map[netip.Addr]types.UID) {
 }
 
 // drop forgets what was acted upon, unless something newer stands there.
-func (t *tenures) drop(pool string, ends map[carried]end, appeared map[carried]*Pod) {
+func (t *tenures) drop(pool string, over sights) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool)
-	for key, e := range ends {
+	for key, e := range over.ends {
 		if tn.ends[key] == e {
 			delete(tn.ends, key)
 		}
 	}
-	for key, p := range appeared {
+	for key, p := range over.appeared {
 		if tn.appeared[key] == p {
 			delete(tn.appeared, key)
 		}
+	}
+	for a := range over.unseen {
+		delete(tn.unseen, a)
 	}
 }
 

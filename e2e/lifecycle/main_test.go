@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -35,7 +36,9 @@ func TestMain(m *testing.M) {
 		server = s
 		// What Kubernetes' controller manager would make.
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "default"}}
-		return s.Client.Create(context.Background(), account)
+		// The node of most pods. It is not Ready: what is held for it stays held.
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node"}}
+		return errors.Join(s.Client.Create(context.Background(), account), s.Client.Create(context.Background(), node))
 	}))
 }
 
@@ -46,8 +49,8 @@ type leader struct {
 	done    chan struct{}
 }
 
-// lead starts a leader. It ends with the test.
-func lead(t *testing.T, grace time.Duration) *leader {
+// lead starts a leader, whose options the test may edit. It ends with the test.
+func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) *leader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &leader{deposed: make(chan error, 100), stop: cancel, done: make(chan struct{})}
@@ -68,24 +71,34 @@ func lead(t *testing.T, grace time.Duration) *leader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := mgr.Add(claims); err != nil {
+	nodes, err := lifecycle.NewNodes(typed, time.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(mgr.Add(claims), mgr.Add(nodes)); err != nil {
 		t.Fatal(err)
 	}
 	pools, err := ledger.Watch(ctx, mgr.GetCache(), func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = lifecycle.Setup(mgr, lifecycle.Options{
-		Ledger: ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: pools}),
-		Pools:  pools,
-		Claims: claims,
-		Grace:  grace,
+	o := lifecycle.Options{
+		Ledger:   ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: pools}),
+		Pools:    pools,
+		Claims:   claims,
+		Nodes:    nodes,
+		Chooser:  notOurs{},
+		Identity: identity,
+		Grace:    grace,
 		Depose: func(err error) { // as the process would end
 			l.deposed <- err
 			cancel()
 		},
-	})
-	if err != nil {
+	}
+	for _, edit := range edits {
+		edit(&o)
+	}
+	if err := lifecycle.Setup(mgr, o); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
@@ -96,6 +109,22 @@ func lead(t *testing.T, grace time.Duration) *leader {
 	}()
 	t.Cleanup(l.end)
 	return l
+}
+
+// notOurs says that no pod without an address asks for one.
+type notOurs struct{}
+
+func (notOurs) Choose(context.Context, *corev1.Pod) (lifecycle.Choice, error) {
+	return lifecycle.Choice{}, nil
+}
+
+// identity says that the pods of StatefulSets have one.
+func identity(p *lifecycle.Pod) (allocator.Identity, string) {
+	owner := metav1.GetControllerOfNoCopy(p)
+	if owner == nil || owner.Kind != "StatefulSet" {
+		return allocator.Identity{}, ""
+	}
+	return allocator.Identity{Namespace: p.Namespace, Group: "apps", Kind: owner.Kind, Name: owner.Name, Pod: p.Name}, string(owner.UID)
 }
 
 func (l *leader) end() {
@@ -145,12 +174,12 @@ func get(t *testing.T, pool string) *ledger.State {
 func reserve(t *testing.T, pool string) (token string, claim crdv1.Claim) {
 	t.Helper()
 	l := ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: none{}})
-	token = string(allocator.NewToken())
-	claims, err := l.Reserve(t.Context(), token, "default", [][]string{{pool}})
+	r := allocator.Reservation{Token: allocator.NewToken(), Pod: allocator.PodRef{Namespace: "default"}}
+	claims, err := l.Reserve(t.Context(), r, [][]string{{pool}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return token, claims[0]
+	return string(r.Token), claims[0]
 }
 
 type none struct{}
@@ -161,12 +190,22 @@ func (none) Pool(string) (*crdv1.SpiderIPPool, bool) { return nil, false }
 // is empty.
 func newPod(t *testing.T, node, token string, claim crdv1.Claim) *corev1.Pod {
 	t.Helper()
+	pod := podWith(t, node, token, claim)
+	if err := server.Client.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+// podWith returns such a pod.
+func podWith(t *testing.T, node, token string, claim crdv1.Claim) *corev1.Pod {
+	t.Helper()
 	a := crdv1.Assigned{Interface: "eth0", IPv4Pool: claim.Pool, IPv4: netip.PrefixFrom(claim.Address, 24).String()}
 	value, err := json.Marshal(a)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pod := &corev1.Pod{
+	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: "default",
 			Name:      fmt.Sprintf("pod-%d", names.Add(1)),
@@ -177,10 +216,6 @@ func newPod(t *testing.T, node, token string, claim crdv1.Claim) *corev1.Pod {
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "busybox"}}, NodeName: node},
 	}
-	if err := server.Client.Create(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	return pod
 }
 
 // say writes the status that a kubelet, or somebody else, would.

@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -28,6 +30,7 @@ import (
 
 	"spidernet.io/spiderpool/admission"
 	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
 	"spidernet.io/spiderpool/certs"
@@ -177,53 +180,106 @@ func managerOptions(scheme *runtime.Scheme, certificate tls.Certificate, o optio
 
 // assemble joins the packages: the only place that knows all of them.
 func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, conf config.Config, stop context.CancelCauseFunc) error {
-	typed, err := kubernetes.NewForConfigAndClient(rest.CopyConfig(mgr.GetConfig()), mgr.GetHTTPClient())
+	v, err := observe(ctx, mgr, direct, stop)
 	if err != nil {
 		return err
 	}
-	claims, err := lifecycle.NewClaims(typed)
-	if err != nil {
-		return err
-	}
-	if err := mgr.Add(claims); err != nil {
-		return err
-	}
-	var changes admission.Signal
-	pools, err := ledger.Watch(ctx, mgr.GetCache(), changes.Ring)
-	if err != nil {
-		return err
-	}
-	never, err := ledger.WatchNever(ctx, mgr.GetCache())
-	if err != nil {
-		return err
-	}
-	synced := func() bool { return claims.Synced() && pools.Synced() && never.Synced() }
 	lo := ledger.Options{
 		API:     ledger.NewAPI(direct),
-		Pools:   pools,
-		Never:   never.Ranges,
-		Synced:  synced,
+		Pools:   v.pools,
+		Never:   v.never.Ranges,
+		Used:    v.used,
+		Synced:  v.synced,
+		Caps:    ledger.Caps{Namespace: conf.ReservationCap.Namespace, Owner: conf.ReservationCap.Owner},
+		Void:    stop,
 		Logger:  mgr.GetLogger().WithName("ledger"),
 		Metrics: ledger.NewMetrics(metrics.Registry),
 	}
-	l := ledger.New(lo)
-	// Asked for now, so that the first pod does not wait for the list.
-	if _, err := mgr.GetCache().GetInformer(ctx, &corev1.Namespace{}, cache.BlockUntilSynced(false)); err != nil {
+	if err := metrics.Registry.Register(ledger.NewPoolCollector(v.pools, v.never.Ranges)); err != nil {
 		return err
 	}
+	l := ledger.New(lo)
+	po := admission.PodOptions{
+		Config: conf, Pools: v.pools, Changes: &v.changes, Cached: mgr.GetClient(), Live: direct, Reserver: l, DryRun: ledger.NewDryRun(lo),
+		Metrics: admission.NewMetrics(metrics.Registry),
+	}
 	admission.Register(mgr.GetWebhookServer(), mgr.GetScheme(),
-		admission.NewPodDefaulter(admission.PodOptions{
-			Config: conf, Pools: pools, Changes: &changes, Cached: mgr.GetClient(), Live: direct, Reserver: l, DryRun: ledger.NewDryRun(lo),
-			Metrics: admission.NewMetrics(metrics.Registry),
-		}),
-		admission.NewPoolValidator(admission.PoolOptions{Config: conf, Pools: pools, Users: claims}),
+		admission.NewPodDefaulter(po),
+		admission.NewPoolValidator(admission.PoolOptions{Config: conf, Pools: v.pools, Users: v.claims}),
 		admission.NewReservedIPValidator(conf),
 	)
-	err = lifecycle.Setup(mgr, lifecycle.Options{Ledger: l, Pools: pools, Claims: claims, Grace: conf.ExpiryGrace, Depose: stop})
+	err = lifecycle.Setup(mgr, lifecycle.Options{
+		Ledger: l, Pools: v.pools, Claims: v.claims, Nodes: v.nodes, Never: v.never.Ranges,
+		Chooser: chooser{admission.NewChooser(po)},
+		Identity: func(p *lifecycle.Pod) (allocator.Identity, string) {
+			return admission.Identity(p.Name, p.Namespace, metav1.GetControllerOfNoCopy(p), conf)
+		},
+		Grace: conf.ExpiryGrace, Metrics: lifecycle.NewMetrics(metrics.Registry), Depose: stop,
+	})
 	if err != nil {
 		return err
 	}
-	return checks(mgr, synced)
+	return checks(mgr, v.synced)
+}
+
+// views are what this replica sees of the cluster.
+type views struct {
+	claims  *lifecycle.Claims
+	nodes   *lifecycle.Nodes
+	pools   *ledger.Watched
+	never   *ledger.Never
+	changes admission.Signal // of pools
+}
+
+// synced reports whether all that decisions rest on was listed once (I11).
+func (v *views) synced() bool {
+	return v.claims.Synced() && v.nodes.Synced() && v.pools.Synced() && v.never.Synced()
+}
+
+// used reports whether something in the cluster uses an address (I7).
+func (v *views) used(a netip.Addr) bool { return v.claims.UsedBy(a) || v.nodes.UsedBy(a) }
+
+// observe begins to watch the cluster.
+func observe(ctx context.Context, mgr manager.Manager, direct client.Client, stop context.CancelCauseFunc) (*views, error) {
+	typed, err := kubernetes.NewForConfigAndClient(rest.CopyConfig(mgr.GetConfig()), mgr.GetHTTPClient())
+	if err != nil {
+		return nil, err
+	}
+	v := &views{}
+	if v.claims, err = lifecycle.NewClaims(typed); err != nil {
+		return nil, err
+	}
+	if v.nodes, err = lifecycle.NewNodes(typed, time.Now); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(mgr.Add(v.claims), mgr.Add(v.nodes), mgr.Add(lifecycle.NewRestored(direct, v.claims, stop))); err != nil {
+		return nil, err
+	}
+	if v.pools, err = ledger.Watch(ctx, mgr.GetCache(), v.changes.Ring); err != nil {
+		return nil, err
+	}
+	if v.never, err = ledger.WatchNever(ctx, mgr.GetCache()); err != nil {
+		return nil, err
+	}
+	// Asked for now, so that the first pod does not wait for the list.
+	_, err = mgr.GetCache().GetInformer(ctx, &corev1.Namespace{}, cache.BlockUntilSynced(false))
+	return v, err
+}
+
+// chooser lets the leader ask what admission would choose.
+type chooser struct{ *admission.Chooser }
+
+var _ lifecycle.Chooser = chooser{}
+
+// Choose implements lifecycle.Chooser.
+func (c chooser) Choose(ctx context.Context, pod *corev1.Pod) (lifecycle.Choice, error) {
+	choice, err := c.Chooser.Choose(ctx, pod)
+	if err != nil {
+		return lifecycle.Choice{}, err
+	}
+	return lifecycle.Choice{
+		Ours: choice.Ours, Slots: choice.Slots, Rule: choice.Rule, Reservation: choice.Reservation, Annotations: choice.Annotations,
+	}, nil
 }
 
 // checks tells the kubelet that the process lives, and the Service whether this
@@ -235,7 +291,7 @@ func checks(mgr manager.Manager, synced func() bool) error {
 		mgr.AddReadyzCheck("webhooks", started),
 		mgr.AddReadyzCheck("lists", func(*http.Request) error {
 			if !synced() {
-				return errors.New("pods, pools and reserved addresses are not all listed yet")
+				return errors.New("pods, nodes, pools and reserved addresses are not all listed yet")
 			}
 			return nil
 		}),

@@ -1,0 +1,83 @@
+package lifecycle
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+var errTwo = errors.New("the address that the pod claims is another's in the record")
+
+// conflicts deals with live pods that claim an address which is another's by
+// now (I8): after a restored backup, or when a pool was deleted by force. People
+// are told by events on both. The younger one is bound anew if it cannot have
+// begun to use the address: it has no node.
+type conflicts struct {
+	client  client.Client
+	api     client.Reader // not a cache
+	claims  *Claims
+	events  *events
+	metrics *Metrics
+}
+
+// meet deals with one pod that claims an address which is another's.
+func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod) {
+	logger := log.FromContext(ctx).WithValues("pool", pool, "address", a, "pod", p.String(), "uid", p.UID, "node", p.Node)
+	logger.Error(errTwo, "two live pods may carry one address")
+	c.metrics.violated(violatedI1)
+	younger := p
+	for _, other := range c.claims.Live(a) {
+		if other.UID == p.UID {
+			continue
+		}
+		c.events.conflict(p, other, pool, a)
+		if other.CreationTimestamp.After(younger.CreationTimestamp.Time) {
+			younger = other
+		}
+	}
+	if younger.Node != "" {
+		return
+	}
+	switch err := c.unbind(ctx, younger); {
+	case err == nil:
+		logStep(log.FromContext(ctx), unbound, pool, a, younger, "why", "an older pod claims it, and this one has no node")
+	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err): // it changed: its event leads here again
+		logger.Error(err, "taking the address from a pod")
+	}
+}
+
+// unbind takes all addresses from a pod that has no node: late binding gives it
+// others. The write fails if the pod is bound to a node meanwhile.
+func (c *conflicts) unbind(ctx context.Context, p *Pod) error {
+	var pod corev1.Pod
+	if err := c.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil {
+		return err
+	}
+	if pod.UID != p.UID || pod.Spec.NodeName != "" {
+		return nil
+	}
+	gone := map[string]any{} // key -> null, which removes it
+	for key := range pod.Annotations {
+		if key == crdv1.AnnotationReservation || strings.HasPrefix(key, crdv1.AnnotationAssignedPrefix) {
+			gone[key] = nil
+		}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": pod.UID, "resourceVersion": pod.ResourceVersion, "annotations": gone,
+	}})
+	if err != nil {
+		return fmt.Errorf("encoding a patch of pod %s: %w", p, err)
+	}
+	return c.client.Patch(ctx, &pod, client.RawPatch(types.MergePatchType, patch))
+}

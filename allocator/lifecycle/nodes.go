@@ -1,0 +1,163 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// Node is what is kept of a node. It is never changed.
+type Node struct {
+	metav1.ObjectMeta // name, UID and resourceVersion, nothing else
+	Ready             bool
+	Since             time.Time // on the API server's clock: when Ready last changed
+	OutOfService      bool      // somebody vouches that it is off (KEP-2268)
+	Addresses         []netip.Addr
+}
+
+// Nodes are the nodes as a watch has shown them, and since when each is Ready on
+// this process's clock. It is safe for concurrent use.
+type Nodes struct {
+	informer     cache.SharedIndexInformer
+	registration cache.ResourceEventHandlerRegistration
+	now          func() time.Time
+
+	mu    sync.Mutex
+	ready map[string]stretch // node -> since when it has been Ready without a break
+}
+
+// stretch is a time during which a node was Ready.
+type stretch struct {
+	node  types.UID
+	since time.Time // on the API server's clock
+	begun time.Time // when it was noticed here
+}
+
+var (
+	_ manager.Runnable               = (*Nodes)(nil)
+	_ manager.LeaderElectionRunnable = (*Nodes)(nil)
+)
+
+// NewNodes returns nodes that are none until Start.
+func NewNodes(client kubernetes.Interface, now func() time.Time) (*Nodes, error) {
+	n := &Nodes{now: now, ready: map[string]stretch{}}
+	n.informer = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(nodeOf)).Core().V1().Nodes().Informer()
+	err := n.informer.AddIndexers(cache.Indexers{byAddress: func(object any) ([]string, error) {
+		node, ok := object.(*Node)
+		if !ok {
+			return nil, fmt.Errorf("the node informer holds a %T", object)
+		}
+		return uniqueKeys(node.Addresses, netip.Addr.String), nil
+	}})
+	if err != nil {
+		return nil, err
+	}
+	n.registration, err = n.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    n.note,
+		UpdateFunc: func(_, after any) { n.note(after) },
+		DeleteFunc: n.forget,
+	})
+	return n, err
+}
+
+// nodeOf keeps what Node keeps. It is the transform of the informer.
+func nodeOf(object any) (any, error) {
+	node, ok := object.(*corev1.Node)
+	if !ok {
+		return object, nil // a *Node already, or a tombstone
+	}
+	n := &Node{
+		ObjectMeta:   metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion},
+		OutOfService: outOfService(node),
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			n.Ready, n.Since = c.Status == corev1.ConditionTrue, c.LastTransitionTime.Time
+		}
+	}
+	for _, a := range node.Status.Addresses {
+		if address, err := netip.ParseAddr(a.Address); err == nil {
+			n.Addresses = append(n.Addresses, address.Unmap())
+		}
+	}
+	return n, nil
+}
+
+func outOfService(node *corev1.Node) bool {
+	for _, t := range node.Spec.Taints {
+		if t.Key == corev1.TaintNodeOutOfService {
+			return true
+		}
+	}
+	return false
+}
+
+// Start follows the nodes until ctx ends.
+func (n *Nodes) Start(ctx context.Context) error {
+	n.informer.RunWithContext(ctx)
+	return nil
+}
+
+// NeedLeaderElection says that every replica keeps the nodes: none hands out the
+// address of one.
+func (*Nodes) NeedLeaderElection() bool { return false }
+
+// Synced reports whether all nodes were listed once (I11).
+func (n *Nodes) Synced() bool { return n.registration.HasSynced() }
+
+// UsedBy reports whether an address is that of a node (I7).
+func (n *Nodes) UsedBy(a netip.Addr) bool {
+	keys, err := n.informer.GetIndexer().IndexKeys(byAddress, a.String())
+	return err == nil && len(keys) > 0
+}
+
+// ReadyFor returns for how long a node has been Ready without a break, as far as
+// this process saw it; 0 where it is not.
+func (n *Nodes) ReadyFor(node string) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, ok := n.ready[node]
+	if !ok {
+		return 0
+	}
+	return n.now().Sub(s.begun)
+}
+
+func (n *Nodes) note(object any) {
+	node, ok := object.(*Node)
+	if !ok {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s, ok := n.ready[node.Name]
+	switch {
+	case !node.Ready:
+		delete(n.ready, node.Name)
+	case !ok || s.node != node.UID || !s.since.Equal(node.Since):
+		n.ready[node.Name] = stretch{node.UID, node.Since, n.now()}
+	}
+}
+
+func (n *Nodes) forget(object any) {
+	name, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object)
+	if node, ok := object.(*Node); ok {
+		name, err = node.Name, nil
+	}
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.ready, name)
+}

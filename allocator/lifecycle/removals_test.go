@@ -1,0 +1,151 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"spidernet.io/spiderpool/allocator"
+)
+
+// nodesOf answers as the API server with these nodes; err where it does not.
+type nodesOf struct {
+	nodes []corev1.Node
+	err   error
+}
+
+func (n nodesOf) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	if n.err != nil {
+		return n.err
+	}
+	for i := range n.nodes {
+		if node, ok := into.(*corev1.Node); ok && n.nodes[i].Name == key.Name {
+			n.nodes[i].DeepCopyInto(node)
+			return nil
+		}
+	}
+	return apierrors.NewNotFound(schema.GroupResource{Resource: "nodes"}, key.Name)
+}
+
+func (n nodesOf) List(_ context.Context, into client.ObjectList, _ ...client.ListOption) error {
+	if list, ok := into.(*corev1.NodeList); ok {
+		list.Items = n.nodes
+	}
+	return n.err
+}
+
+// well says for how long nodes have been Ready.
+type well map[string]time.Duration
+
+func (w well) ReadyFor(node string) time.Duration { return w[node] }
+
+func nodeNamed(name string, ready corev1.ConditionStatus, taints ...string) corev1.Node {
+	n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
+	for _, key := range taints {
+		n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute})
+	}
+	return n
+}
+
+func TestAHoldEndsByProofOnly(t *testing.T) {
+	t.Parallel()
+	const enough, short = 90 * time.Second, 89 * time.Second // a minute and the default grace
+	ready, away := nodeNamed("n", corev1.ConditionTrue), nodeNamed("m", corev1.ConditionUnknown)
+	for name, c := range map[string]struct {
+		hold  allocator.Hold
+		api   nodesOf
+		well  well
+		seen  time.Duration
+		want  string
+		wrong bool
+	}{
+		"the node has been Ready long enough":                {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": enough}, enough, "its node has been Ready for 1m30s", false},
+		"the node has not been Ready long enough":            {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": short}, enough, "", false},
+		"the hold is younger than that":                      {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": time.Hour}, short, "", false},
+		"the pod may take an hour to end":                    {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": time.Hour}, time.Hour, "", false},
+		"the pod may take an hour to end, and it has passed": {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": 61 * time.Minute}, 61 * time.Minute, "its node has been Ready for 1h1m0s", false},
+		"the node is away although it was thought well":      {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{away}}, well{"m": enough}, enough, "", false},
+		"the node is gone":                                   {allocator.Hold{Node: "n"}, nodesOf{}, nil, 0, "its node is gone", false},
+		"somebody vouches that the node is off":              {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, nil, 0, "its node is out of service", false},
+		"the API server does not say":                        {allocator.Hold{Node: "n"}, nodesOf{err: errors.New("away")}, well{"n": enough}, enough, "", true},
+		"the API server forbids to look":                     {allocator.Hold{Node: "n"}, nodesOf{err: apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "n", nil)}, nil, enough, "", true},
+		"on an unknown node, all are well":                   {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionTrue)}}, well{"n": enough, "m": enough}, enough, "all nodes have been Ready or are out of service", false},
+		"on an unknown node, one is away":                    {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, away}}, well{"n": enough}, enough, "", false},
+		"on an unknown node, one came back a moment ago":     {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionTrue)}}, well{"n": enough, "m": short}, enough, "", false},
+		"on an unknown node, the one away is off":            {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, well{"n": enough}, enough, "all nodes have been Ready or are out of service", false},
+		"on an unknown node, the hold is young":              {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": enough}, short, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := proofs{api: c.api, nodes: c.well, known: map[string]*corev1.Node{}}
+			got, err := p.of(t.Context(), c.hold, c.seen)
+			if got != c.want || (err != nil) != c.wrong {
+				t.Errorf("got %q, %v, want %q", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestCovers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind string
+		spec map[string]any
+		pod  string
+		want bool
+	}{
+		"below the number of replicas":              {"StatefulSet", map[string]any{"replicas": int64(3)}, "web-2", true},
+		"at the number of replicas":                 {"StatefulSet", map[string]any{"replicas": int64(3)}, "web-3", false},
+		"scaled to none":                            {"StatefulSet", map[string]any{"replicas": int64(0)}, "web-0", false},
+		"replicas not given mean one":               {"StatefulSet", map[string]any{}, "web-0", true},
+		"replicas not given, a second":              {"StatefulSet", map[string]any{}, "web-1", false},
+		"counted from a start":                      {"StatefulSet", map[string]any{"replicas": int64(3), "ordinals": map[string]any{"start": int64(5)}}, "web-7", true},
+		"beyond a start":                            {"StatefulSet", map[string]any{"replicas": int64(3), "ordinals": map[string]any{"start": int64(5)}}, "web-8", false},
+		"before a start":                            {"StatefulSet", map[string]any{"replicas": int64(3), "ordinals": map[string]any{"start": int64(5)}}, "web-4", false},
+		"ordinals that are left out move the end":   {"StatefulSet", map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0)}}, "web-2", true},
+		"and not more than that":                    {"StatefulSet", map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0)}}, "web-3", false},
+		"a range of them":                           {"StatefulSet", map[string]any{"replicas": int64(1), "reserveOrdinals": []any{"1-3", int64(7)}}, "web-4", true},
+		"beyond a range of them":                    {"StatefulSet", map[string]any{"replicas": int64(1), "reserveOrdinals": []any{"1-3", int64(7)}}, "web-5", false},
+		"a pod that is not numbered":                {"StatefulSet", map[string]any{"replicas": int64(0)}, "web-a", true},
+		"a kind that says no number":                {"Database", map[string]any{}, "web-9", true},
+		"a kind that says one":                      {"Database", map[string]any{"replicas": int64(2)}, "web-9", false},
+		"replicas that are no number are not known": {"StatefulSet", map[string]any{"replicas": "three"}, "web-9", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			owner := &unstructured.Unstructured{Object: map[string]any{"kind": c.kind, "metadata": map[string]any{"name": "web"}, "spec": c.spec}}
+			if got := covers(owner, c.pod); got != c.want {
+				t.Errorf("covers(%v, %s) is %t", c.spec, c.pod, got)
+			}
+		})
+	}
+}
+
+func TestLose(t *testing.T) {
+	t.Parallel()
+	one, other := &Pod{Node: "n", Grace: time.Minute}, &Pod{Node: "m", Grace: time.Hour}
+	for name, c := range map[string]struct {
+		had  []*Pod
+		want allocator.Hold
+	}{
+		"an endpoint tells the node":           {[]*Pod{one}, allocator.Hold{Node: "n", Since: moment, Grace: time.Minute}},
+		"two endpoints do not":                 {[]*Pod{one, other}, allocator.Hold{Since: moment, Grace: time.Hour}},
+		"without an endpoint nothing is known": {nil, allocator.Hold{Since: moment, Grace: unknownGrace}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := lose(c.had, moment); got.hold != c.want {
+				t.Errorf("got %+v, want %+v", got.hold, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,176 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+)
+
+// Restored watches whether the cluster is still the one that this process knows
+// (I11): kube-system keeps its UID, and resource versions only rise. Otherwise
+// etcd was restored from a backup, or the address leads to another cluster, and
+// everything in memory is void.
+type Restored struct {
+	api     client.Reader // not a cache
+	claims  *Claims
+	void    func(error) // ends the process
+	uid     types.UID   // of kube-system; empty before the first look
+	highest atomic.Uint64
+}
+
+var (
+	_ manager.Runnable               = (*Restored)(nil)
+	_ manager.LeaderElectionRunnable = (*Restored)(nil)
+	_ cache.ResourceEventHandler     = (*Restored)(nil)
+)
+
+// NewRestored returns a watch that tells void, which MUST end the process.
+func NewRestored(api client.Reader, claims *Claims, void func(error)) *Restored {
+	return &Restored{api: api, claims: claims, void: void}
+}
+
+// restoredInterval is how often the cluster is asked who it is.
+const restoredInterval = 5 * time.Second
+
+var namespaceKind = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+
+// Start looks until ctx ends.
+func (r *Restored) Start(ctx context.Context) error {
+	_, err := r.claims.informer.AddEventHandler(r)
+	if err != nil {
+		return err
+	}
+	ticker := time.NewTicker(restoredInterval)
+	defer ticker.Stop()
+	for {
+		if err := r.look(ctx); err != nil {
+			r.void(err)
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// NeedLeaderElection says that every replica looks: each remembers what it wrote.
+func (*Restored) NeedLeaderElection() bool { return false }
+
+// look returns an error if the cluster is another one.
+func (r *Restored) look(ctx context.Context) error {
+	if err := r.revision(r.claims.Revision()); err != nil {
+		return err
+	}
+	var ns metav1.PartialObjectMetadata
+	ns.SetGroupVersionKind(namespaceKind)
+	if err := r.api.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, &ns); err != nil {
+		log.FromContext(ctx).V(1).Info("the cluster does not say who it is", "why", err.Error())
+		return nil // not known now
+	}
+	if r.uid == "" {
+		r.uid = ns.UID
+	}
+	if r.uid != ns.UID {
+		return fmt.Errorf("this is another cluster: namespace %s has UID %s and had %s", metav1.NamespaceSystem, ns.UID, r.uid)
+	}
+	return nil
+}
+
+// revision notes how far the view of the pods is. 0 says nothing.
+func (r *Restored) revision(now uint64) error {
+	for {
+		highest := r.highest.Load()
+		switch {
+		case now == 0 || now == highest:
+			return nil
+		case now < highest:
+			return fmt.Errorf("the cluster was restored: the resourceVersion of pods went back from %d to %d", highest, now)
+		case r.highest.CompareAndSwap(highest, now):
+			return nil
+		}
+	}
+}
+
+// OnAdd implements cache.ResourceEventHandler: Restored is told of each change of
+// a pod, since many happen between two looks.
+func (*Restored) OnAdd(any, bool) {}
+
+// OnUpdate ends the process when a pod is older than it was.
+func (r *Restored) OnUpdate(before, after any) {
+	o, ok1 := before.(*Pod)
+	p, ok2 := after.(*Pod)
+	if ok1 && ok2 && o.UID == p.UID && p.Revision < o.Revision {
+		r.void(fmt.Errorf("the cluster was restored: the resourceVersion of pod %s went back from %d to %d", p, o.Revision, p.Revision))
+	}
+}
+
+// OnDelete implements cache.ResourceEventHandler.
+func (*Restored) OnDelete(any) {}
+
+// history tells a mark that the view of the pods has not reached yet from one
+// that it cannot reach, since it was written in another history of the cluster.
+type history struct {
+	api    client.Reader // not a cache
+	claims *Claims
+
+	mu     sync.Mutex
+	listed map[string]uint64 // pool -> revision of a fresh list that was below its mark
+}
+
+// reached reports whether the view has reached a mark. One above what the API
+// server itself has is from another history and proves nothing: then the view
+// must have reached what the API server said, and the mark is to be reset to
+// that.
+func (h *history) reached(ctx context.Context, pool string, mark uint64) (reached bool, reset uint64, err error) {
+	now := h.claims.Revision()
+	if now >= mark {
+		h.forget(pool)
+		return true, 0, nil
+	}
+	fresh, err := h.fresh(ctx, pool)
+	if err != nil || fresh >= mark || now < fresh {
+		return false, 0, err
+	}
+	h.forget(pool)
+	return true, fresh, nil
+}
+
+func (h *history) forget(pool string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.listed, pool)
+}
+
+// fresh returns what the API server said of pods when a pool's mark was first
+// found above the view.
+func (h *history) fresh(ctx context.Context, pool string) (uint64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if fresh, ok := h.listed[pool]; ok {
+		return fresh, nil
+	}
+	var pods metav1.PartialObjectMetadataList
+	pods.SetGroupVersionKind(podListKind)
+	if err := h.api.List(ctx, &pods, client.Limit(1)); err != nil {
+		return 0, fmt.Errorf("listing pods: %w", err)
+	}
+	fresh, err := strconv.ParseUint(pods.ResourceVersion, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("listing pods: resourceVersion %q is no number", pods.ResourceVersion)
+	}
+	h.listed[pool] = fresh
+	return fresh, nil
+}

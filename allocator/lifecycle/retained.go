@@ -1,0 +1,240 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"go4.org/netipx"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// retainedInterval is how often the owners of retained addresses are looked at.
+const retainedInterval = 5 * time.Second
+
+// retained frees addresses that are kept for pods which will not come back:
+// their owner is gone or makes no pod of that name any more, or the pod lives
+// with an address from elsewhere. Only what nobody has is freed, and an
+// admission that takes an address up again is a write to its record, so what is
+// vacant when it is freed was vacant all along.
+type retained struct {
+	ledger  Applier
+	pools   ledger.Pools
+	claims  *Claims
+	never   func() ([]netipx.IPRange, uint64) // what no pool may hand out
+	api     client.Reader                     // not a cache: absence is to be proven
+	mapper  meta.RESTMapper
+	tenures *tenures
+	grace   time.Duration // an owner that is made again within it finds its addresses
+	metrics *Metrics
+	depose  func(error)
+	now     func() time.Time
+
+	// first is when this leader first found that an identity will not come back,
+	// on its own clock. Only Reconcile touches it, and only one runs.
+	first map[string]map[allocator.Identity]time.Time // pool -> identity -> time
+}
+
+// Reconcile frees what a pool need not keep any more, and comes back.
+func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+	pool, ok := k.pools.Pool(r.Name)
+	if !ok {
+		delete(k.first, r.Name)
+		return reconcile.Result{}, nil
+	}
+	if begun, _, _ := k.tenures.of(pool); !begun {
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	if len(pool.Status.Retained) == 0 {
+		delete(k.first, pool.Name)
+		return reconcile.Result{RequeueAfter: retainedInterval}, nil
+	}
+	state, err := ledger.Read(pool)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	due := k.due(ctx, state)
+	if len(due) > 0 {
+		if err := k.free(ctx, pool, due); err != nil {
+			return reconcile.Result{}, stop(err, k.depose)
+		}
+	}
+	return reconcile.Result{RequeueAfter: retainedInterval}, nil
+}
+
+// due returns the vacant addresses whose identities have not come back for the
+// grace, and why they will not. What cannot be told now stays.
+func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]string {
+	pool := state.Pool.Name
+	now, before := k.now(), k.first[pool]
+	ranges, _ := k.never()
+	usable := state.Space.Without(ranges)
+	first := map[allocator.Identity]time.Time{}
+	due := map[netip.Addr]string{}
+	owners := owners{api: k.api, mapper: k.mapper, known: map[allocator.Identity]*unstructured.Unstructured{}}
+	var failed []error
+	for address, v := range state.Record.Retained() {
+		switch {
+		case !v.Vacant():
+			continue
+		case !usable.Contains(address): // its identity waits for it in vain
+			due[address] = "the pool may not hand it out any more"
+			continue
+		}
+		why, err := k.over(ctx, &owners, address, v.Identity)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if why == "" {
+			continue
+		}
+		since, ok := before[v.Identity]
+		if !ok {
+			since = now
+		}
+		first[v.Identity] = since
+		if now.Sub(since) >= k.grace {
+			due[address] = why
+		}
+	}
+	delete(k.first, pool)
+	if len(first) > 0 {
+		k.first[pool] = first
+	}
+	if err := errors.Join(failed...); err != nil {
+		log.FromContext(ctx).Error(err, "it cannot be told whether some retained addresses are needed; they stay", "pool", pool)
+	}
+	return due
+}
+
+// over says why an identity will not come back to an address; nothing while it may.
+func (k *retained) over(ctx context.Context, o *owners, a netip.Addr, id allocator.Identity) (string, error) {
+	if len(k.claims.Live(a)) > 0 {
+		return "", nil // it is being put back
+	}
+	if p, ok := k.claims.Get(id.Namespace + "/" + id.Pod); ok && p.Live() && len(p.Claims) > 0 {
+		return "its pod lives with another address", nil
+	}
+	owner, err := o.read(ctx, id)
+	switch {
+	case err != nil:
+		return "", err
+	case owner == nil:
+		return "its owner is gone", nil
+	case !covers(owner, id.Pod):
+		return "its owner makes no pod of that name", nil
+	}
+	return "", nil
+}
+
+// free frees the addresses that are vacant still, once the API server has said
+// that no live pod claims one of them.
+func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[netip.Addr]string) error {
+	state, err := ledger.Read(pool)
+	if err != nil {
+		return err
+	}
+	ids := map[netip.Addr]allocator.Identity{}
+	for address := range due {
+		v, _ := state.Record.RetainedAt(address)
+		used, err := k.used(ctx, pool.Name, address, v.Identity)
+		if err != nil {
+			return err
+		}
+		if !used {
+			ids[address] = v.Identity
+		}
+	}
+	var done map[netip.Addr]allocator.Identity
+	err = k.ledger.Apply(ctx, pool.Name, ledger.Change{
+		Patience: patience,
+		Do: k.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
+			done = map[netip.Addr]allocator.Identity{}
+			for address, id := range ids {
+				if v, ok := tx.Record.RetainedAt(address); !ok || !v.Vacant() || v.Identity != id {
+					continue
+				}
+				if err := tx.Record.FreeRetained(address, id); err != nil {
+					return err
+				}
+				done[address] = id
+			}
+			return nil
+		}),
+	})
+	if err != nil {
+		return err
+	}
+	for address, id := range done {
+		p := &Pod{}
+		p.Namespace, p.Name = id.Namespace, id.Pod
+		k.metrics.step(freed)
+		logStep(log.FromContext(ctx), freed, pool.Name, address, p, "why", due[address], "owner", id.Owner().String())
+	}
+	return nil
+}
+
+// used reports, by an uncached read, whether the pod of an identity claims an
+// address.
+func (k *retained) used(ctx context.Context, pool string, a netip.Addr, id allocator.Identity) (bool, error) {
+	var pod corev1.Pod
+	err := k.api.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Pod}, &pod)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading pod %s/%s: %w", id.Namespace, id.Pod, err)
+	}
+	claims, unreadable := crdv1.ClaimsOf(pod.Annotations)
+	for _, c := range claims {
+		if c.Address == a && c.Pool == pool {
+			return !Finished(&pod), nil
+		}
+	}
+	return len(unreadable) > 0, nil
+}
+
+// owners reads owners, each once.
+type owners struct {
+	api    client.Reader
+	mapper meta.RESTMapper
+	known  map[allocator.Identity]*unstructured.Unstructured // owner -> as read; nil where it is gone
+}
+
+// read returns an owner; nil says that there is none: the API server said so,
+// nothing less.
+func (o *owners) read(ctx context.Context, id allocator.Identity) (*unstructured.Unstructured, error) {
+	key := id.Owner()
+	if owner, ok := o.known[key]; ok {
+		return owner, nil
+	}
+	mapping, err := o.mapper.RESTMapping(schema.GroupKind{Group: id.Group, Kind: id.Kind})
+	if err != nil {
+		return nil, fmt.Errorf("reading owner %s: %w", key, err)
+	}
+	owner := &unstructured.Unstructured{}
+	owner.SetGroupVersionKind(mapping.GroupVersionKind)
+	err = o.api.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, owner)
+	if apierrors.IsNotFound(err) {
+		owner, err = nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading owner %s: %w", key, err)
+	}
+	o.known[key] = owner
+	return owner, nil
+}
