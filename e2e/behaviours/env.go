@@ -31,6 +31,7 @@ type Env struct {
 	Controller *install.Controller
 	Cluster    *cluster.Cluster // nil without nodes
 
+	spares  chan *cluster.Node // those that nobody has
 	kubectl kubectl
 	watch   *checker.Watch
 	stop    []func(context.Context) error // in the order they were started

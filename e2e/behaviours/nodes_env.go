@@ -14,7 +14,9 @@ import (
 // StartCluster brings a cluster of its own up, with the product and OpenKruise's
 // stand-in, and what the behaviours want to be there before the product is.
 func StartCluster(ctx context.Context, name string, all []Behaviour) (*Env, error) {
-	c, err := cluster.Up(ctx, cluster.Options{Name: name, APIServerFlags: []string{"--request-timeout=" + RequestTimeout.String()}})
+	c, err := cluster.Up(ctx, cluster.Options{
+		Name: name, Nodes: shared + spares, APIServerFlags: []string{"--request-timeout=" + RequestTimeout.String()},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -32,6 +34,10 @@ func onCluster(ctx context.Context, c *cluster.Cluster, all []Behaviour) (*Env, 
 	if err != nil {
 		return nil, err
 	}
+	e.Cluster = c
+	if err := e.keepSpares(ctx); err != nil {
+		return nil, err
+	}
 	for _, b := range all {
 		if b.Before == nil {
 			continue
@@ -42,7 +48,6 @@ func onCluster(ctx context.Context, c *cluster.Cluster, all []Behaviour) (*Env, 
 	}
 	values := ChartValues("")
 	delete(values, "controller")
-	e.Cluster = c
 	if e.Controller, err = install.OnCluster(ctx, c, install.ClusterOptions{Values: values, Flags: ControllerFlags}); err != nil {
 		return nil, err
 	}

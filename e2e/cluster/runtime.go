@@ -69,6 +69,14 @@ func (n *Node) LoadImage(ctx context.Context, tarball string) error {
 		return fmt.Errorf("loading image %s on node %q: %w", tarball, n.Name, err)
 	}
 	defer os.Remove(inside) // gone with the next boot at the latest
-	_, err := n.Machine.Output(ctx, containerdBin+"/ctr", "--address", containerdSocket, "--namespace", "k8s.io", "images", "import", importedImage)
+	_, err := n.Ctr(ctx, "images", "import", importedImage)
 	return err
+}
+
+// Ctr runs containerd's own client on what belongs to Kubernetes, and returns
+// what it writes.
+func (n *Node) Ctr(ctx context.Context, args ...string) (string, error) {
+	args = append([]string{"--address", containerdSocket, "--namespace", "k8s.io"}, args...)
+	out, err := n.Machine.Output(ctx, containerdBin+"/ctr", args...)
+	return string(out), err
 }
