@@ -3,4 +3,8 @@ package nodes
 import "spidernet.io/spiderpool/e2e/behaviours"
 
 // All are the behaviours that share a cluster.
-var All = []behaviours.Behaviour{AssignNet, Seed1}
+var All = []behaviours.Behaviour{
+	AssignNet,
+	LifeSts,
+	Seed1,
+}

@@ -6,4 +6,7 @@
 //
 //	172.18.41.0/24  seed-1
 //	172.18.50.0/24  assign-net, and fc00:f853:ccd:e793::50:0/112
+//	172.18.60.0/24  life-sts, and fc00:f853:ccd:e793::60:0/112
+//	172.18.70.0/24  life-late, and fc00:f853:ccd:e793::70:0/112
+//	172.18.75.0/24  life-late's foreign pods, and fc00:f853:ccd:e793::75:0/112
 package nodes
