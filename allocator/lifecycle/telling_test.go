@@ -1,0 +1,266 @@
+package lifecycle
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-logr/logr/funcr"
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	recording "k8s.io/client-go/tools/events"
+
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// conditioned gives a pod the condition AddressAssigned.
+func conditioned(status corev1.ConditionStatus, reason, message string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status.Conditions = append(p.Status.Conditions, corev1.PodCondition{Type: crdv1.ConditionAddressAssigned, Status: status, Reason: reason, Message: message})
+	}
+}
+
+func TestWhatIsToldOfWaiting(t *testing.T) {
+	t.Parallel()
+	const reason, message = crdv1.ReasonPoolFull, "all taken"
+	since := told{reason: reason, message: message, since: noon}
+	after := func(t told, event string, at time.Time) told { t.event, t.eventAt = event, at; return t }
+	for name, c := range map[string]struct {
+		pod  *corev1.Pod
+		told told
+		want saying
+		at   time.Duration
+	}{
+		"nothing in the first moment":                  {gated(), since, saying{}, lasting - 1},
+		"all when nothing was told":                    {gated(), since, saying{true, true}, lasting},
+		"nothing of one that does not wait":            {gated(), told{}, saying{}, time.Hour},
+		"nothing more once it was told":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), saying{}, time.Minute},
+		"no event that a former leader has sent":       {gated(conditioned(corev1.ConditionFalse, reason, message)), since, saying{}, time.Minute},
+		"the event again when it lasts":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), saying{event: true}, repeat},
+		"another message, without an event":            {gated(conditioned(corev1.ConditionFalse, reason, "other")), after(since, reason, noon), saying{condition: true}, time.Minute},
+		"another reason":                               {gated(conditioned(corev1.ConditionFalse, crdv1.ReasonQueued, message)), after(since, crdv1.ReasonQueued, noon), saying{true, true}, time.Minute},
+		"that one waits again that had addresses once": {gated(conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")), since, saying{true, true}, time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := latecomerOf(t, c.pod)
+			l.whole, l.told = c.pod, c.told
+			if got := l.toTell(noon.Add(c.at)); got != c.want {
+				t.Errorf("to tell: %+v, want %+v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTheMomentOfAReasonIsThatOfItsBeginning(t *testing.T) {
+	t.Parallel()
+	var w told
+	w.waits("a", "m", noon)
+	w.waits("a", "m", noon.Add(time.Hour))
+	if !w.since.Equal(noon) {
+		t.Errorf("since %s", w.since)
+	}
+	w.waits("a", "n", noon.Add(time.Hour))
+	if w.since.Equal(noon) || w.message != "n" {
+		t.Errorf("%q since %s", w.message, w.since)
+	}
+}
+
+func TestWhyATryToBindCameToNothing(t *testing.T) {
+	t.Parallel()
+	pods := corev1.Resource("pods")
+	refused := func(causes ...string) error {
+		e := &ledger.ExhaustedError{}
+		for i, cause := range causes {
+			e.Refusals = append(e.Refusals, &ledger.RefusedError{Pool: fmt.Sprint("pool-", i), Cause: cause, Reason: "because"})
+		}
+		return errors.Join(e, nil)
+	}
+	for name, c := range map[string]struct {
+		err       error
+		want      string
+		wantFull  []string
+		wantLater time.Duration
+		wantWhy   string
+		wantKept  bool // what was read of the pod
+	}{
+		"the pool was full after all": {err: refused(crdv1.ReasonPoolFull), want: resultRefused, wantFull: []string{"pool-0"}, wantKept: true},
+		"a predecessor has not ended": {
+			err: refused(crdv1.ReasonPredecessor), want: resultRefused, wantLater: retry, wantKept: true,
+			wantWhy: `PredecessorNotEnded pools chosen by a rule: pool "pool-0": because`,
+		},
+		"one is full and one is not ready": {
+			err: refused(crdv1.ReasonPoolFull, crdv1.ReasonPoolNotReady), want: resultRefused, wantFull: []string{"pool-0"}, wantLater: retry, wantKept: true,
+			wantWhy: `PoolNotReady pools chosen by a rule: pool "pool-0": because; pool "pool-1": because`,
+		},
+		"the pod has changed":               {err: apierrors.NewConflict(pods, "p", nil), want: resultChanged},
+		"the reservation is gone":           {err: errOutdated, want: resultChanged},
+		"the pool was made anew":            {err: errReplaced, want: resultChanged},
+		"the pod is gone":                   {err: apierrors.NewNotFound(pods, "p"), want: resultGone},
+		"nobody knows whether it succeeded": {err: errors.New("away"), want: resultFailed, wantLater: 4 * retry, wantWhy: "InternalError away"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := latecomerOf(t, gated())
+			l.whole, l.trouble.failures = gated(), 2
+			s := &serving{latecomer: l, verdict: verdict{asks: waiter("p", 0)}}
+			s.fail(fmt.Errorf("binding: %w", c.err), noon)
+			if c.want == resultFailed {
+				c.wantWhy = strings.Replace(c.wantWhy, "away", "binding: away", 1)
+			}
+			if s.result != c.want {
+				t.Errorf("result is %s, want %s", s.result, c.want)
+			}
+			if diff := cmp.Diff(c.wantFull, s.full); diff != "" {
+				t.Errorf("full (-want +got):\n%s", diff)
+			}
+			var later time.Duration
+			if !l.trouble.notBefore.IsZero() {
+				later = l.trouble.notBefore.Sub(noon)
+			}
+			if why := strings.TrimSpace(l.trouble.reason + " " + l.trouble.message); later != c.wantLater || why != c.wantWhy {
+				t.Errorf("tried again after %s because %q, want %s because %q", later, why, c.wantLater, c.wantWhy)
+			}
+			if kept := l.whole != nil; kept != c.wantKept {
+				t.Errorf("what was read of the pod is kept: %t", kept)
+			}
+		})
+	}
+}
+
+func TestTriesThatFailBecomeRare(t *testing.T) {
+	t.Parallel()
+	l := latecomerOf(t, gated())
+	for range 100 {
+		(&serving{latecomer: l}).fail(errors.New("away"), noon)
+	}
+	if got := l.trouble.notBefore.Sub(noon); got != longestRetry {
+		t.Errorf("after %s", got)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	p := &Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "uid-p"}, Node: "n1"}
+	other := &Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q", UID: "uid-q"}}
+	for name, c := range map[string]struct {
+		tell func(*events)
+		want []string
+	}{
+		"waits":   {func(e *events) { e.waits(p, crdv1.ReasonPoolFull, "100% taken") }, []string{"Warning PoolFull 100% taken"}},
+		"missed":  {func(e *events) { e.missed(p) }, []string{"Warning MissedAdmission the pod was admitted without the webhook, which did not answer or was not installed; it is given its addresses now"}},
+		"static":  {func(e *events) { e.static(p) }, []string{"Warning StaticPod the kubelet starts static pods from a file and does not read the annotations of this object, so the pod cannot be given addresses; give it the node's network (hostNetwork: true), or make it of a DaemonSet"}},
+		"ungated": {func(e *events) { e.ungated(p) }, []string{"Normal GateRemoved the scheduling gate ipam.spidernet.io/waiting-for-address was removed: the pod waits for no address"}},
+		"assigned": {
+			func(e *events) {
+				e.assigned(p, []crdv1.Claim{{Pool: "a", Address: x}, {Pool: "b", Address: netip.MustParseAddr("fd00::1")}})
+			},
+			[]string{`Normal AddressAssigned assigned 10.0.0.1 of pool "a", fd00::1 of pool "b"`},
+		},
+		"held": {
+			func(e *events) { e.held(p, "a", x) },
+			[]string{`Warning AddressHeld the pod is gone and no kubelet confirmed its end: address 10.0.0.1 of pool "a" is held until it is certain that node "n1" does not use it`},
+		},
+		"held, and the node is not known": {
+			func(e *events) { e.held(other, "a", x) },
+			[]string{`Warning AddressHeld the pod is gone and no kubelet confirmed its end: address 10.0.0.1 of pool "a" is held until it is certain that an unknown node does not use it`},
+		},
+		"conflict, on both": {
+			func(e *events) { e.conflict(p, other, "a", x) },
+			[]string{
+				`Warning AddressConflict address 10.0.0.1 of pool "a" is claimed by pod ns/q (UID uid-q) too`,
+				`Warning AddressConflict address 10.0.0.1 of pool "a" is claimed by pod ns/p (UID uid-p) too`,
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			recorder := recording.NewFakeRecorder(10)
+			c.tell(&events{recorder})
+			close(recorder.Events)
+			var got []string
+			for text := range recorder.Events {
+				got = append(got, text)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestClipKeepsRunesWhole(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"short", strings.Repeat("a", 100), strings.Repeat("ü", 100), strings.Repeat("語", 100)} {
+		got := clip(text, 50)
+		if len(got) > 50 || !utf8.ValidString(got) || len(text) <= 50 && got != text || len(text) > 50 && len(got) < 46 {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}
+
+func TestEveryStepIsLoggedWithTheSameKeys(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		pod  *Pod
+		more []any
+		want string
+	}{
+		"a pod": {
+			&Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}, Node: "n"}, nil,
+			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="ns/p" "uid"="u" "node"="n"`,
+		},
+		"nobody knows which pod": {
+			&Pod{}, []any{"why", "so"},
+			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="" "uid"="" "node"="" "why"="so"`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got string
+			logStep(funcr.New(func(_, args string) { got = args }, funcr.Options{}), "bound", "a", x, c.pod, c.more...)
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestMetricsOfWaiting(t *testing.T) {
+	t.Parallel()
+	var none *Metrics
+	none.waits(nil)
+	none.lateBinding(resultBound)
+
+	registry := prometheus.NewRegistry()
+	m := NewMetrics(registry)
+	m.waiting.now = func() time.Time { return noon }
+	m.waits([]waitSince{{"PoolFull", noon.Add(-10 * time.Second)}, {"PoolFull", noon.Add(-20 * time.Second)}, {"PoolNotReady", noon.Add(-time.Second)}})
+	m.lateBinding(resultBound)
+	want := `
+# HELP spiderpool_late_bindings_total Tries to give a pod that waits its addresses by result: bound, refused by a pool, changed or gone meanwhile, or failed.
+# TYPE spiderpool_late_bindings_total counter
+spiderpool_late_bindings_total{result="bound"} 1
+# HELP spiderpool_waiting_oldest_seconds How long ago the oldest pod that waits for addresses was created, by reason.
+# TYPE spiderpool_waiting_oldest_seconds gauge
+spiderpool_waiting_oldest_seconds{reason="PoolFull"} 20
+spiderpool_waiting_oldest_seconds{reason="PoolNotReady"} 1
+# HELP spiderpool_waiting_pods Pods that wait for addresses, by the reason that their condition AddressAssigned gives.
+# TYPE spiderpool_waiting_pods gauge
+spiderpool_waiting_pods{reason="PoolFull"} 2
+spiderpool_waiting_pods{reason="PoolNotReady"} 1
+`
+	err := testutil.GatherAndCompare(registry, strings.NewReader(want), "spiderpool_late_bindings_total", "spiderpool_waiting_oldest_seconds", "spiderpool_waiting_pods")
+	if err != nil {
+		t.Error(err)
+	}
+}
