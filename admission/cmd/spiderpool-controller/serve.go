@@ -30,6 +30,7 @@ import (
 
 	"spidernet.io/spiderpool/admission"
 	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/admission/selection"
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
@@ -274,7 +275,13 @@ var _ lifecycle.Chooser = chooser{}
 // Choose implements lifecycle.Chooser.
 func (c chooser) Choose(ctx context.Context, pod *corev1.Pod) (lifecycle.Choice, error) {
 	choice, err := c.Chooser.Choose(ctx, pod)
-	if err != nil {
+	var refusal *selection.Refusal
+	switch {
+	case errors.As(err, &refusal) && refusal.NotYet:
+		return lifecycle.Choice{}, &lifecycle.NoPoolError{Reason: crdv1.ReasonPoolNotReady, Err: err}
+	case errors.As(err, &refusal):
+		return lifecycle.Choice{}, &lifecycle.NoPoolError{Reason: crdv1.ReasonNoPool, Err: err}
+	case err != nil:
 		return lifecycle.Choice{}, err
 	}
 	return lifecycle.Choice{
