@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -133,7 +134,7 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 	verbs := map[netip.Addr]string{}
 	over := map[netip.Addr]allocator.Reservation{}
 	for _, d := range all {
-		gone, err := e.gone(ctx, there, d.reservation)
+		gone, err := e.gone(ctx, there, crdv1.Claim{Pool: pool.Name, Address: d.address}, d.reservation)
 		if err != nil {
 			return err
 		}
@@ -205,7 +206,7 @@ func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[n
 
 // there are the pods of a namespace, by a consistent read.
 type there struct {
-	tokens   map[string]bool
+	claims   map[string][]crdv1.Claim // token -> what the pods that carry it claim
 	uids     map[string]bool
 	revision uint64
 }
@@ -220,20 +221,26 @@ func (e *expire) list(ctx context.Context, namespace string) (there, error) {
 	if err != nil {
 		return there{}, fmt.Errorf("listing pods of namespace %q: resourceVersion %q is no number", namespace, pods.ResourceVersion)
 	}
-	t := there{tokens: map[string]bool{}, uids: map[string]bool{}, revision: revision}
+	t := there{claims: map[string][]crdv1.Claim{}, uids: map[string]bool{}, revision: revision}
 	for i := range pods.Items {
-		t.tokens[pods.Items[i].Annotations[crdv1.AnnotationReservation]] = true
+		claims, unreadable := crdv1.ClaimsOf(pods.Items[i].Annotations)
+		if err := errors.Join(unreadable...); err != nil { // it may be this very one
+			return there{}, fmt.Errorf("pod %s/%s: %w", namespace, pods.Items[i].Name, err)
+		}
+		token := pods.Items[i].Annotations[crdv1.AnnotationReservation]
+		t.claims[token] = append(t.claims[token], claims...)
 		t.uids[string(pods.Items[i].UID)] = true
 	}
 	return t, nil
 }
 
-// gone reports whether no pod will come for a reservation: none carries its
-// token; or the pod that it was made for is not there, or has finished without
-// its address, so that nobody writes it there any more.
-func (e *expire) gone(ctx context.Context, t there, r allocator.Reservation) (bool, error) {
+// gone reports whether no pod will come for a reservation: none claims the
+// address with its token; or the pod that it was made for is not there, was given
+// another address, or has finished, so that nobody writes this one to it any
+// more.
+func (e *expire) gone(ctx context.Context, t there, c crdv1.Claim, r allocator.Reservation) (bool, error) {
 	switch {
-	case t.tokens[string(r.Token)]:
+	case slices.Contains(t.claims[string(r.Token)], c):
 		return false, nil // it will be settled
 	case !r.LateBound() || !t.uids[r.Pod.UID]:
 		return true, nil
@@ -243,5 +250,9 @@ func (e *expire) gone(ctx context.Context, t there, r allocator.Reservation) (bo
 	if err != nil {
 		return false, client.IgnoreNotFound(err) // the next look finds it gone
 	}
-	return string(pod.UID) == r.Pod.UID && Finished(&pod) && pod.Annotations[crdv1.AnnotationReservation] == "", nil
+	claims, _ := crdv1.ClaimsOf(pod.Annotations)
+	if string(pod.UID) != r.Pod.UID || slices.Contains(claims, c) {
+		return false, nil
+	}
+	return Finished(&pod) || pod.Annotations[crdv1.AnnotationReservation] != "", nil
 }
