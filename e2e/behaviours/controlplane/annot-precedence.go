@@ -1,12 +1,16 @@
 package controlplane
 
 import (
+	"context"
 	_ "embed" // the manifest
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/behaviours"
@@ -44,11 +48,23 @@ func annotPrecedence(t *testing.T, e *behaviours.Env) {
 		}
 	}
 
-	refusal := e.Refused(t, behaviours.NewPod(annotated, "exhausted", nil))
-	if want := `pools chosen by annotation ipam.spidernet.io/default-ipv4-ippool of namespace annot-precedence: ` +
-		`reserving from pool "annot-precedence-namespace": all 2 addresses taken`; !strings.Contains(refusal, want) {
-		t.Errorf("refusal is %q, want it to contain %q", refusal, want)
+	exhausted := behaviours.NewPod(annotated, "exhausted", nil)
+	if err := e.Client.Create(t.Context(), exhausted); err != nil {
+		t.Fatal(err)
 	}
+	behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error {
+		var pod corev1.Pod
+		if err := e.Client.Get(ctx, client.ObjectKeyFromObject(exhausted), &pod); err != nil {
+			return err
+		}
+		for _, c := range pod.Status.Conditions {
+			if c.Type == crdv1.ConditionAddressAssigned && strings.Contains(c.Message, "annotation ipam.spidernet.io/default-ipv4-ippool of namespace annot-precedence") &&
+				strings.Contains(c.Message, `"annot-precedence-namespace"`) {
+				return nil
+			}
+		}
+		return fmt.Errorf("its conditions are %+v, want that the namespace's pool is full", pod.Status.Conditions)
+	})
 	refusedByTheStronger(t, e, byPod)
 	e.DeleteAll(t, annotated)
 	e.DeleteAll(t, plain)

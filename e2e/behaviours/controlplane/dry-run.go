@@ -2,19 +2,22 @@ package controlplane
 
 import (
 	_ "embed" // the manifest
+	"slices"
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
 //go:embed dry-run.yaml
 var dryRunManifest []byte
 
-// DryRun proves: a dry run answers what would be given, or why nothing would, and
-// changes nothing.
+// DryRun proves: a dry run answers what would be given, or with our gate where
+// nothing would, and changes nothing.
 var DryRun = behaviours.Behaviour{ID: "dry-run", Manifest: dryRunManifest, Test: dryRun}
 
 func dryRun(t *testing.T, e *behaviours.Env) {
@@ -42,9 +45,13 @@ func dryRun(t *testing.T, e *behaviours.Env) {
 		e.Create(t, behaviours.NewPod("dry-run", name, annotations))
 	}
 	awaitSettled(t, e, pool, 3)
-	err = e.Client.Create(t.Context(), behaviours.NewPod("dry-run", "dry", annotations), client.DryRunAll)
-	if err == nil || !strings.Contains(err.Error(), "all 3 addresses taken (") {
-		t.Errorf("a dry run into the full pool answers %v, want that all 3 addresses are taken", err)
+	dry := behaviours.NewPod("dry-run", "dry", annotations)
+	if err := e.Client.Create(t.Context(), dry, client.DryRunAll); err != nil {
+		t.Fatal(err)
+	}
+	gate := corev1.PodSchedulingGate{Name: crdv1.GateWaitingForAddress}
+	if _, given := dry.Annotations[crdv1.AnnotationReservation]; given || !slices.Contains(dry.Spec.SchedulingGates, gate) {
+		t.Errorf("a dry run into the full pool answers with annotations %v and gates %v, want our gate and no address", dry.Annotations, dry.Spec.SchedulingGates)
 	}
 	e.DeleteAll(t, "dry-run")
 }
