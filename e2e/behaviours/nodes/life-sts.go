@@ -69,7 +69,9 @@ func wholeLife(t *testing.T, s, gone *set, ordinals []int) {
 	if moved[0].Spec.NodeName == first.Spec.NodeName || moved[0].UID == first.UID {
 		t.Errorf("pod %s was to move from node %s and is there as %s", first.Name, first.Spec.NodeName, moved[0].UID)
 	}
-	answers(t, s.e, &moved[1], &moved[0])
+	for _, a := range claimed(t, &moved[0]) {
+		s.e.Ping(t, a)
+	}
 
 	s.scale(t, 1)
 	s.awaitLeaving(t, &moved[1])

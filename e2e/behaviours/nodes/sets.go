@@ -274,15 +274,3 @@ func otherNode(t *testing.T, e *behaviours.Env, name string) string {
 	t.Fatalf("there is no node beside %q", name)
 	return ""
 }
-
-// answers waits until one pod reaches all addresses of the other. Neighbours
-// may remember for a moment where an address was before.
-func answers(t *testing.T, e *behaviours.Env, from, to *corev1.Pod) {
-	t.Helper()
-	for _, ip := range to.Status.PodIPs {
-		behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error {
-			_, err := e.TryKubectl(ctx, "exec", "-n", from.Namespace, from.Name, "--", "ping", "-c", "1", "-W", "2", ip.IP)
-			return err
-		})
-	}
-}

@@ -3,6 +3,7 @@ package nodes_test
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,7 +28,13 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) (code int) {
 	ctx := context.Background()
 	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where nobody did
-	var err error
+	// They wait for nodes most of the time: few cores are no reason to do so one
+	// after the other. What is said on the command line wins.
+	err := flag.Set("test.parallel", "16")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	if env, err = behaviours.StartCluster(ctx, clusterName, nodes.All); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
