@@ -210,7 +210,7 @@ func (b *binder) version(ctx context.Context, namespace string) string {
 func (b *binder) sortAll(ctx context.Context, p *pass) {
 	var needlessly []*latecomer
 	for _, l := range p.all {
-		if l.standing == needless {
+		if l.standing == needless && l.whole != nil {
 			needlessly = append(needlessly, l)
 		}
 		b.sort(ctx, p, l)
@@ -229,6 +229,7 @@ func (b *binder) sort(ctx context.Context, p *pass, l *latecomer) {
 		reason, message := l.why()
 		l.waits(reason, message, p.now)
 	case l.standing != asking:
+	case l.whole == nil: // forgotten, and not due to be read again yet
 	case l.pod.Elsewhere:
 		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
 	case p.now.Before(l.trouble.notBefore):
