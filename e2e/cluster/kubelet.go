@@ -57,6 +57,7 @@ func (n *Node) kubeletSettings() map[string]any {
 		"clusterDNS":                  []string{"10.96.0.10"},
 		"clusterDomain":               "cluster.local",
 		"resolvConf":                  "/etc/resolv.conf",
+		"staticPodPath":               staticPodDir,
 		"cgroupDriver":                "cgroupfs",
 		"cgroupRoot":                  n.cgroup(),
 		"failCgroupV1":                false,

@@ -63,6 +63,10 @@ func (n *Node) CNIConfDir() string { return filepath.Join(n.Root(), cniConfDir) 
 // CNIBinDir is the node's /opt/cni/bin, seen from outside.
 func (n *Node) CNIBinDir() string { return filepath.Join(n.Root(), cniBinDir) }
 
+// StaticPodDir is the node's /etc/kubernetes/manifests, seen from outside: its
+// kubelet runs the pods in it without asking the API server.
+func (n *Node) StaticPodDir() string { return filepath.Join(n.Root(), staticPodDir) }
+
 // InstallPlugin puts a CNI plugin among the node's, whole at any time.
 func (n *Node) InstallPlugin(file string) error {
 	if err := copyFile(file, filepath.Join(n.CNIBinDir(), filepath.Base(file)), 0o755); err != nil {

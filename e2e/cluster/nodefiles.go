@@ -17,6 +17,7 @@ const (
 	cniConfDir    = "/etc/cni/net.d"
 	cniBinDir     = "/opt/cni/bin"
 	kubernetesDir = "/etc/kubernetes"
+	staticPodDir  = kubernetesDir + "/manifests"
 
 	// Where this cluster's programs are on a node.
 	kubernetesBin = "/opt/node/kubernetes"
@@ -36,7 +37,7 @@ var (
 func (n *Node) prepare(keys *issuer) error {
 	for _, dir := range []string{
 		"dev", "proc", "sys", "tmp", "root", "usr", "etc", "var/lib", "var/log", "run",
-		cniConfDir, cniBinDir, kubernetesDir, kubernetesBin, containerdBin, runcBin,
+		cniConfDir, cniBinDir, staticPodDir, kubernetesBin, containerdBin, runcBin,
 	} {
 		if err := os.MkdirAll(filepath.Join(n.Root(), dir), 0o755); err != nil {
 			return err
