@@ -3,7 +3,6 @@ package allocator_test
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -94,12 +93,19 @@ func newMachine(v6 bool) *machine {
 func (m *machine) do(t *rapid.T, onRecord func(*allocator.Record) error, onModel func(*reference.Model) error) error {
 	t.Helper()
 	before := m.record.Encode()
+	err := m.both(t, onRecord, onModel)
+	if err != nil && !m.record.Encode().Equal(before) {
+		t.Fatalf("refused (%v), yet changed:\n%s", err, cmp.Diff(before, m.record.Encode()))
+	}
+	return err
+}
+
+// both is do for many transitions in a row, of which each may be refused: what they left is compared when all are done.
+func (m *machine) both(t *rapid.T, onRecord func(*allocator.Record) error, onModel func(*reference.Model) error) error {
+	t.Helper()
 	got, want := onRecord(m.record), onModel(m.model)
 	if !errors.Is(got, want) {
 		t.Fatalf("got error %v, want %v", got, want)
-	}
-	if got != nil && !m.record.Encode().Equal(before) {
-		t.Fatalf("refused (%v), yet changed:\n%s", got, cmp.Diff(before, m.record.Encode()))
 	}
 	return got
 }
@@ -112,6 +118,18 @@ func (m *machine) addr(t *rapid.T) netip.Addr {
 	}
 	return rapid.SampledFrom(rapid.SampledFrom(from).Draw(t, "among")).Draw(t, "address")
 }
+
+// where is often an address of such an entry: one that the transition is for.
+func (m *machine) where(t *rapid.T, such func(reference.Entry) bool) netip.Addr {
+	if fit := m.model.Where(such); len(fit) > 0 && rapid.IntRange(0, 3).Draw(t, "fitting") > 0 {
+		return rapid.SampledFrom(fit).Draw(t, "address")
+	}
+	return m.addr(t)
+}
+
+func retainedEntry(e reference.Entry) bool { return e.State == allocator.StateRetained }
+
+func vacantEntry(e reference.Entry) bool { return retainedEntry(e) && e.Retention.Vacant() }
 
 func token(t *rapid.T) allocator.Token { return rapid.SampledFrom(someTokens).Draw(t, "token") }
 
@@ -174,7 +192,7 @@ func (m *machine) freed(t *rapid.T, a netip.Addr, err error) {
 func (m *machine) Reserve(t *rapid.T) { m.reserve(t, m.addr(t), m.reservation(t)) }
 
 func (m *machine) ReserveAgain(t *rapid.T) {
-	a := m.addr(t)
+	a := m.where(t, reference.Entry.Awaited)
 	if v, ok := m.record.AwaitedAt(a); ok {
 		v.Grace += rapid.SampledFrom([]time.Duration{0, 0, 0, time.Minute}).Draw(t, "more")
 		m.reserve(t, a, v)
@@ -182,7 +200,7 @@ func (m *machine) ReserveAgain(t *rapid.T) {
 }
 
 func (m *machine) ReserveRetained(t *rapid.T) {
-	a, v := m.addr(t), m.reservation(t)
+	a, v := m.where(t, vacantEntry), m.reservation(t)
 	if v.For = m.identityAt(t, a); v.For == (allocator.Identity{}) {
 		v.ForUID = ""
 	} else if v.Pod.Namespace = v.For.Namespace; v.LateBound() {
@@ -197,65 +215,62 @@ func (m *machine) reserve(t *rapid.T, a netip.Addr, v allocator.Reservation) {
 }
 
 func (m *machine) Settle(t *rapid.T) {
-	a, rev := m.addr(t), rapid.Uint64Max(9).Draw(t, "revision")
+	a, rev := m.where(t, reference.Entry.Awaited), rapid.Uint64Max(9).Draw(t, "revision")
 	tok := m.tokenAt(t, a)
 	_ = m.do(t, func(r *allocator.Record) error { return r.Settle(a, tok, rev) },
 		func(r *reference.Model) error { return r.Settle(a, tok, rev) })
 }
 
 func (m *machine) GiveBack(t *rapid.T) {
-	a := m.addr(t)
+	a := m.where(t, reference.Entry.Awaited)
 	tok := m.tokenAt(t, a)
 	err := m.do(t, func(r *allocator.Record) error { return r.GiveBack(a, tok) },
 		func(r *reference.Model) error { return r.GiveBack(a, tok) })
 	m.freed(t, a, err)
 }
 
-func (m *machine) Release(t *rapid.T) { m.release(t, m.addr(t)) }
-
-func (m *machine) release(t *rapid.T, a netip.Addr) {
-	t.Helper()
+func (m *machine) Release(t *rapid.T) {
+	a := m.where(t, reference.Entry.InUse)
 	err := m.do(t, func(r *allocator.Record) error { return r.Release(a) }, func(r *reference.Model) error { return r.Release(a) })
 	m.freed(t, a, err)
 }
 
 func (m *machine) PutBack(t *rapid.T) {
-	a := m.addr(t)
-	m.putBack(t, a, rapid.Uint64Max(9).Draw(t, "revision"), m.identityAt(t, a), rapid.SampledFrom(someUIDs).Draw(t, "uid"))
-}
-
-func (m *machine) putBack(t *rapid.T, a netip.Addr, rev uint64, i allocator.Identity, uid string) {
-	t.Helper()
+	a, rev := m.where(t, retainedEntry), rapid.Uint64Max(9).Draw(t, "revision")
+	i, uid := m.identityAt(t, a), rapid.SampledFrom(someUIDs).Draw(t, "uid")
 	_ = m.do(t, func(r *allocator.Record) error { return r.PutBack(a, rev, i, uid) },
 		func(r *reference.Model) error { return r.PutBack(a, rev, i, uid) })
 }
 
 // PutBackMany and ReleaseMany make chunks full and empty, HoldMany and RetainMany make sets of several pages.
 func (m *machine) PutBackMany(t *rapid.T) {
-	for _, a := range m.stretch(t) {
-		m.putBack(t, a, 0, allocator.Identity{}, "")
-	}
+	m.putBackMany(t, func(int) allocator.Identity { return allocator.Identity{} })
 }
 
 // RetainMany brings back pods of one owner, one for each address.
 func (m *machine) RetainMany(t *rapid.T) {
-	i := allocator.Identity{Namespace: "default", Kind: "Many", Name: "many"}
+	m.putBackMany(t, func(n int) allocator.Identity {
+		return allocator.Identity{Namespace: "default", Kind: "Many", Name: "many", Pod: fmt.Sprintf("many-%d", n)}
+	})
+}
+
+func (m *machine) putBackMany(t *rapid.T, who func(n int) allocator.Identity) {
 	for n, a := range m.stretch(t) {
-		i.Pod = fmt.Sprintf("many-%d", n)
-		m.putBack(t, a, 0, i, "")
+		_ = m.both(t, func(r *allocator.Record) error { return r.PutBack(a, 0, who(n), "") },
+			func(r *reference.Model) error { return r.PutBack(a, 0, who(n), "") })
 	}
 }
 
 func (m *machine) ReleaseMany(t *rapid.T) {
 	for _, a := range m.stretch(t) {
-		m.release(t, a)
+		_ = m.both(t, func(r *allocator.Record) error { return r.Release(a) }, func(r *reference.Model) error { return r.Release(a) })
 	}
 }
 
 func (m *machine) HoldMany(t *rapid.T) {
 	h := allocator.Hold{Since: m.now}
 	for _, a := range m.stretch(t) {
-		_ = m.do(t, func(r *allocator.Record) error { return r.Hold(a, h) }, func(r *reference.Model) error { return r.Hold(a, h) })
+		_ = m.both(t, func(r *allocator.Record) error { return r.Hold(a, h) }, func(r *reference.Model) error { return r.Hold(a, h) })
 	}
 }
 
@@ -271,25 +286,25 @@ func (m *machine) stretch(t *rapid.T) []netip.Addr {
 }
 
 func (m *machine) Hold(t *rapid.T) {
-	a, h := m.addr(t), m.hold(t)
+	a, h := m.where(t, reference.Entry.InUse), m.hold(t)
 	_ = m.do(t, func(r *allocator.Record) error { return r.Hold(a, h) }, func(r *reference.Model) error { return r.Hold(a, h) })
 }
 
 func (m *machine) HoldReserved(t *rapid.T) {
-	a, h := m.addr(t), m.hold(t)
+	a, h := m.where(t, reference.Entry.Awaited), m.hold(t)
 	tok := m.tokenAt(t, a)
 	_ = m.do(t, func(r *allocator.Record) error { return r.HoldReserved(a, tok, h) },
 		func(r *reference.Model) error { return r.HoldReserved(a, tok, h) })
 }
 
 func (m *machine) Unhold(t *rapid.T) {
-	a := m.addr(t)
+	a := m.where(t, reference.Entry.Held)
 	err := m.do(t, func(r *allocator.Record) error { return r.Unhold(a) }, func(r *reference.Model) error { return r.Unhold(a) })
 	m.freed(t, a, err)
 }
 
 func (m *machine) FreeRetained(t *rapid.T) {
-	a := m.addr(t)
+	a := m.where(t, vacantEntry)
 	i := m.identityAt(t, a)
 	err := m.do(t, func(r *allocator.Record) error { return r.FreeRetained(a, i) },
 		func(r *reference.Model) error { return r.FreeRetained(a, i) })
@@ -344,138 +359,6 @@ func (m *machine) Reload(t *rapid.T) {
 		t.Fatal(err)
 	}
 	m.record = r
-}
-
-// Check runs after every action.
-func (m *machine) Check(t *rapid.T) {
-	if now := m.witness.Encode(); !now.Equal(m.witnessText) {
-		t.Fatalf("a clone changed with its twin (-before +after):\n%s", cmp.Diff(m.witnessText, now))
-	}
-	m.compare(t, m.record)
-	text := m.record.Encode()
-	read, err := allocator.Decode(text)
-	if err != nil {
-		t.Fatalf("reading back %+v: %v", text, err)
-	}
-	if again := read.Encode(); !again.Equal(text) {
-		t.Fatalf("text changed (-written +read and written):\n%s", cmp.Diff(text, again))
-	}
-	m.compare(t, read)
-}
-
-func (m *machine) compare(t *rapid.T, r *allocator.Record) {
-	t.Helper()
-	got := reference.New()
-	for a := range r.Settled().All() {
-		got.At[a] = reference.Entry{State: allocator.StateSettled}
-	}
-	for a, v := range r.Retained() {
-		got.At[a] = reference.Entry{State: allocator.StateRetained, Retention: v}
-	}
-	for a, v := range r.Awaited() {
-		e := got.At[a]
-		e.State, e.Reservation = max(e.State, allocator.StateReserved), v
-		got.At[a] = e
-	}
-	for a, v := range r.AllHeld() {
-		e := got.At[a]
-		if e.Hold = v; e.State == allocator.StateFree {
-			e.State = allocator.StateHeld
-		}
-		got.At[a] = e
-	}
-	got.SeenThrough, got.Term = r.SeenThrough(), r.Term()
-	if !maps.Equal(got.At, m.model.At) || got.SeenThrough != m.model.SeenThrough || got.Term != m.model.Term {
-		t.Fatalf("record differs (-model +record):\n%s", cmp.Diff(m.model, got, addrs))
-	}
-	m.compareLookups(t, r)
-	free := 0
-	for _, a := range m.inSpace {
-		if _, taken := m.model.At[a]; !taken {
-			free++
-		}
-	}
-	if n := allocator.Free(m.space, r); n != uint64(free) {
-		t.Fatalf("%d free, want %d", n, free)
-	}
-	settled := m.model.Where(func(e reference.Entry) bool { return e.State == allocator.StateSettled })
-	if text := reference.Expand(r.Encode().Settled); !slices.Equal(text, settled) {
-		t.Fatalf("settled text says otherwise (-model +text):\n%s", cmp.Diff(settled, text, addrs))
-	}
-}
-
-func (m *machine) compareLookups(t *rapid.T, r *allocator.Record) {
-	t.Helper()
-	for _, a := range m.universe {
-		e := m.model.At[a]
-		got := reference.Entry{State: r.State(a)}
-		got.Retention, _ = r.RetainedAt(a)
-		got.Reservation, _ = r.AwaitedAt(a)
-		got.Hold, _ = r.HoldAt(a)
-		if got != e {
-			t.Fatalf("%s: %+v, want %+v", a, got, e)
-		}
-		if r.Contains(a) != (e.State != allocator.StateFree) || r.InUse(a) != e.InUse() || r.Use(a) != use(e) {
-			t.Fatalf("%s: taken %v, use %v, want %+v", a, r.Contains(a), r.Use(a), e)
-		}
-	}
-	for what, pair := range map[string][2][]netip.Addr{
-		"in use":  {slices.Collect(r.AllInUse()), m.model.Where(reference.Entry.InUse)},
-		"awaited": {slices.Collect(keys(r.Awaited())), m.model.Where(reference.Entry.Awaited)},
-		"held":    {slices.Collect(keys(r.AllHeld())), m.model.Where(reference.Entry.Held)},
-		"retained": {slices.Collect(keys(r.Retained())),
-			m.model.Where(func(e reference.Entry) bool { return e.State == allocator.StateRetained })},
-	} {
-		if !slices.Equal(pair[0], pair[1]) {
-			t.Fatalf("%s: %v, want %v", what, pair[0], pair[1])
-		}
-	}
-	for _, tok := range someTokens {
-		got, ok := r.ByToken(tok)
-		if want, wantOK := m.model.ByToken(tok); got != want || ok != wantOK {
-			t.Fatalf("token %s at %v, want %v", tok, got, want)
-		}
-	}
-	for _, i := range someOwners {
-		for _, i.Pod = range somePods {
-			got, ok := r.ByIdentity(i)
-			if want, wantOK := m.model.ByIdentity(i); got != want || ok != wantOK {
-				t.Fatalf("%s at %v, want %v", i, got, want)
-			}
-		}
-	}
-	want := allocator.Counts{}
-	for _, e := range m.model.At {
-		*map[allocator.State]*int{allocator.StateSettled: &want.Settled, allocator.StateReserved: &want.Reserved,
-			allocator.StateRetained: &want.Retained, allocator.StateHeld: &want.Held}[e.State]++
-		*map[allocator.Use]*int{allocator.Vacant: new(int), allocator.Promised: &want.Promised,
-			allocator.InUse: &want.RetainedInUse, allocator.Held: &want.RetainedHeld}[e.Retention.Use]++
-	}
-	if r.Counts() != want || r.Count() != len(m.model.At) {
-		t.Fatalf("%d taken: %+v, want %d: %+v", r.Count(), r.Counts(), len(m.model.At), want)
-	}
-}
-
-func use(e reference.Entry) allocator.Use {
-	switch {
-	case e.InUse():
-		return allocator.InUse
-	case e.Awaited():
-		return allocator.Promised
-	case e.Held():
-		return allocator.Held
-	}
-	return allocator.Vacant
-}
-
-func keys[V any](all iter.Seq2[netip.Addr, V]) iter.Seq[netip.Addr] {
-	return func(yield func(netip.Addr) bool) {
-		for a := range all {
-			if !yield(a) {
-				return
-			}
-		}
-	}
 }
 
 var addrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })

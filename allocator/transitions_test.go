@@ -17,6 +17,8 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 	plain := allocator.Reservation{Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}}
 	stable := plain
 	stable.For, stable.ForUID, stable.Owner, stable.Grace = own, "5e1f", "rqkmtdcs", time.Hour
+	third := stable
+	third.ForUID = "77aa"
 	late := allocator.Reservation{Token: tokenB, Pod: allocator.PodRef{Namespace: "default", Name: "web-0", UID: "77aa"}, For: own}
 	hold := allocator.Hold{Node: "node1", Since: noon, Grace: time.Hour}
 
@@ -81,10 +83,7 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 		"a pod whose reservation another's claim overrides": {
 			{"reserved", reserve(stable), allocator.Encoded{Reserved: []string{reserved + words}}},
 			{"put back", putBack(nobody, ""), settled},
-			{"its token and identity are free again", func(r *allocator.Record) error {
-				v := stable
-				return r.Clone().Reserve(ip("71"), v)
-			}, settled},
+			{"its token and identity are free again", func(r *allocator.Record) error { return r.Clone().Reserve(ip("71"), stable) }, settled},
 		},
 		"a stable identity": {
 			{"reserved", reserve(stable), allocator.Encoded{Reserved: []string{reserved + words}}},
@@ -124,6 +123,9 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 			{"put back under the new one", putBack(own, "5e1f"), kept("*")},
 			{"released", release, kept("")},
 			{"put back, the owner not known", putBack(own, ""), kept("*")},
+			{"released", release, kept("")},
+			{"promised to the pod of a third one", reserve(third), allocator.Encoded{
+				Retained: []string{"default/StatefulSet.apps/web 77aa: -0=172.18.41.70+aaaaaaaaaaaaaaaa~3600s"}}},
 		},
 		"an identity that has another address": {
 			{"elsewhere", func(r *allocator.Record) error { return r.PutBack(ip("71"), 0, own, "5e1f") },
