@@ -79,7 +79,7 @@ func awaitCarried(t *testing.T, e *behaviours.Env, namespace string, carried, wa
 		for i := range pods {
 			for _, c := range pods[i].Status.Conditions {
 				if c.Type == crdv1.ConditionAddressAssigned && c.Status == corev1.ConditionFalse &&
-					c.Reason == crdv1.ReasonPoolFull && strings.Contains(c.Message, namespace+"-pool") {
+					strings.Contains(c.Message, fmt.Sprintf("pool %q: all %d addresses are taken", burstPool, burstSize)) {
 					told++
 				}
 			}
