@@ -7,3 +7,6 @@ var All = []behaviours.Behaviour{
 	AnnotForged, AnnotInvalid, AnnotOrder, AnnotPrecedence, AssignFull, Burst, DryRun, HostNetwork,
 	LifeGates, LifeOrphan, LifeSts, PodEnds, PoolDelete, PoolLarge, PoolOverlap, PoolRules,
 }
+
+// Alone are those that need an API server and a controller of their own.
+var Alone = []behaviours.Behaviour{Crash, FailClosed}

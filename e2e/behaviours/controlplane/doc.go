@@ -10,6 +10,7 @@
 //	10.40 pod-ends      10.41 fail-closed
 //	10.64.0.0/10 pool-large
 //
-// and fc00:<the same number>::/32 for IPv6. The behaviour crash kills
-// controllers and so has an API server and a controller of its own.
+// and fc00:<the same number>::/32 for IPv6. The behaviours crash and
+// fail-closed stop controllers and so have API servers and controllers of their
+// own.
 package controlplane

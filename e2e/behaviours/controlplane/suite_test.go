@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func TestBehaviours(t *testing.T) { behaviours.Run(t, env, controlplane.All) }
 func TestEveryBehaviourIsOneGoAndOneManifestOfItsID(t *testing.T) {
 	t.Parallel()
 	stems := map[string]bool{} // stem -> runs
-	for _, b := range append(controlplane.All, controlplane.Crash) {
+	for _, b := range slices.Concat(controlplane.All, controlplane.Alone) {
 		stems[b.ID] = true
 		for _, ext := range []string{".go", ".yaml"} {
 			if _, err := os.Stat(b.ID + ext); err != nil {
@@ -71,12 +72,24 @@ func TestEveryBehaviourIsOneGoAndOneManifestOfItsID(t *testing.T) {
 	}
 }
 
-// TestCrash has an API server of its own: it kills the controller that others
-// would share.
 func TestCrash(t *testing.T) {
 	t.Parallel()
+	alone(t, controlplane.Crash, behaviours.StartControlPlane)
+}
+
+func TestFailClosed(t *testing.T) {
+	t.Parallel()
+	alone(t, controlplane.FailClosed, func(ctx context.Context, dir string) (*behaviours.Env, error) {
+		return behaviours.StartControlPlaneAs(ctx, controlplane.FailClosedOn, dir)
+	})
+}
+
+// alone proves a behaviour on an API server of its own: it stops the controller
+// that others would share.
+func alone(t *testing.T, b behaviours.Behaviour, start func(ctx context.Context, dir string) (*behaviours.Env, error)) {
+	t.Helper()
 	ctx := context.Background()
-	own, err := behaviours.StartControlPlane(ctx, t.TempDir())
+	own, err := start(ctx, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,5 +104,5 @@ func TestCrash(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	behaviours.Run(t, own, []behaviours.Behaviour{controlplane.Crash})
+	behaviours.Run(t, own, []behaviours.Behaviour{b})
 }
