@@ -48,7 +48,9 @@ func onCluster(ctx context.Context, c *cluster.Cluster, all []Behaviour) (*Env, 
 	}
 	values := ChartValues("")
 	delete(values, "controller")
-	if e.Controller, err = install.OnCluster(ctx, c, install.ClusterOptions{Values: values, Flags: ControllerFlags}); err != nil {
+	// The controller keeps its usual lease: it is not killed here, and where a
+	// hundred pods start on a few cores a short one runs out.
+	if e.Controller, err = install.OnCluster(ctx, c, install.ClusterOptions{Values: values}); err != nil {
 		return nil, err
 	}
 	e.kubectl = kubectl{program: filepath.Join(c.Bin(), "kubectl"), kubeconfig: c.Kubeconfig, home: install.Dir(c)}

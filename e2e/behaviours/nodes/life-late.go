@@ -41,8 +41,9 @@ func lifeLatePod(namespace, name, node string) *corev1.Pod {
 }
 
 func lifeLateAlone(t *testing.T, e *behaviours.Env) {
-	t.Run("the webhook is away", func(t *testing.T) { outage(t, e) })
-	t.Run("an error inside the webhook", func(t *testing.T) { errorInside(t, e) })
+	if t.Run("the webhook is away", func(t *testing.T) { outage(t, e) }) {
+		t.Run("an error inside the webhook", func(t *testing.T) { errorInside(t, e) })
+	}
 }
 
 func lifeLate(t *testing.T, e *behaviours.Env) {
