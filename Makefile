@@ -32,6 +32,7 @@ generate: ## Regenerate deepcopy functions, custom resources and references.
 	$(CONTROLLER_GEN) object paths=./crds/... crd:maxDescLen=10000 output:crd:dir=chart/files/crds
 	$(CRD_REF_DOCS) --source-path=crds/v1 --config=crds/reference.yaml --renderer=markdown --output-path=crds/API.md --log-level=ERROR
 	$(HELM_DOCS) --chart-search-root chart --log-level warning
+	cd e2e && go run ./verify/cmd/metrics > ../chart/docs/metrics.md
 
 lint: ## Lint both modules.
 	$(GOLANGCI_LINT) run ./...
