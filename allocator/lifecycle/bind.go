@@ -30,10 +30,11 @@ const (
 	// atOnce is how many pods are read, or bound, at one moment. Those bound
 	// share the writes of their pools.
 	atOnce = 16
-	// looksPerPass and tellsPerPass bound how long a pass takes, and how much of
-	// the API server many waiting pods may use.
-	looksPerPass = 500
-	tellsPerPass = 20
+	// looksPerPass, servesPerPass and tellsPerPass bound how long a pass takes,
+	// and how much of the API server many waiting pods may use.
+	looksPerPass  = 500
+	servesPerPass = 500
+	tellsPerPass  = 20
 )
 
 // Pools are the pools as a watch has shown them.
@@ -270,7 +271,12 @@ func (b *binder) serveAll(ctx context.Context, p *pass) error {
 	var served []*serving
 	for _, v := range decide(asked, supplies) {
 		l := byAsks[v.asks]
-		if v.grants != nil {
+		switch {
+		case v.grants != nil && len(served) == servesPerPass:
+			p.sure = false
+			p.soon(0)
+			continue
+		case v.grants != nil:
 			served = append(served, &serving{latecomer: l, verdict: v, supplies: supplies})
 			continue
 		}
@@ -282,33 +288,38 @@ func (b *binder) serveAll(ctx context.Context, p *pass) error {
 	if err := b.mark(ctx, p, waitedFor, true); err != nil { // before others can take what is meant for these
 		return err
 	}
-	errs := concurrently(served, func(s *serving) error { return b.serve(ctx, s, p.now) })
-	for _, s := range served {
-		b.served(p, s)
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := b.serveThese(ctx, p, served); err != nil || !p.sure {
 		return err
 	}
-	if !p.sure {
-		return nil
-	}
 	return b.mark(ctx, p, waitedFor, false)
+}
+
+func (b *binder) serveThese(ctx context.Context, p *pass, all []*serving) error {
+	ctx, cancel := context.WithTimeout(ctx, serveTimeout)
+	defer cancel()
+	errs := concurrently(all, func(s *serving) error { return b.serve(ctx, s, p.now) })
+	for _, s := range all {
+		b.served(p, s)
+	}
+	return errors.Join(errs...)
 }
 
 // asks returns what the pod asks for.
 func (l *latecomer) asks() *asks {
 	return &asks{
-		pod: l.pod, rule: l.chosen.Rule, slots: l.chosen.Slots,
+		pod: l.pod, rule: l.chosen.Rule, passed: l.chosen.PassedOver, slots: l.chosen.Slots,
 		token: allocator.LateToken(string(l.pod.UID)), identity: l.chosen.Reservation.For,
 	}
 }
 
 // served draws the conclusions of a try to bind a pod.
 func (b *binder) served(p *pass, s *serving) {
-	b.metrics.lateBinding(s.result)
+	if s.result != "" {
+		b.metrics.lateBinding(s.result)
+	}
 	switch s.result {
 	case resultBound:
-		s.latecomer.told, s.latecomer.trouble = told{}, trouble{}
+		s.told, s.trouble = told{}, trouble{}
 		if s.said {
 			b.finished[s.pod.UID] = s.pod.Revision
 		}

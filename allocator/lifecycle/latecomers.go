@@ -32,8 +32,9 @@ type Choice struct {
 	// Slots has one list for each address: the pools that may give it, in order
 	// of preference.
 	Slots [][]string
-	// Rule says which rule chose the pools, for messages.
-	Rule string
+	// Rule says which rule chose the pools, and PassedOver which pools it passed
+	// over and why, empty where none: for messages.
+	Rule, PassedOver string
 	// Reservation says of the pod what a reservation keeps, but for its token,
 	// name and UID.
 	Reservation allocator.Reservation
@@ -182,7 +183,7 @@ func (k looker) judge(ctx context.Context, l *latecomer) {
 		pod = pod.DeepCopy()
 		delete(pod.Annotations, corev1.MirrorPodAnnotationKey)
 	}
-	switch l.chosen, l.err = guard(func() (Choice, error) { return k.chooser.Choose(ctx, pod) }); {
+	switch l.chosen, l.err = guard(func() (Choice, error) { return k.choose(ctx, pod) }); {
 	case l.err != nil:
 		l.standing = stuck
 	case l.chosen.Ours:
@@ -190,6 +191,15 @@ func (k looker) judge(ctx context.Context, l *latecomer) {
 	case l.pod.Gated:
 		l.standing = needless
 	}
+}
+
+func (k looker) choose(ctx context.Context, pod *corev1.Pod) (Choice, error) {
+	c, err := k.chooser.Choose(ctx, pod)
+	none := func(pools []string) bool { return len(pools) == 0 }
+	if err == nil && c.Ours && (len(c.Slots) == 0 || slices.ContainsFunc(c.Slots, none)) {
+		return c, fmt.Errorf("%s leaves an address without a pool", c.Rule)
+	}
+	return c, err
 }
 
 // why returns reason and message of a pod that nothing was chosen for.

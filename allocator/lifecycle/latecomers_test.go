@@ -82,13 +82,16 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 		wantReason  string
 		wantMessage string
 	}{
-		"ours and gated":                    {pod: gated(), chooser: ours, want: asking},
-		"ours and without our gate":         {pod: gated(ungated), chooser: ours, want: asking},
-		"not ours and gated":                {pod: gated(), chooser: notOurs, want: needless},
-		"not ours and without our gate":     {pod: gated(ungated), chooser: notOurs, want: passedBy},
-		"one that no pool serves":           {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, refusal }, want: stuck, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
-		"one for whom choosing fails":       {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, errors.New("away") }, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
-		"one for whom choosing panics":      {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { panic("oh") }, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
+		"ours and gated":                {pod: gated(), chooser: ours, want: asking},
+		"ours and without our gate":     {pod: gated(ungated), chooser: ours, want: asking},
+		"not ours and gated":            {pod: gated(), chooser: notOurs, want: needless},
+		"not ours and without our gate": {pod: gated(ungated), chooser: notOurs, want: passedBy},
+		"one that no pool serves":       {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, refusal }, want: stuck, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
+		"one for whom choosing fails":   {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, errors.New("away") }, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
+		"one for whom choosing panics":  {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { panic("oh") }, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
+		"one that is given no pool, nor told why": {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) {
+			return Choice{Ours: true, Rule: "it", Slots: [][]string{{"a"}, {}}}, nil
+		}, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: it leaves an address without a pool"},
 		"one that has a sandbox":            {pod: gated(ungated, func(p *corev1.Pod) { p.Status.ContainerStatuses = []corev1.ContainerStatus{{ContainerID: "x"}} }), chooser: ours, want: passedBy},
 		"one that got an address when read": {pod: gated(func(p *corev1.Pod) { p.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.9"}} }), chooser: ours, want: passedBy},
 		"a static one, as if it were not one": {pod: gated(mirror), chooser: func(p *corev1.Pod) (Choice, error) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +21,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// serveTimeout bounds a try to bind one pod: all others wait for it.
+// serveTimeout bounds the tries to bind pods of one pass: all others wait for
+// them.
 const serveTimeout = 15 * time.Second
 
 // retry is how soon a pod that a pool refused is tried again when the watch
@@ -48,7 +48,7 @@ type serving struct {
 	verdict  verdict
 	supplies map[string]*supply
 
-	result string
+	result string   // empty where there was no time for a try
 	full   []string // pools that had no address after all
 	said   bool     // the condition says that the pod has its addresses
 }
@@ -74,8 +74,9 @@ type server struct {
 // serve tries to bind a pod and notes in s what came of it. An error says that
 // another leads.
 func (r server) serve(ctx context.Context, s *serving, now time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, serveTimeout)
-	defer cancel()
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // the time of this pass is up, and there will be another
+	}
 	claims, err := r.reserve(ctx, s)
 	if err == nil {
 		err = r.write(ctx, s, claims)
@@ -234,7 +235,7 @@ func (s *serving) refused(e *ledger.ExhaustedError, now time.Time) {
 		return
 	}
 	s.trouble.notBefore = now.Add(retry)
-	s.trouble.reason, s.trouble.message = e.Cause(), "pools chosen by "+s.verdict.rule+": "+strings.Join(texts, "; ")
+	s.trouble.reason, s.trouble.message = e.Cause(), s.verdict.tell(texts)
 }
 
 // ungate takes our gate from a pod that waits for no address.

@@ -54,7 +54,7 @@ func (b *binder) supply(name string, limit int) *supply {
 	if begun, _, _ := b.tenures.of(pool); !begun {
 		s.foreign, s.unready = true, "the controller has not taken it over yet"
 	}
-	if d, ok := b.dry[name]; s.unready == "" && !(ok && d.version == pool.ResourceVersion) {
+	if d, ok := b.dry[name]; s.unready == "" && (!ok || d.version != pool.ResourceVersion) {
 		s.free = b.ledger.Available(state, limit)
 	}
 	s.withheld = s.free == 0 && allocator.Free(state.Space, state.Record) > 0

@@ -17,6 +17,7 @@ import (
 type asks struct {
 	pod      *Pod
 	rule     string             // that chose the pools, for messages
+	passed   string             // pools that it passed over and why, for messages
 	slots    [][]string         // for each address the pools that may give it, in order of preference
 	token    allocator.Token    // that its reservations have
 	identity allocator.Identity // its stable identity; zero where it has none
@@ -124,23 +125,8 @@ func (d *decision) next(a *asks) verdict {
 // slot says which candidate gives a pod one of its addresses, or why none does.
 // What is there for it already goes before all that is new.
 func (d *decision) slot(a *asks, candidates []string) (grant, []lack) {
-	for _, pool := range candidates {
-		s := d.pools[pool]
-		switch _, ok := s.record.ByToken(a.token); {
-		case ok && s.foreign:
-			return grant{}, []lack{{pool, crdv1.ReasonPoolNotReady, s.unready}}
-		case ok:
-			return grant{pool: pool, found: true}, nil
-		}
-	}
-	for _, pool := range candidates {
-		if why, kept := d.pools[pool].kept(a.identity); kept {
-			if why == nil {
-				return grant{pool: pool}, nil
-			}
-			why.pool = pool
-			return grant{}, []lack{*why}
-		}
+	if g, why, there := d.present(a, candidates); there {
+		return g, why
 	}
 	var lacks []lack
 	for _, pool := range candidates {
@@ -156,6 +142,30 @@ func (d *decision) slot(a *asks, candidates []string) (grant, []lack) {
 		}
 	}
 	return grant{}, lacks
+}
+
+// present reports whether a candidate has something for the pod already: what was
+// reserved for it before, or the address kept for its identity.
+func (d *decision) present(a *asks, candidates []string) (grant, []lack, bool) {
+	for _, pool := range candidates {
+		s := d.pools[pool]
+		switch _, ok := s.record.ByToken(a.token); {
+		case ok && s.foreign:
+			return grant{}, []lack{{pool, crdv1.ReasonPoolNotReady, s.unready}}, true
+		case ok:
+			return grant{pool: pool, found: true}, nil, true
+		}
+	}
+	for _, pool := range candidates {
+		switch why, ok := d.pools[pool].kept(a.identity); {
+		case ok && why != nil:
+			why.pool = pool
+			return grant{}, []lack{*why}, true
+		case ok:
+			return grant{pool: pool}, nil, true
+		}
+	}
+	return grant{}, nil, false
 }
 
 // full says that the pool has no address to give. It has no numbers that change
@@ -214,5 +224,15 @@ func explain(a *asks, lacks []lack) (reason, message string) {
 		weight = max(weight, slices.Index(weights, l.reason))
 		texts[i] = fmt.Sprintf("pool %q: %s", l.pool, l.text)
 	}
-	return weights[weight], "pools chosen by " + a.rule + ": " + strings.Join(texts, "; ")
+	return weights[weight], a.tell(texts)
+}
+
+// tell says which rule chose the pools, what each has against giving an
+// address, and which were passed over.
+func (a *asks) tell(texts []string) string {
+	text := "pools chosen by " + a.rule + ": " + strings.Join(texts, "; ")
+	if a.passed != "" {
+		text += "; passed over: " + a.passed
+	}
+	return text
 }

@@ -62,10 +62,10 @@ func promised(token allocator.Token, name string) func(*allocator.Record) error 
 	}
 }
 
-// keepingFor retains x for a pod, in the use that then brings it into.
-func keepingFor(name string, then ...func(*allocator.Record) error) func(*allocator.Record) error {
+// keepingWeb0 retains x for the pod web-0, in the use that then brings it into.
+func keepingWeb0(then ...func(*allocator.Record) error) func(*allocator.Record) error {
 	return func(r *allocator.Record) error {
-		if err := r.PutBack(x, 1, identityOfWaiter(name), ""); err != nil {
+		if err := r.PutBack(x, 1, identityOfWaiter("web-0"), ""); err != nil {
 			return err
 		}
 		for _, do := range then {
@@ -164,12 +164,12 @@ func TestDecide(t *testing.T) {
 		},
 		"the address kept for an identity is taken from a full pool, before any other": {
 			asks:  []*asks{stable(waiter("web-0", 1, []string{"b", "a"}))},
-			pools: pools{"b": having(1), "a": having(0).with(t, keepingFor("web-0", release))},
+			pools: pools{"b": having(1), "a": having(0).with(t, keepingWeb0(release))},
 			want:  []string{"web-0: a (kept)"},
 		},
 		"an identity waits for its predecessor, takes no other address and holds up nobody": {
 			asks:  []*asks{stable(waiter("web-0", 1, []string{"a", "b"})), waiter("q", 2, []string{"a"})},
-			pools: pools{"a": having(1).with(t, keepingFor("web-0")), "b": having(1)},
+			pools: pools{"a": having(1).with(t, keepingWeb0()), "b": having(1)},
 			want:  []string{`web-0: PredecessorNotEnded pool "a": the pod's address 10.0.0.1 is still its predecessor's, whose end was not seen yet`, "q: a"},
 		},
 		"an identity waits for an earlier admission": {
@@ -179,20 +179,25 @@ func TestDecide(t *testing.T) {
 		},
 		"an identity waits for a hold": {
 			asks: []*asks{stable(waiter("web-0", 1, []string{"a"}))},
-			pools: pools{"a": having(1).with(t, keepingFor("web-0", func(r *allocator.Record) error {
+			pools: pools{"a": having(1).with(t, keepingWeb0(func(r *allocator.Record) error {
 				return r.Hold(x, allocator.Hold{Node: "n1", Since: noon})
 			}))},
 			want: []string{`web-0: PredecessorHeld pool "a": the pod's address 10.0.0.1 is held since 2026-11-23T12:00:00Z: no kubelet confirmed the end of its predecessor on node "n1"`},
 		},
 		"an identity waits for the pool that keeps its address": {
 			asks:  []*asks{stable(waiter("web-0", 1, []string{"a", "b"}))},
-			pools: pools{"a": notReady(having(1), "it is disabled").with(t, keepingFor("web-0", release)), "b": having(1)},
+			pools: pools{"a": notReady(having(1), "it is disabled").with(t, keepingWeb0(release)), "b": having(1)},
 			want:  []string{`web-0: PoolNotReady pool "a": the pod's address 10.0.0.1 is kept in it, and it is disabled`},
 		},
 		"an identity without an address gets a new one": {
 			asks:  []*asks{stable(waiter("web-1", 1, []string{"a"}))},
-			pools: pools{"a": having(1).with(t, keepingFor("web-0"))},
+			pools: pools{"a": having(1).with(t, keepingWeb0())},
 			want:  []string{"web-1: a"},
+		},
+		"pools that the rule passed over are told": {
+			asks:  []*asks{{pod: waiter("p", 1).pod, rule: "a rule", passed: `"z" is of the other family`, slots: [][]string{{"a"}}}},
+			pools: pools{"a": having(0)},
+			want:  []string{`p: PoolFull pool "a": ` + full + `; passed over: "z" is of the other family`}, wantWaitsFor: []string{"a"},
 		},
 		"a pool whose free addresses may not be handed out says so": {
 			asks:  []*asks{waiter("p", 1, []string{"a"})},

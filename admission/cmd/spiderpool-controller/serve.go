@@ -285,7 +285,7 @@ func (c chooser) Choose(ctx context.Context, pod *corev1.Pod) (lifecycle.Choice,
 		return lifecycle.Choice{}, err
 	}
 	return lifecycle.Choice{
-		Ours: choice.Ours, Slots: choice.Slots, Rule: choice.Rule, Reservation: choice.Reservation, Annotations: choice.Annotations,
+		Ours: choice.Ours, Slots: choice.Slots, Rule: choice.Rule, PassedOver: choice.PassedOver, Reservation: choice.Reservation, Annotations: choice.Annotations,
 	}, nil
 }
 
