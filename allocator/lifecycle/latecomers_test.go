@@ -95,7 +95,10 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 		"one that has a sandbox":            {pod: gated(ungated, func(p *corev1.Pod) { p.Status.ContainerStatuses = []corev1.ContainerStatus{{ContainerID: "x"}} }), chooser: ours, want: passedBy},
 		"one that got an address when read": {pod: gated(func(p *corev1.Pod) { p.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.9"}} }), chooser: ours, want: passedBy},
 		"a static one, as if it were not one": {pod: gated(mirror), chooser: func(p *corev1.Pod) (Choice, error) {
-			return Choice{Ours: p.Annotations[corev1.MirrorPodAnnotationKey] == ""}, nil
+			if p.Annotations[corev1.MirrorPodAnnotationKey] != "" {
+				return notOurs(p)
+			}
+			return ours(p)
 		}, want: asking},
 	} {
 		t.Run(name, func(t *testing.T) {
