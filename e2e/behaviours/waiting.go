@@ -76,9 +76,12 @@ func (e *Env) AwaitAssigned(t *testing.T, pod *corev1.Pod) crdv1.Assigned {
 	t.Helper()
 	e.AwaitPod(t, pod, func(now *corev1.Pod) error {
 		claims, errs := crdv1.ClaimsOf(now.Annotations)
-		if err := errors.Join(errs...); err != nil || len(claims) == 0 || Gated(now) {
-			return fmt.Errorf("pod %s/%s carries %v (%v), has gates %v and says %+v",
-				now.Namespace, now.Name, claims, err, now.Spec.SchedulingGates, Condition(now))
+		if len(errs) > 0 {
+			return errors.Join(errs...)
+		}
+		if len(claims) == 0 || Gated(now) {
+			return fmt.Errorf("pod %s/%s carries %v, has gates %v and says %+v",
+				now.Namespace, now.Name, claims, now.Spec.SchedulingGates, Condition(now))
 		}
 		return nil
 	})

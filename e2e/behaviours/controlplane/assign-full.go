@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the manifest
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,28 +55,8 @@ func assignFull(t *testing.T, e *behaviours.Env) {
 	// The other family has addresses, and keeps none for those who wait.
 	awaitSettled(t, e, fullSix, 2)
 
-	waiting := []*corev1.Pod{urgent, first, second}
-	for i, leaves := range []*corev1.Pod{one, two, urgent} {
-		next := waiting[i]
-		deleted := time.Now()
-		if err := e.Client.Delete(t.Context(), leaves); err != nil {
-			t.Fatal(err)
-		}
-		if i == 0 {
-			e.CreateWaiting(t, late) // what was freed just now is not for it
-		}
-		given := e.AwaitAssigned(t, next)
-		t.Logf("pod %s had its addresses %s after the end of pod %s", next.Name, time.Since(deleted).Round(time.Millisecond), leaves.Name)
-		if given.IPv4Pool != fullSmall || given.IPv6Pool != fullSix {
-			t.Errorf("pod %s was given %+v, want an address of each family", next.Name, given)
-		}
-		e.AwaitSaysAssigned(t, next)
-		for _, behind := range append(waiting[i+1:], late) {
-			if err := behaviours.Waits(e.Pod(t, behind)); err != nil {
-				t.Fatalf("when pod %s was served: %v", next.Name, err)
-			}
-		}
-	}
+	servedInTurn(t, e, []*corev1.Pod{one, two, urgent}, []*corev1.Pod{urgent, first, second}, late)
+
 	// Who comes when nobody waits any more waits for nothing.
 	if err := e.Client.Delete(t.Context(), first); err != nil {
 		t.Fatal(err)
@@ -92,6 +73,32 @@ func assignFull(t *testing.T, e *behaviours.Env) {
 	})
 	e.Create(t, wantsBoth("last"))
 	e.DeleteAll(t, "assign-full")
+}
+
+// servedInTurn has pods leave one by one, and those that wait be served in their
+// order. The newcomer comes when the first has left; it is the last.
+func servedInTurn(t *testing.T, e *behaviours.Env, leave, waiting []*corev1.Pod, newcomer *corev1.Pod) {
+	for i, leaves := range leave {
+		next := waiting[i]
+		deleted := time.Now()
+		if err := e.Client.Delete(t.Context(), leaves); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			e.CreateWaiting(t, newcomer) // what was freed just now is not for it
+		}
+		given := e.AwaitAssigned(t, next)
+		t.Logf("pod %s had its addresses %s after the end of pod %s", next.Name, time.Since(deleted).Round(time.Millisecond), leaves.Name)
+		if given.IPv4Pool != fullSmall || given.IPv6Pool != fullSix {
+			t.Errorf("pod %s was given %+v, want an address of each family", next.Name, given)
+		}
+		e.AwaitSaysAssigned(t, next)
+		for _, behind := range append(slices.Clone(waiting[i+1:]), newcomer) {
+			if err := behaviours.Waits(e.Pod(t, behind)); err != nil {
+				t.Fatalf("when pod %s was served: %v", next.Name, err)
+			}
+		}
+	}
 }
 
 // saysFull waits until a pod says of all its candidates why they give it

@@ -131,42 +131,27 @@ func (m *tally) see(pool *crdv1.SpiderIPPool) {
 func retryOverQuota(t *testing.T, e *behaviours.Env) {
 	behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error {
 		var quota corev1.ResourceQuota
-		if err := e.Client.Get(ctx, client.ObjectKey{Namespace: "life-orphan", Name: "few"}, &quota); err != nil {
-			return err
+		err := e.Client.Get(ctx, client.ObjectKey{Namespace: "life-orphan", Name: "few"}, &quota)
+		if err == nil && len(quota.Status.Hard) == 0 {
+			err = errors.New("the quota is not counted yet")
 		}
-		if len(quota.Status.Hard) == 0 {
-			return errors.New("the quota is not counted yet")
-		}
-		return nil
+		return err
 	})
 	var most tally
 	follower := e.Follow(t, e.Pool(t, orphanPool), most.see)
 	owners := wantFarTooMany(t, e)
 
-	// Others come one by one for as long as the controllers try, and at least
-	// until the CronJob has tried too.
-	awaitRefusal(t, e, "ReplicaSet")
-	for i := range orphanOthersPods {
-		e.Create(t, behaviours.NewPod("life-orphan-others", fmt.Sprintf("pod-%d", i), behaviours.FromPools([]string{orphanPool}, nil)))
+	// Others come one by one while the controllers try, the CronJob's too.
+	for _, kind := range []string{"ReplicaSet", "Job"} {
+		awaitRefusal(t, e, kind)
+		for i := range orphanOthersPods {
+			name := fmt.Sprintf("beside-%s-%d", strings.ToLower(kind), i)
+			e.Create(t, behaviours.NewPod("life-orphan-others", name, behaviours.FromPools([]string{orphanPool}, nil)))
+		}
 	}
-	awaitRefusal(t, e, "Job")
-	for i := range orphanOthersPods {
-		e.Create(t, behaviours.NewPod("life-orphan-others", fmt.Sprintf("later-%d", i), behaviours.FromPools([]string{orphanPool}, nil)))
-	}
-
 	var seen tally
 	follower.UpToDate(t, e, func() { seen = most })
-	t.Logf("at most %d addresses were reserved for the namespace, %d of them for one owner", seen.namespace, seen.owner)
-	if seen.err != nil {
-		t.Error(seen.err)
-	}
-	if seen.namespace > orphanCap || seen.owner > orphanOwnerCap {
-		t.Errorf("%d addresses were reserved for the namespace at one moment and %d for one owner, want at most %d and %d",
-			seen.namespace, seen.owner, orphanCap, orphanOwnerCap)
-	}
-	if seen.namespace <= orphanQuota {
-		t.Errorf("no more than %d addresses were reserved at any moment: the controllers did not try", seen.namespace)
-	}
+	seen.judge(t)
 	if pods, err := e.Pods(t.Context(), "life-orphan"); err != nil || len(pods) > orphanQuota {
 		t.Errorf("%d pods (%v), want at most the %d of the quota", len(pods), err, orphanQuota)
 	}
@@ -182,6 +167,22 @@ func retryOverQuota(t *testing.T, e *behaviours.Env) {
 		return nil
 	})
 	e.DeleteAll(t, "life-orphan-others")
+}
+
+// judge compares the most that was reserved with what may be.
+func (m *tally) judge(t *testing.T) {
+	t.Helper()
+	t.Logf("at most %d addresses were reserved for the namespace, %d of them for one owner", m.namespace, m.owner)
+	if m.err != nil {
+		t.Error(m.err)
+	}
+	if m.namespace > orphanCap || m.owner > orphanOwnerCap {
+		t.Errorf("%d addresses were reserved for the namespace at one moment and %d for one owner, want at most %d and %d",
+			m.namespace, m.owner, orphanCap, orphanOwnerCap)
+	}
+	if m.namespace <= orphanQuota {
+		t.Errorf("no more than %d addresses were reserved at any moment: the controllers did not try", m.namespace)
+	}
 }
 
 // wantFarTooMany makes ten ReplicaSets and a CronJob, and returns them.

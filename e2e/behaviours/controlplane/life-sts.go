@@ -131,7 +131,8 @@ func (s *stateful) remove(propagation metav1.DeletionPropagation) {
 }
 
 // pods waits until the owner's pods have exactly these numbers, each with an
-// address of both families and none of them one of past, and returns them.
+// address of both families that the record says is in use, and none of them one
+// of past, and returns them.
 func (s *stateful) pods(past map[string]corev1.Pod, ordinals ...int) map[string]corev1.Pod { // name -> pod
 	s.t.Helper()
 	var want []string
@@ -159,7 +160,24 @@ func (s *stateful) pods(past map[string]corev1.Pod, ordinals ...int) map[string]
 		}
 		return errors.Join(unlike...)
 	})
+	s.inUse(found)
 	return found
+}
+
+// inUse waits until the leader has seen pods with their addresses.
+func (s *stateful) inUse(pods map[string]corev1.Pod) {
+	s.t.Helper()
+	for _, p := range pods {
+		claims, _ := crdv1.ClaimsOf(p.Annotations)
+		for _, c := range claims {
+			s.e.AwaitRecord(s.t, c.Pool, func(r *allocator.Record) error {
+				if v, ok := r.RetainedAt(c.Address); !ok || !v.InUse() || v.Identity.Pod != p.Name {
+					return fmt.Errorf("%s is not in use by pod %s: %s", c.Address, p.Name, v)
+				}
+				return nil
+			})
+		}
+	}
 }
 
 func (s *stateful) pod(n int) string { return fmt.Sprintf("%s-%d", s.name, n) }
@@ -298,6 +316,7 @@ func (s *stateful) numbered() {
 func (s *stateful) orphaned() {
 	s.make(3, nil)
 	before := s.pods(nil, 0, 1, 2)
+	s.e.AwaitCollector(s.t, "life-sts")
 	s.remove(metav1.DeletePropagationOrphan)
 	s.gone()
 	// The addresses of another that is gone with its pods are free after the
