@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -178,11 +179,42 @@ func (r server) write(ctx context.Context, s *serving, claims []crdv1.Claim) err
 	if err != nil {
 		return fmt.Errorf("writing down addresses of pod %s: %w", s.pod, err)
 	}
-	pod, err := r.patch(ctx, s.whole, annotations)
+	whole := s.whole
+	pod, err := r.patch(ctx, whole, annotations)
+	for try := 0; try < rewrites && apierrors.IsConflict(err); try++ {
+		now, asBefore := r.reread(ctx, whole)
+		if !asBefore {
+			break
+		}
+		whole = now
+		pod, err = r.patch(ctx, whole, annotations)
+	}
 	if err != nil {
 		return err
 	}
 	return s.update(pod)
+}
+
+// rewrites is how often a write to a pod is tried again because its status was
+// written meanwhile. Kubelets do that whenever a pod's network cannot be set up,
+// which is all the time for a pod that has a node and no address.
+const rewrites = 3
+
+// reread reads a pod again, and reports whether all that was decided of it
+// stands: it still waits, and nothing but its status has changed.
+func (r server) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod, asBefore bool) {
+	now = &corev1.Pod{}
+	if err := r.api.Get(ctx, types.NamespacedName{Namespace: before.Namespace, Name: before.Name}, now); err != nil {
+		return nil, false
+	}
+	kept, err := podOf(now)
+	p, ok := kept.(*Pod)
+	if err != nil || !ok || now.UID != before.UID || !p.Waits() || sandboxed(now) {
+		return nil, false
+	}
+	same := equality.Semantic.DeepEqual
+	return now, same(now.Spec, before.Spec) && same(now.Labels, before.Labels) && same(now.Annotations, before.Annotations) &&
+		same(now.OwnerReferences, before.OwnerReferences)
 }
 
 // bound tells that a pod has its addresses.

@@ -253,12 +253,29 @@ func TestPodsThatNothingIsChosenFor(t *testing.T) {
 
 func TestPodsThatChangeWhileTheyAreBound(t *testing.T) {
 	var meddle atomic.Pointer[func(*corev1.Pod)]
-	leadBinding(t, &byAnnotation{between: func(pod *corev1.Pod) {
+	chooser := &byAnnotation{between: func(pod *corev1.Pod) {
 		if do := meddle.Swap(nil); do != nil {
 			(*do)(pod)
 		}
-	}})
+	}}
+	leadBinding(t, chooser)
 	pool := newPoolOf(t, 4, 20)
+	t.Run("are bound at once where only their status has changed", func(t *testing.T) {
+		do := func(pod *corev1.Pod) {
+			patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"message":"no network"}}`))
+			if err := server.Client.Status().Patch(context.Background(), pod.DeepCopy(), patch); err != nil {
+				t.Error(err)
+			}
+		}
+		meddle.Store(&do)
+		pod := waiting(t, pool)
+		claims := awaitBound(t, pod)
+		if n := chooser.times(pod); n != 1 || now(t, pod).Status.Message != "no network" {
+			t.Errorf("it was chosen for %d times, want once; its status is %+v", n, now(t, pod).Status)
+		}
+		remove(t, pod)
+		wait(t, claims[0], allocator.StateFree)
+	})
 	t.Run("are read again, and keep what was reserved for them", func(t *testing.T) {
 		var reserved allocator.Reservation
 		do := func(pod *corev1.Pod) {
