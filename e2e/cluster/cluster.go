@@ -190,6 +190,7 @@ func (c *Cluster) plane() plane {
 		apiBind:        netip.AddrPortFrom(netip.IPv6Unspecified(), apiPort),
 		advertise:      GatewayIPv4,
 		apiServerFlags: c.options.APIServerFlags,
+		managerFlags:   c.options.ControllerManagerFlags,
 		survive:        true,
 	}
 }

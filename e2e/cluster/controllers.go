@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"slices"
+
 	"spidernet.io/spiderpool/e2e/cluster/pki"
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
@@ -18,20 +20,21 @@ const (
 func (p plane) controllerManager() process.Spec {
 	keys := p.keys
 	config := keys.kubeconfig("controller-manager")
-	return p.spec("kube-controller-manager",
-		"--kubeconfig="+config,
-		"--authentication-kubeconfig="+config,
-		"--authorization-kubeconfig="+config,
+	args := []string{
+		"--kubeconfig=" + config,
+		"--authentication-kubeconfig=" + config,
+		"--authorization-kubeconfig=" + config,
 		"--use-service-account-credentials",
-		"--root-ca-file="+keys.file("ca.crt"),
-		"--service-account-private-key-file="+keys.file("service-accounts.key"),
-		"--cluster-signing-cert-file="+keys.file("ca.crt"),
-		"--cluster-signing-key-file="+keys.file("ca.key"),
-		"--client-ca-file="+keys.file("ca.crt"),
+		"--root-ca-file=" + keys.file("ca.crt"),
+		"--service-account-private-key-file=" + keys.file("service-accounts.key"),
+		"--cluster-signing-cert-file=" + keys.file("ca.crt"),
+		"--cluster-signing-key-file=" + keys.file("ca.key"),
+		"--client-ca-file=" + keys.file("ca.crt"),
 		"--leader-elect=false", // the only one: nothing to elect
 		"--bind-address=127.0.0.1",
-		"--secure-port="+p.securePort("10257"),
-	)
+		"--secure-port=" + p.securePort("10257"),
+	}
+	return p.spec("kube-controller-manager", slices.Concat(args, p.managerFlags)...)
 }
 
 // scheduler says how the kube-scheduler is started.

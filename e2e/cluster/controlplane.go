@@ -36,7 +36,8 @@ type plane struct {
 	apiBind              netip.AddrPort
 	advertise            netip.Addr // the API server's address for pods; not valid: there are none
 	apiServerFlags       []string
-	survive              bool // outlives this process
+	managerFlags         []string // of the controller manager
+	survive              bool     // outlives this process
 }
 
 // spec says how one of Kubernetes' programs is started.

@@ -22,6 +22,8 @@ type Options struct {
 	Nodes int
 	// APIServerFlags are added to the API server's own, and win over them.
 	APIServerFlags []string
+	// ControllerManagerFlags are the same for the controller manager.
+	ControllerManagerFlags []string
 	// Plugins are CNI plugins that every node has from the start, beside the
 	// reference plugins. A node is Ready once all plugins that its network
 	// configuration names are there and content.
@@ -50,12 +52,13 @@ func (o *Options) setDefaults() error {
 
 // kept is what of the options another process needs to find the cluster.
 type kept struct {
-	Nodes          int      `json:"nodes"`
-	APIServerFlags []string `json:"apiServerFlags"`
+	Nodes                  int      `json:"nodes"`
+	APIServerFlags         []string `json:"apiServerFlags"`
+	ControllerManagerFlags []string `json:"controllerManagerFlags"`
 }
 
 func (o Options) save(file string) error {
-	data, err := json.Marshal(kept{o.Nodes, o.APIServerFlags})
+	data, err := json.Marshal(kept{o.Nodes, o.APIServerFlags, o.ControllerManagerFlags})
 	if err != nil {
 		return err
 	}
@@ -71,7 +74,7 @@ func loadOptions(name, file string) (Options, error) {
 	if err := json.Unmarshal(data, &k); err != nil {
 		return Options{}, fmt.Errorf("reading %s: %w", file, err)
 	}
-	o := Options{Name: name, Nodes: k.Nodes, APIServerFlags: k.APIServerFlags}
+	o := Options{Name: name, Nodes: k.Nodes, APIServerFlags: k.APIServerFlags, ControllerManagerFlags: k.ControllerManagerFlags}
 	return o, o.setDefaults()
 }
 

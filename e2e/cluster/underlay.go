@@ -63,6 +63,10 @@ func buildUnderlay(control *machine.Machine) error {
 		}
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = bridgeName
+		// Or it would take the lowest of its ports' addresses, another one with
+		// every node that is plugged in or out, and all nodes would lose the
+		// gateway until their tables have aged.
+		attrs.HardwareAddr = net.HardwareAddr{0x02, 0x42, 0xac, 0x12, 0x00, 0x01}
 		// Without a querier on the segment, snooping would only lose neighbour discovery.
 		snooping := false
 		bridge := &netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}
