@@ -295,9 +295,12 @@ func (b *binder) serveAll(ctx context.Context, p *pass) error {
 }
 
 func (b *binder) serveThese(ctx context.Context, p *pass, all []*serving) error {
-	ctx, cancel := context.WithTimeout(ctx, serveTimeout)
+	limited, cancel := context.WithTimeout(ctx, serveTimeout)
 	defer cancel()
-	errs := concurrently(all, func(s *serving) error { return b.serve(ctx, s, p.now) })
+	errs := concurrently(all, func(s *serving) error { return b.serve(limited, s, p.now) })
+	again, cancel := context.WithTimeout(ctx, serveTimeout)
+	defer cancel()
+	concurrently(all, func(s *serving) error { b.say(again, s); return nil })
 	for _, s := range all {
 		b.served(p, s)
 	}

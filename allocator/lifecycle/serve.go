@@ -49,9 +49,10 @@ type serving struct {
 	verdict  verdict
 	supplies map[string]*supply
 
-	result string   // empty where there was no time for a try
-	full   []string // pools that had no address after all
-	said   bool     // the condition says that the pod has its addresses
+	result string        // empty where there was no time for a try
+	full   []string      // pools that had no address after all
+	claims []crdv1.Claim // what the pod was given; nil where it was not
+	said   bool          // the condition says that the pod has its addresses
 }
 
 // server binds one pod. The order of its steps makes up for being a leader of
@@ -217,14 +218,22 @@ func (r server) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod
 		same(now.OwnerReferences, before.OwnerReferences)
 }
 
-// bound tells that a pod has its addresses.
+// bound notes that a pod has its addresses.
 func (r server) bound(ctx context.Context, s *serving, claims []crdv1.Claim) {
-	s.result = resultBound
+	s.result, s.claims = resultBound, claims
 	for _, c := range claims {
 		logStep(log.FromContext(ctx), "bound", c.Pool, c.Address, s.pod, "token", s.verdict.token)
 	}
 	r.events.assigned(s.pod, claims)
-	if err := r.assigned(ctx, s.pod, claims); err != nil {
+}
+
+// say has the condition of a pod say that it has its addresses. That comes after
+// all pods of the pass were given theirs: it is what they wait for.
+func (r server) say(ctx context.Context, s *serving) {
+	if s.claims == nil {
+		return
+	}
+	if err := r.assigned(ctx, s.pod, s.claims); err != nil {
 		log.FromContext(ctx).V(1).Info("the condition of a pod was not written", "pod", s.pod.String(), "reason", err.Error())
 		return
 	}
