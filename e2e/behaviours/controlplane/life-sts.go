@@ -47,35 +47,40 @@ var (
 )
 
 func lifeSts(t *testing.T, e *behaviours.Env) {
-	t.Run("at once", func(t *testing.T) { // returns when all have ended
-		for name, kind := range map[string]schema.GroupVersionKind{"builtin": builtInSet, "kruise": kruiseSet, "operator": database} {
-			run := func(what string, test func(*stateful)) {
-				t.Run(name+" "+what, func(t *testing.T) {
-					t.Parallel()
-					test(&stateful{t: t, e: e, kind: kind, name: name + "-" + what})
-				})
-			}
-			run("recreated", (*stateful).recreated)
-			run("scaled", (*stateful).scaled)
-			run("deleted", (*stateful).deleted)
-			if kind != database { // its StatefulSet is one like others
-				run("numbered", (*stateful).numbered)
-				run("orphaned", (*stateful).orphaned)
-			}
-			if kind == kruiseSet {
-				run("reserving", (*stateful).reserving)
-			}
+	var all []*stateful
+	for name, kind := range map[string]schema.GroupVersionKind{"builtin": builtInSet, "kruise": kruiseSet, "operator": database} {
+		run := func(what string, begin func(*stateful)) {
+			s := &stateful{e: e, kind: kind, name: name + "-" + what}
+			all = append(all, s)
+			t.Run(s.name, func(t *testing.T) { s.t = t; begin(s) })
 		}
-	})
+		run("recreated", (*stateful).recreated)
+		run("scaled", (*stateful).scaled)
+		run("deleted", (*stateful).deleted)
+		if kind != database { // its StatefulSet is one like others
+			run("numbered", (*stateful).numbered)
+			run("orphaned", (*stateful).orphaned)
+		}
+		if kind == kruiseSet {
+			run("reserving", (*stateful).reserving)
+		}
+	}
+	for _, s := range all {
+		if s.t.Failed() {
+			continue // it may have got nowhere, and has said why
+		}
+		t.Run(s.name+" after the grace", func(t *testing.T) { s.t = t; s.later() })
+	}
 }
 
 // stateful is an owner of pods that keep their names.
 type stateful struct {
-	t    *testing.T
-	e    *behaviours.Env
-	kind schema.GroupVersionKind
-	name string
-	obj  *unstructured.Unstructured // as it was last written
+	t     *testing.T
+	e     *behaviours.Env
+	kind  schema.GroupVersionKind
+	name  string
+	obj   *unstructured.Unstructured // as it was last written
+	later func()                     // what there is to see after a grace; all graces pass at once
 }
 
 // make makes the owner. All its pods come at once: none of them gets ready here.
@@ -257,7 +262,10 @@ func (s *stateful) recreated() {
 		s.same(before, after)
 		before = after
 	}
-	s.remove(metav1.DeletePropagationForeground)
+	s.later = func() {
+		s.same(before, s.pods(nil, 0, 1, 2))
+		s.remove(metav1.DeletePropagationForeground)
+	}
 }
 
 func (s *stateful) scaled() {
@@ -271,9 +279,11 @@ func (s *stateful) scaled() {
 
 	s.patch(map[string]any{"replicas": int64(1)})
 	s.pods(nil, 0)
-	s.freed(1, 2, 3)
-	s.same(before, s.pods(nil, 0))
-	s.remove(metav1.DeletePropagationForeground)
+	s.later = func() {
+		s.freed(1, 2, 3)
+		s.same(before, s.pods(nil, 0))
+		s.remove(metav1.DeletePropagationForeground)
+	}
 }
 
 func (s *stateful) deleted() {
@@ -285,7 +295,7 @@ func (s *stateful) deleted() {
 	s.make(2, nil)
 	s.same(before, s.pods(before, 0, 1))
 	s.remove(metav1.DeletePropagationForeground)
-	s.freed(0, 1, 2)
+	s.later = func() { s.freed(0, 1, 2) }
 }
 
 // gone waits until the owner is no more.
@@ -309,8 +319,10 @@ func (s *stateful) numbered() {
 	s.same(before, after)
 	s.patch(map[string]any{"ordinals": map[string]any{"start": int64(6)}})
 	s.same(after, s.pods(nil, 6, 7))
-	s.freed(5)
-	s.remove(metav1.DeletePropagationForeground)
+	s.later = func() {
+		s.freed(5)
+		s.remove(metav1.DeletePropagationForeground)
+	}
 }
 
 func (s *stateful) orphaned() {
@@ -325,23 +337,32 @@ func (s *stateful) orphaned() {
 	other.make(1, nil)
 	other.pods(nil, 0)
 	other.remove(metav1.DeletePropagationForeground)
-	other.freed(0)
+	s.later = func() {
+		other.t = s.t
+		other.freed(0)
+		s.adopted(before)
+	}
+}
+
+// adopted makes the owner of orphans again.
+func (s *stateful) adopted(before map[string]corev1.Pod) { // before: name -> pod
 	orphans := s.pods(nil, 0, 1, 2)
 	s.same(before, orphans)
 	s.keeps(orphans)
 
 	// One that ends while it has no owner comes back with it.
-	s.deletePods(map[string]corev1.Pod{s.pod(1): orphans[s.pod(1)]})
+	ended := map[string]corev1.Pod{s.pod(1): orphans[s.pod(1)]}
+	s.deletePods(ended)
 	s.make(3, nil)
-	adopted := s.pods(map[string]corev1.Pod{s.pod(1): orphans[s.pod(1)]}, 0, 1, 2)
-	s.same(before, adopted)
+	after := s.pods(ended, 0, 1, 2)
+	s.same(before, after)
 	for _, n := range []int{0, 2} {
-		if was, is := orphans[s.pod(n)].UID, adopted[s.pod(n)].UID; was != is {
+		if was, is := orphans[s.pod(n)].UID, after[s.pod(n)].UID; was != is {
 			s.t.Errorf("pod %s was made again: UID %s, was %s", s.pod(n), is, was)
 		}
 	}
-	s.deletePods(adopted)
-	s.same(before, s.pods(adopted, 0, 1, 2))
+	s.deletePods(after)
+	s.same(before, s.pods(after, 0, 1, 2))
 	s.remove(metav1.DeletePropagationForeground)
 }
 
@@ -352,14 +373,14 @@ func (s *stateful) reserving() {
 	after := s.pods(before, 0, 2, 3)
 	s.same(before, after)
 
-	s.patch(map[string]any{"reserveOrdinals": []any{"2-3"}}) // as many are left out, and one
-	moved := s.pods(nil, 0, 1, 4)
-	s.same(before, moved)
+	s.patch(map[string]any{"reserveOrdinals": []any{"2-3"}}) // one more is left out
+	s.same(before, s.pods(nil, 0, 1, 4))
 	s.patch(map[string]any{"reserveOrdinals": []any{int64(1)}})
-	back := s.pods(nil, 0, 2, 3)
-	s.same(before, back)
+	s.same(before, s.pods(nil, 0, 2, 3))
 	s.patch(map[string]any{"reserveOrdinals": nil})
 	s.same(before, s.pods(nil, 0, 1, 2))
-	s.freed(3, 4)
-	s.remove(metav1.DeletePropagationForeground)
+	s.later = func() {
+		s.freed(3, 4)
+		s.remove(metav1.DeletePropagationForeground)
+	}
 }
