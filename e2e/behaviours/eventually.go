@@ -5,8 +5,6 @@ import (
 	"errors"
 	"testing"
 	"time"
-
-	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 const poll = 50 * time.Millisecond
@@ -22,16 +20,24 @@ func Eventually(t *testing.T, within time.Duration, condition func(context.Conte
 
 // Await looks until a condition gives no error. An error names the last one.
 func Await(ctx context.Context, within time.Duration, condition func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	last := errors.New("it was never looked at")
-	err := wait.PollUntilContextTimeout(ctx, poll, within, true, func(ctx context.Context) (bool, error) {
+	for began := time.Now(); ; {
 		now := condition(ctx)
-		if now == nil || ctx.Err() == nil {
+		if now == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
 			last = now // else it says only that time is up, and the one before says more
 		}
-		return now == nil, nil
-	})
-	if err != nil {
-		return errors.Join(err, last)
+		// Whoever waits for minutes does not look twenty times a second, and
+		// leaves the computer to others.
+		pause := min(max(poll, time.Since(began)/20), time.Second)
+		select {
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), last)
+		case <-time.After(pause):
+		}
 	}
-	return nil
 }

@@ -16,6 +16,8 @@ import (
 func StartCluster(ctx context.Context, name string, all []Behaviour) (*Env, error) {
 	c, err := cluster.Up(ctx, cluster.Options{
 		Name: name, Nodes: shared + spares, APIServerFlags: []string{"--request-timeout=" + RequestTimeout.String()},
+		// Or nobody would be evicted while more than half of the nodes are stopped.
+		ControllerManagerFlags: []string{"--unhealthy-zone-threshold=1"},
 	})
 	if err != nil {
 		return nil, err

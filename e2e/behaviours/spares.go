@@ -19,7 +19,7 @@ const (
 	shared = 2
 	// spares is how many there are beside them, for behaviours to stop, to cut off
 	// and to break while others go on. Few stand still for minutes at once.
-	spares = 3
+	spares = 4
 	// TaintSpare keeps off the spare nodes what does not tolerate it.
 	TaintSpare = "e2e.spidernet.io/spare"
 )

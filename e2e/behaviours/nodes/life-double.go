@@ -6,8 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -18,29 +23,34 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/behaviours"
 	"spidernet.io/spiderpool/e2e/cluster"
+	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
 //go:embed life-double.yaml
 var lifeDoubleManifest []byte
 
 // LifeDouble proves: a pod that is deleted by force on a healthy node, and goes
-// on running because it does not heed the request to end, never answers for its
-// address beside the pod that waits for exactly that one: that gets it when the
-// hold's proof is there.
+// on running since it does not heed the request to end and its runtime stands
+// still, never answers for its address beside the pod that waits for exactly that
+// one: that gets it when the hold's proof is there.
 var LifeDouble = behaviours.Behaviour{ID: "life-double", Manifest: lifeDoubleManifest, Test: lifeDouble}
 
 func lifeDouble(t *testing.T, e *behaviours.Env) {
 	atOnce(t, e, map[string]func(*testing.T, *behaviours.Env){
 		"the prober hears a double":     hearsDouble,
 		"nobody answers beside another": neverDouble,
+		"nor one that ends by itself":   oneAfterAnother,
 	})
 }
 
 // hearsDouble gives a pod's address to a node too.
 func hearsDouble(t *testing.T, e *behaviours.Env) {
-	node := e.Borrow(t)
 	pod := podOf("life-double", "one", "life-double-shown")
 	a := runs(t, e, pod)
+	node := e.Cluster.Nodes[0]
+	if node.Name == pod.Spec.NodeName {
+		node = e.Cluster.Nodes[1]
+	}
 	prober := e.Probe(t, a)
 	by := hardwareOf(t, e, pod)
 	awaitAnswer(t, prober, by)
@@ -100,12 +110,17 @@ func neverDouble(t *testing.T, e *behaviours.Env) {
 	e.CreateWaiting(t, next)
 	e.AwaitReason(t, next, crdv1.ReasonPoolFull)
 
+	resume := standStill(t, e, first)
 	e.DeleteByForce(t, first)
 	deleted := time.Now()
 	hold := awaitHeld(t, e, "life-double", first)
 	if hold.Grace != time.Minute {
 		t.Errorf("the hold knows of a termination grace of %s, want that of the pod, a minute", hold.Grace)
 	}
+	behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {
+		return answersAfter(prober.Answers(t), old, deleted.Add(stillness))
+	})
+	resume()
 	awaitAssignedLate(t, e, next)
 	took := time.Since(deleted)
 	if took < proofOf(hold) {
@@ -120,18 +135,98 @@ func neverDouble(t *testing.T, e *behaviours.Env) {
 	if found := behaviours.Double(heard); found != "" || by == old {
 		t.Errorf("two had %s at one time: %s and %s: %s", a, old, by, found)
 	}
-	beyond := 0 // answers of a pod that the API does not have any more
-	var last time.Time
+	var last time.Time // that it was heard, when the API did not have it any more
 	for _, h := range heard {
-		if h.By == old && h.At.After(deleted) {
-			beyond, last = beyond+1, h.At
+		if h.By == old {
+			last = h.At
 		}
 	}
-	if beyond == 0 {
-		t.Error("the first pod did not answer after it was deleted: there was nothing to guard against")
+	t.Logf("%d answers heard; the first pod answered until %s after it was deleted; the next had its address after %s",
+		len(heard), last.Sub(deleted).Round(time.Millisecond), took.Round(time.Millisecond))
+	remove(t, e, next)
+}
+
+// stillness is how long the runtime of the first pod stands still: many times
+// what it takes the next pod to start.
+const stillness = 20 * time.Second
+
+// standStill stops what the runtime ends a pod's containers by, as a computer
+// does that is short of memory: the kubelet asks in vain, and the pod goes on.
+// Calling what it returns ends that.
+func standStill(t *testing.T, e *behaviours.Env, pod *corev1.Pod) (resume func()) {
+	t.Helper()
+	of := sandboxes(t, e, pod)
+	if len(of) != 1 {
+		t.Fatalf("pod %s has sandboxes %q, want one", pod.Name, of)
 	}
-	t.Logf("%d answers heard; the first pod answered %d times after it was deleted, for %s; the next had its address after %s",
-		len(heard), beyond, last.Sub(deleted).Round(time.Millisecond), took.Round(time.Millisecond))
+	shim := shimOf(t, of[0])
+	if err := shim.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	resume = sync.OnceFunc(func() {
+		if err := shim.Signal(syscall.SIGCONT); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(resume)
+	return resume
+}
+
+// shimOf finds the process that keeps a sandbox, by the sandbox's name among its
+// arguments. It is a node's, and this computer sees those of all nodes.
+func shimOf(t *testing.T, sandbox string) process.Record {
+	t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		line, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(line), "/containerd-shim-") || !strings.Contains(string(line), "\x00-id\x00"+sandbox+"\x00") {
+			continue // another, or one that has just ended
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := process.Identify(pid)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return record
+	}
+	t.Fatalf("no process keeps sandbox %s", sandbox)
+	return process.Record{}
+}
+
+// answersAfter returns an error until somebody has answered after a time.
+func answersAfter(heard []behaviours.Answer, by string, after time.Time) error {
+	if !slices.ContainsFunc(heard, func(a behaviours.Answer) bool { return a.By == by && a.At.After(after) }) {
+		return fmt.Errorf("%s has not answered after %s", by, after.Format(time.TimeOnly))
+	}
+	return nil
+}
+
+// oneAfterAnother has a pod end by itself while another waits for its address. Its
+// sandbox outlives its containers by a moment.
+func oneAfterAnother(t *testing.T, e *behaviours.Env) {
+	const pool = "life-double-ends"
+	first, next := podOf("life-double", "ends", pool), podOf("life-double", "after", pool)
+	first.Spec.RestartPolicy = corev1.RestartPolicyNever
+	first.Spec.Containers[0].Command = untilTold(0)
+	a := runs(t, e, first)
+	prober := e.Probe(t, a)
+	old := hardwareOf(t, e, first)
+	awaitAnswer(t, prober, old)
+	e.CreateWaiting(t, next)
+	tell(t, e, first)
+	e.AwaitAssigned(t, next)
+	reachable(t, e, next)
+	by := hardwareOf(t, e, next)
+	awaitAnswer(t, prober, by)
+	if found := behaviours.Double(prober.Answers(t)); found != "" || by == old {
+		t.Errorf("two had %s at one time: %s and %s: %s", a, old, by, found)
+	}
 	remove(t, e, next)
 }
 
@@ -145,11 +240,7 @@ func hardwareOf(t *testing.T, e *behaviours.Env, pod *corev1.Pod) string {
 func awaitAnswer(t *testing.T, prober *behaviours.Prober, by string) {
 	t.Helper()
 	behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {
-		heard := prober.Answers(t)
-		if !slices.ContainsFunc(heard, func(a behaviours.Answer) bool { return a.By == by }) {
-			return fmt.Errorf("%s is not among the %d who answered", by, len(heard))
-		}
-		return nil
+		return answersAfter(prober.Answers(t), by, time.Time{})
 	})
 }
 

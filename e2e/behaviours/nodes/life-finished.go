@@ -35,16 +35,27 @@ func ends(name string, phase corev1.PodPhase, code int) func(*testing.T, *behavi
 	return func(t *testing.T, e *behaviours.Env) {
 		pod := podOf("life-finished", name, "life-finished")
 		pod.Spec.RestartPolicy = corev1.RestartPolicyNever
-		pod.Spec.Containers[0].Command = []string{"/bin/sh", "-c", fmt.Sprintf("until test -e /tmp/end; do sleep 0.1; done; exit %d", code)}
+		pod.Spec.Containers[0].Command = untilTold(code)
 		a := runs(t, e, pod)
 		watch := watchReleases(t, e, "life-finished", []corev1.Pod{*pod})
-		e.Kubectl(t, "exec", "-n", pod.Namespace, pod.Name, "--", "touch", "/tmp/end")
+		tell(t, e, pod)
 		awaitFree(t, e, "life-finished", a)
 		if e.Pod(t, pod); pod.Status.Phase != phase || pod.DeletionTimestamp != nil {
 			t.Errorf("pod %s has phase %s and deletion time %v, want %s and none", name, pod.Status.Phase, pod.DeletionTimestamp, phase)
 		}
 		watch.print(t)
 	}
+}
+
+// untilTold is the command of a container that ends with a code once tell is
+// called.
+func untilTold(code int) []string {
+	return []string{"/bin/sh", "-c", fmt.Sprintf("until test -e /tmp/end; do sleep 0.1; done; exit %d", code)}
+}
+
+func tell(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
+	t.Helper()
+	e.Kubectl(t, "exec", "-n", pod.Namespace, pod.Name, "--", "touch", "/tmp/end")
 }
 
 // saidByOthers has an admin say that a running pod has ended.

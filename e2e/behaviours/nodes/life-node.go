@@ -2,6 +2,7 @@ package nodes
 
 import (
 	_ "embed" // the manifest
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -48,10 +49,12 @@ func stayer(pod *corev1.Pod) *corev1.Pod {
 // its address is taken then: the pod is not gone.
 func awaitEvicted(t *testing.T, e *behaviours.Env, pool string, pod *corev1.Pod) {
 	t.Helper()
-	e.AwaitEvent(t, pod, corev1.EventTypeNormal, "TaintManagerEviction")
-	if e.Pod(t, pod); pod.DeletionTimestamp == nil {
-		t.Errorf("pod %s is not Terminating", pod.Name)
-	}
+	e.AwaitPod(t, pod, func(now *corev1.Pod) error {
+		if now.DeletionTimestamp == nil {
+			return fmt.Errorf("pod %s is not evicted", now.Name)
+		}
+		return nil
+	})
 	standsAs(t, e, pool, addressOf(t, pod), allocator.StateSettled)
 }
 
