@@ -59,7 +59,7 @@ func (e *Env) Probe(t *testing.T, address netip.Addr) *Prober {
 	t.Cleanup(func() {
 		close(p.stop)
 		p.done.Wait()
-		unix.Close(p.socket) //nolint:errcheck // nothing is buffered
+		unix.Close(p.socket) // nothing is buffered
 	})
 	return p
 }

@@ -89,7 +89,7 @@ func finished(pod *corev1.Pod) bool {
 // come by two watches, so a few milliseconds are their difference alone.
 func (r *releases) print(t *testing.T) {
 	t.Helper()
-	behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error {
+	behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if len(r.freed) < r.all || len(r.ended) < r.all {
