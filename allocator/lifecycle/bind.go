@@ -31,7 +31,7 @@ const (
 	// share the writes of their pools.
 	atOnce = 16
 	// looksPerPass, servesPerPass and tellsPerPass bound how long a pass takes,
-	// and how much of the API server many waiting pods may use.
+	// and how much of the API server many waiting pods use at once.
 	looksPerPass  = 500
 	servesPerPass = 500
 	tellsPerPass  = 20
@@ -71,6 +71,7 @@ type binder struct {
 	dry      map[string]dryness       // pool -> what it was found to be
 	finished map[types.UID]uint64     // pod -> revision with which all was done
 	next     time.Time                // before it there is no pass
+	nextTell time.Time                // before it nobody is told anything
 }
 
 // setupBinding adds the controller that binds pods late to mgr.

@@ -20,6 +20,9 @@ const (
 	// lasting is how long a reason must last before it is told: most that are
 	// over sooner are followed by the addresses.
 	lasting = 500 * time.Millisecond
+	// tellEvery is how often tellsPerPass pods are told something: each thing told
+	// is an event that asks for another pass.
+	tellEvery = 200 * time.Millisecond
 	// repeat is how often the event of a reason that lasts is repeated.
 	repeat = 5 * time.Minute
 )
@@ -80,13 +83,16 @@ func (b *binder) tellAll(ctx context.Context, p *pass) {
 		case p.now.Sub(l.since) < lasting:
 			p.soon(lasting - p.now.Sub(l.since))
 		case l.toTell(p.now) == saying{}:
-		case len(due) == tellsPerPass:
-			p.soon(time.Second)
+		case len(due) == tellsPerPass, p.now.Before(b.nextTell):
+			p.soon(max(b.nextTell.Sub(p.now), tellEvery))
 		default:
 			due = append(due, l)
 		}
 	}
 	b.metrics.waits(waits)
+	if len(due) > 0 {
+		b.nextTell = p.now.Add(tellEvery)
+	}
 	concurrently(due, func(l *latecomer) error { b.tell(ctx, l, p.now); return nil })
 }
 
