@@ -187,6 +187,11 @@ func (r server) write(ctx context.Context, s *serving, claims []crdv1.Claim) err
 		if !asBefore {
 			break
 		}
+		for _, c := range claims { // the version that is written to must be older than the proof
+			if err := r.confirm(ctx, c, s.verdict.token); err != nil {
+				return err
+			}
+		}
 		whole = now
 		pod, err = r.patch(ctx, whole, annotations)
 	}
