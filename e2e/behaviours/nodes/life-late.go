@@ -41,7 +41,8 @@ func lifeLatePod(namespace, name, node string) *corev1.Pod {
 }
 
 func lifeLateAlone(t *testing.T, e *behaviours.Env) {
-	if t.Run("the webhook is away", func(t *testing.T) { outage(t, e) }) {
+	t.Run("the webhook is away", func(t *testing.T) { outage(t, e) })
+	if e.Controller.Check() == nil {
 		t.Run("an error inside the webhook", func(t *testing.T) { errorInside(t, e) })
 	}
 }

@@ -199,8 +199,8 @@ func waitsForTheHold(t *testing.T, s *set) {
 func claimed(t *testing.T, pod *corev1.Pod) map[string]netip.Addr { // pool -> address
 	t.Helper()
 	claims, errs := crdv1.ClaimsOf(pod.Annotations)
-	if len(errs) > 0 || len(claims) != 2 {
-		t.Fatalf("pod %s carries %v (%v), want an address of each family", pod.Name, claims, errs)
+	if len(errs) > 0 || len(claims) == 0 {
+		t.Fatalf("pod %s carries %v (%v), want addresses", pod.Name, claims, errs)
 	}
 	all := map[string]netip.Addr{}
 	for _, c := range claims {

@@ -244,8 +244,9 @@ func same(t *testing.T, when string, before, after []corev1.Pod) {
 		t.Fatalf("%s: %d pods, want %d", when, len(after), len(before))
 	}
 	for i := range before {
-		if diff := cmp.Diff(addressesOf(t, &before[i]), addressesOf(t, &after[i])); diff != "" {
-			t.Errorf("%s: pod %s (-want +got):\n%s", when, after[i].Name, diff)
+		had, has := addressesOf(t, &before[i]), addressesOf(t, &after[i])
+		if diff := cmp.Diff(had, has); diff != "" || len(had) != 2 {
+			t.Errorf("%s: pod %s, which is to have an address of each family (-want +got):\n%s", when, after[i].Name, diff)
 		}
 	}
 }
