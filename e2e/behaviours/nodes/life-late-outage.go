@@ -34,35 +34,7 @@ func outage(t *testing.T, e *behaviours.Env) {
 	if err := e.Controller.Stop(t.Context(), behaviours.Patience); err != nil {
 		t.Fatal(err)
 	}
-	begun := time.Now()
-	created := make([]*corev1.Pod, outagePods)
-	for i := range created {
-		node := e.Cluster.Nodes[i%2].Name
-		pod := behaviours.NewPod(lifeLateNamespace, fmt.Sprintf("outage-%02d", i), behaviours.FromPools([]string{"life-late-v4"}, nil))
-		created[i] = behaviours.Pinned(pod, node)
-		if i < outagePods/10 { // as a DaemonSet's would be with older schedulers
-			created[i].Spec.NodeName = node
-		}
-	}
-	behaviours.AtOnce(outagePods, func(i int) {
-		if err := e.Client.Create(t.Context(), created[i]); err != nil {
-			t.Errorf("creating pod %s: %v", created[i].Name, err)
-			return
-		}
-		if behaviours.Gated(created[i]) || len(created[i].Annotations) != 1 {
-			t.Errorf("pod %s went through a webhook: %v, %v", created[i].Name, created[i].Spec.SchedulingGates, created[i].Annotations)
-		}
-	})
-	if t.Failed() {
-		return
-	}
-	t.Logf("%d pods admitted in %s without the webhook", outagePods, time.Since(begun).Round(time.Millisecond))
-	awaitCreated(t, e, created, behaviours.Patience, func(pod *corev1.Pod) error {
-		if pod.Status.StartTime == nil {
-			return fmt.Errorf("no kubelet knows of pod %s yet", pod.Name)
-		}
-		return nil
-	})
+	created := admitWithoutWebhook(t, e)
 	restarted := time.Now()
 	if err := errors.Join(e.Controller.Restart(), e.Controller.AwaitReady(t.Context())); err != nil {
 		t.Fatal(err)
@@ -85,7 +57,7 @@ func outage(t *testing.T, e *behaviours.Env) {
 	}
 	running := awaitCreated(t, e, created, outageStart, behaviours.Ready)
 	t.Logf("all %d pods were Ready %s after the webhook was back", outagePods, time.Since(back).Round(time.Millisecond))
-	runWithout(t, running)
+	runWithTheirs(t, running)
 	for _, i := range []int{0, outagePods - 1} { // one that named its node, and one that did not
 		e.AwaitEvent(t, created[i], corev1.EventTypeWarning, crdv1.ReasonMissedAdmission)
 		e.AwaitSaysAssigned(t, created[i])
@@ -96,9 +68,43 @@ func outage(t *testing.T, e *behaviours.Env) {
 	}
 }
 
-// runWithout fails where pods run with other addresses than they carry, or two
+// admitWithoutWebhook makes the pods of the outage, none of which may be refused,
+// and waits until the kubelets have met them: so they stand when an outage has
+// lasted, those that came last aside.
+func admitWithoutWebhook(t *testing.T, e *behaviours.Env) []*corev1.Pod {
+	t.Helper()
+	begun := time.Now()
+	created := make([]*corev1.Pod, outagePods)
+	for i := range created {
+		node := e.Cluster.Nodes[i%2].Name
+		pod := behaviours.NewPod(lifeLateNamespace, fmt.Sprintf("outage-%02d", i), behaviours.FromPools([]string{"life-late-v4"}, nil))
+		created[i] = behaviours.Pinned(pod, node)
+		if i < outagePods/10 { // no scheduler for these, and no gate had there been a webhook
+			created[i].Spec.NodeName = node
+		}
+	}
+	behaviours.AtOnce(outagePods, func(i int) {
+		if err := e.Client.Create(t.Context(), created[i]); err != nil {
+			t.Errorf("creating pod %s: %v", created[i].Name, err)
+			return
+		}
+		if behaviours.Gated(created[i]) || len(created[i].Annotations) != 1 {
+			t.Errorf("pod %s went through a webhook: %v, %v", created[i].Name, created[i].Spec.SchedulingGates, created[i].Annotations)
+		}
+	})
+	t.Logf("%d pods admitted in %s without the webhook", outagePods, time.Since(begun).Round(time.Millisecond))
+	awaitCreated(t, e, created, behaviours.Patience, func(pod *corev1.Pod) error {
+		if pod.Status.StartTime == nil {
+			return fmt.Errorf("no kubelet knows of pod %s yet", pod.Name)
+		}
+		return nil
+	})
+	return created
+}
+
+// runWithTheirs fails where pods run with other addresses than they carry, or two
 // with one.
-func runWithout(t *testing.T, pods []corev1.Pod) {
+func runWithTheirs(t *testing.T, pods []corev1.Pod) {
 	t.Helper()
 	runs := map[netip.Addr]string{} // address -> pod
 	for i := range pods {
@@ -174,7 +180,7 @@ func errorInside(t *testing.T, e *behaviours.Env) {
 		e.AwaitSaysAssigned(t, pod)
 	}
 	running := awaitCreated(t, e, pods, behaviours.Patience, behaviours.Ready)
-	runWithout(t, running)
+	runWithTheirs(t, running)
 	e.DeleteAll(t, lifeLateNamespace)
 	for _, pod := range pods {
 		e.AwaitGone(t, pod)
