@@ -24,12 +24,20 @@ func Decode(e Encoded) (*Record, error) {
 			return nil, invalidf("status.podsSeenThrough: %q: not a positive number", e.PodsSeenThrough)
 		}
 	}
+	if e.LongestGrace != "" {
+		if r.longestGrace, err = parseGrace(e.LongestGrace); err != nil || graceText(r.longestGrace) != e.LongestGrace {
+			return nil, invalidf("status.longestGrace: %q: not a grace of more than %s, in whole seconds", e.LongestGrace, graceText(DefaultGrace))
+		}
+	}
 	r.taken = r.settled.Clone()
 	if err := decodeOwned(r, e); err != nil {
 		return nil, err
 	}
 	if err := canonicalText(e, r.encodeOwned()); err != nil {
 		return nil, err
+	}
+	if r.longestGrace > 0 && r.settled.Len()+r.seen.Len() == 0 {
+		return nil, invalidf("status.longestGrace: %q: no address is in use", e.LongestGrace)
 	}
 	return r, nil
 }

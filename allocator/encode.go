@@ -37,18 +37,19 @@ type Encoded struct {
 	Held     []string
 
 	PodsSeenThrough string // a decimal number; empty for zero
+	LongestGrace    string // such as 3600s; empty for zero
 	Term            string
 }
 
 // Equal reports whether both are the same text.
 func (e Encoded) Equal(o Encoded) bool {
 	return slices.Equal(e.Settled, o.Settled) && slices.Equal(e.Reserved, o.Reserved) && slices.Equal(e.Retained, o.Retained) &&
-		slices.Equal(e.Held, o.Held) && e.PodsSeenThrough == o.PodsSeenThrough && e.Term == o.Term
+		slices.Equal(e.Held, o.Held) && e.PodsSeenThrough == o.PodsSeenThrough && e.LongestGrace == o.LongestGrace && e.Term == o.Term
 }
 
 // Size returns the bytes of all text, with the quotes and comma that JSON puts around each line.
 func (e Encoded) Size() int {
-	n := len(e.PodsSeenThrough) + len(e.Term)
+	n := len(e.PodsSeenThrough) + len(e.LongestGrace) + len(e.Term)
 	for _, lines := range [][]string{e.Settled, e.Reserved, e.Retained, e.Held} {
 		for _, l := range lines {
 			n += len(l) + len(`"",`)
@@ -63,6 +64,9 @@ func (r *Record) Encode() Encoded {
 	e.Settled, e.Term = r.settled.Lines(), r.term
 	if r.seenThrough > 0 {
 		e.PodsSeenThrough = strconv.FormatUint(r.seenThrough, 10)
+	}
+	if r.longestGrace > 0 {
+		e.LongestGrace = graceText(r.longestGrace)
 	}
 	return e
 }

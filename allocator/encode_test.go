@@ -245,9 +245,11 @@ func TestDecodeNamesWhatItRefuses(t *testing.T) {
 		"a hold's address that is none": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.047 - 2026-11-23T12:00:00Z" },
 			`status.held[1]: "172.18.41.047 - 2026-11-23T12:00:00Z": "172.18.41.047": not an address`},
 
-		"an empty mark spelled 0": {func(e *allocator.Encoded) { e.PodsSeenThrough = "0" }, `status.podsSeenThrough: "0": not a positive number`},
-		"a mark with a sign":      {func(e *allocator.Encoded) { e.PodsSeenThrough = "+7" }, `status.podsSeenThrough: "+7": not a positive number`},
-		"a mark too large":        {func(e *allocator.Encoded) { e.PodsSeenThrough = "18446744073709551616" }, `status.podsSeenThrough: "18446744073709551616": not a positive number`},
+		"an empty mark spelled 0":        {func(e *allocator.Encoded) { e.PodsSeenThrough = "0" }, `status.podsSeenThrough: "0": not a positive number`},
+		"a longest grace that is none":   {func(e *allocator.Encoded) { e.LongestGrace = "30s" }, `status.longestGrace: "30s": not a grace of more than 30s, in whole seconds`},
+		"a longest grace in other words": {func(e *allocator.Encoded) { e.LongestGrace = "060s" }, `status.longestGrace: "060s": not a grace of more than 30s, in whole seconds`},
+		"a mark with a sign":             {func(e *allocator.Encoded) { e.PodsSeenThrough = "+7" }, `status.podsSeenThrough: "+7": not a positive number`},
+		"a mark too large":               {func(e *allocator.Encoded) { e.PodsSeenThrough = "18446744073709551616" }, `status.podsSeenThrough: "18446744073709551616": not a positive number`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -51,8 +51,8 @@ func (m *machine) compare(t *rapid.T, r *allocator.Record) {
 		}
 		got.At[a] = e
 	}
-	got.SeenThrough, got.Term = r.SeenThrough(), r.Term()
-	if !maps.Equal(got.At, m.model.At) || got.SeenThrough != m.model.SeenThrough || got.Term != m.model.Term {
+	got.SeenThrough, got.Grace, got.Term = r.SeenThrough(), r.LongestGrace(), r.Term()
+	if !maps.Equal(got.At, m.model.At) || got.SeenThrough != m.model.SeenThrough || got.Grace != m.model.Grace || got.Term != m.model.Term {
 		t.Fatalf("record differs (-model +record):\n%s", cmp.Diff(m.model, got, addrs))
 	}
 	m.compareLookups(t, r)

@@ -317,6 +317,12 @@ func (m *machine) ResetSeenThrough(t *rapid.T) {
 	m.model.SeenThrough = rev
 }
 
+func (m *machine) RaiseGrace(t *rapid.T) {
+	grace := time.Duration(rapid.IntRange(31, 40).Draw(t, "seconds")) * time.Second
+	m.record.RaiseGrace(grace)
+	m.model.RaiseGrace(grace)
+}
+
 func (m *machine) SetTerm(t *rapid.T) {
 	term := rapid.SampledFrom([]string{"", "a", "term of a leader"}).Draw(t, "term")
 	m.record.SetTerm(term)

@@ -41,8 +41,9 @@ type Record struct {
 	tokens     sorted[Token, netip.Addr]    // of awaited addresses
 	identities sorted[Identity, netip.Addr] // of retained addresses, and of reserved ones that are for an identity
 
-	seenThrough uint64
-	term        string
+	seenThrough  uint64
+	longestGrace time.Duration
+	term         string
 }
 
 // keeping is for whom an address is retained.
@@ -62,8 +63,8 @@ func (r *Record) Clone() *Record {
 		taken:       r.taken.Clone(),
 		tokens:      r.tokens.clone(),
 		identities:  r.identities.clone(),
-		seenThrough: r.seenThrough,
-		term:        r.term,
+		seenThrough: r.seenThrough, longestGrace: r.longestGrace,
+		term: r.term,
 	}
 }
 
@@ -200,6 +201,24 @@ func (r *Record) SeenThrough() uint64 { return r.seenThrough }
 
 // ResetSeenThrough sets the mark, downwards too: for a mark that comes from another history of the cluster.
 func (r *Record) ResetSeenThrough(revision uint64) { r.seenThrough = revision }
+
+// LongestGrace returns the longest termination grace among the pods whose addresses are in use, or were since one last was: whoever
+// holds an address of which nothing else is known holds it for that long. See GraceOf.
+func (r *Record) LongestGrace() time.Duration { return r.longestGrace }
+
+// RaiseGrace says that a pod with an address in use has this termination grace. Settle says it by itself.
+func (r *Record) RaiseGrace(grace time.Duration) {
+	if r.settled.Len()+r.seen.Len() > 0 {
+		r.longestGrace = max(r.longestGrace, normalGrace(grace))
+	}
+}
+
+// lowerGrace forgets the longest grace once no address is in use.
+func (r *Record) lowerGrace() {
+	if r.settled.Len()+r.seen.Len() == 0 {
+		r.longestGrace = 0
+	}
+}
 
 // Term returns what SetTerm last wrote: under whose leadership the record was last written.
 func (r *Record) Term() string { return r.term }

@@ -50,8 +50,10 @@ func (r *Record) Settle(a netip.Addr, t Token, podRevision uint64) error {
 		if !r.awaitedBy(a, t) {
 			return r.conflict("settling", a, ErrNotReserved)
 		}
+		v, _ := r.awaited.get(a)
 		r.arrive(a)
 		r.users(a).Add(a)
+		r.RaiseGrace(v.Grace)
 	}
 	r.raise(podRevision)
 	return nil
@@ -78,6 +80,7 @@ func (r *Record) Release(a netip.Addr) error {
 		return r.conflict("releasing", a, ErrNotSettled)
 	}
 	r.leave(a)
+	r.lowerGrace()
 	return nil
 }
 
@@ -92,6 +95,7 @@ func (r *Record) Hold(a netip.Addr, h Hold) error {
 		return r.conflict(verb, a, ErrNotSettled)
 	}
 	r.held.put(a, h)
+	r.lowerGrace()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package allocator_test
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -147,7 +148,7 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 					t.Fatalf("step %d, %s: %v", i, s.what, err)
 				}
 				got := r.Encode()
-				got.PodsSeenThrough = ""
+				got.PodsSeenThrough, got.LongestGrace = "", ""
 				if diff := cmp.Diff(s.want, got); diff != "" {
 					t.Fatalf("step %d, %s (-want +got):\n%s", i, s.what, diff)
 				}
@@ -220,4 +221,39 @@ func TestTheSameReservationIsTheSameInOtherWords(t *testing.T) {
 			t.Errorf("as it was read: %v", err)
 		}
 	}
+}
+
+func TestTheLongestGraceIsForgottenWhenNothingIsInUse(t *testing.T) {
+	t.Parallel()
+	var r allocator.Record
+	a, b := netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")
+	take := func(a netip.Addr, token allocator.Token, grace time.Duration) {
+		t.Helper()
+		err := r.Reserve(a, allocator.Reservation{Token: token, Pod: allocator.PodRef{Namespace: "default"}, Grace: grace})
+		if err == nil {
+			err = r.Settle(a, token, 1)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(when string, want time.Duration) {
+		t.Helper()
+		if got := r.LongestGrace(); got != want {
+			t.Errorf("%s it is %s, want %s", when, got, want)
+		}
+	}
+	r.RaiseGrace(time.Hour)
+	want("while nothing is in use", 0)
+	take(a, "aaaaaaaaaaaaaaaa", time.Hour)
+	take(b, "bbbbbbbbbbbbbbbb", time.Minute)
+	want("with two in use", time.Hour)
+	if err := r.Hold(a, allocator.Hold{Since: time.Unix(0, 0)}); err != nil {
+		t.Fatal(err)
+	}
+	want("while one is in use that came beside the longest", time.Hour)
+	if err := r.Release(b); err != nil {
+		t.Fatal(err)
+	}
+	want("with nothing in use", 0)
 }

@@ -117,6 +117,7 @@ func encoded(s *crdv1.IPPoolStatus) allocator.Encoded {
 		Retained:        s.Retained,
 		Held:            s.Held,
 		PodsSeenThrough: s.PodsSeenThrough,
+		LongestGrace:    s.LongestGrace,
 		Term:            s.Term,
 	}
 }

@@ -80,6 +80,7 @@ func (tx *Tx) status(e allocator.Encoded) crdv1.IPPoolStatus {
 		Retained:         e.Retained,
 		Held:             e.Held,
 		PodsSeenThrough:  e.PodsSeenThrough,
+		LongestGrace:     e.LongestGrace,
 		Term:             e.Term,
 		WaitedFor:        tx.WaitedFor,
 		Conditions:       tx.Conditions,

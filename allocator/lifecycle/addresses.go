@@ -139,25 +139,19 @@ func (a *addresses) standing(ctx context.Context, pool string, before *allocator
 				return nil, nil, err
 			}
 		}
-		unseen[address] = lose(had[address], time.Now())
+		unseen[address] = lose(had[address], before.LongestGrace(), time.Now())
 	}
 	return holders, unseen, nil
 }
 
 // lose returns the hold of an address whose pod ended while nobody led. Where
-// endpoints name several pods, or none, its node is not known.
-func lose(had []*Pod, now time.Time) lost {
-	switch len(had) {
-	case 0:
-		return lost{&Pod{}, allocator.Hold{Since: now, Grace: unknownGrace}}
-	case 1:
+// endpoints name several pods, or none, neither its node nor its termination
+// grace is known; longest is that of all pods of the pool.
+func lose(had []*Pod, longest time.Duration, now time.Time) lost {
+	if len(had) == 1 {
 		return lost{had[0], allocator.Hold{Node: had[0].Node, Since: now, Grace: had[0].Grace}}
 	}
-	l := lost{&Pod{}, allocator.Hold{Since: now}}
-	for _, p := range had {
-		l.hold.Grace = max(l.hold.Grace, p.Grace)
-	}
-	return l
+	return lost{&Pod{}, allocator.Hold{Since: now, Grace: longest}}
 }
 
 // tend settles, releases and holds what the view of the pods allows.

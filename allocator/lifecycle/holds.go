@@ -25,9 +25,6 @@ const (
 	// grace, until its kubelet has ended what it was told to end. It is longer
 	// than a node that is cut off still counts as Ready (50 s by default).
 	wellAgain = time.Minute
-	// unknownGrace stands for the termination grace of a pod of which nothing is
-	// known any more.
-	unknownGrace = time.Hour
 )
 
 // holds ends the holds of addresses once their pods cannot run any more: the

@@ -188,6 +188,7 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 			}
 			identity, owner := r.identity(p)
 			if err := tx.Record.PutBack(c.Address, p.Revision, identity, owner); err == nil { // it is free, so there is none
+				tx.Record.RaiseGrace(p.Grace)
 				back[c.Address] = p
 			}
 		}

@@ -138,12 +138,12 @@ func TestLose(t *testing.T) {
 		want allocator.Hold
 	}{
 		"an endpoint tells the node":           {[]*Pod{one}, allocator.Hold{Node: "n", Since: moment, Grace: time.Minute}},
-		"two endpoints do not":                 {[]*Pod{one, other}, allocator.Hold{Since: moment, Grace: time.Hour}},
-		"without an endpoint nothing is known": {nil, allocator.Hold{Since: moment, Grace: unknownGrace}},
+		"two endpoints do not":                 {[]*Pod{one, other}, allocator.Hold{Since: moment, Grace: 2 * time.Hour}},
+		"without an endpoint nothing is known": {nil, allocator.Hold{Since: moment, Grace: 2 * time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := lose(c.had, moment); got.hold != c.want {
+			if got := lose(c.had, 2*time.Hour, moment); got.hold != c.want {
 				t.Errorf("got %+v, want %+v", got.hold, c.want)
 			}
 		})

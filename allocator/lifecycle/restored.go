@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,11 +21,13 @@ import (
 // etcd was restored from a backup, or the address leads to another cluster, and
 // everything in memory is void.
 type Restored struct {
-	api     client.Reader // not a cache
-	claims  *Claims
-	void    func(error) // ends the process
-	uid     types.UID   // of kube-system; empty before the first look
-	highest atomic.Uint64
+	api    client.Reader // not a cache
+	claims *Claims
+	void   func(error) // ends the process
+
+	// Only Start touches what follows.
+	uid      types.UID // of kube-system; empty before the first look
+	revision uint64    // of the API server at the last look
 }
 
 var (
@@ -43,7 +44,7 @@ func NewRestored(api client.Reader, claims *Claims, void func(error)) *Restored 
 // restoredInterval is how often the cluster is asked who it is.
 const restoredInterval = 5 * time.Second
 
-var namespaceKind = schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}
+var namespaceListKind = schema.GroupVersionKind{Version: "v1", Kind: "NamespaceList"}
 
 // Start looks until ctx ends.
 func (r *Restored) Start(ctx context.Context) error {
@@ -69,39 +70,29 @@ func (r *Restored) Start(ctx context.Context) error {
 // NeedLeaderElection says that every replica looks: each remembers what it wrote.
 func (*Restored) NeedLeaderElection() bool { return false }
 
-// look returns an error if the cluster is another one.
+// look returns an error if the cluster is another one. It asks for the revision
+// that the API server is at: a watch that is ahead of it waits without a word.
 func (r *Restored) look(ctx context.Context) error {
-	if err := r.revision(r.claims.Revision()); err != nil {
-		return err
-	}
-	var ns metav1.PartialObjectMetadata
-	ns.SetGroupVersionKind(namespaceKind)
-	if err := r.api.Get(ctx, types.NamespacedName{Name: metav1.NamespaceSystem}, &ns); err != nil {
-		log.FromContext(ctx).V(1).Info("the cluster does not say who it is", "why", err.Error())
+	var list metav1.PartialObjectMetadataList
+	list.SetGroupVersionKind(namespaceListKind)
+	err := r.api.List(ctx, &list, client.MatchingFields{"metadata.name": metav1.NamespaceSystem})
+	if err != nil || len(list.Items) != 1 {
+		log.FromContext(ctx).V(1).Info("the cluster does not say who it is", "namespaces", len(list.Items), "error", fmt.Sprint(err))
 		return nil // not known now
 	}
-	if r.uid == "" {
-		r.uid = ns.UID
+	now, err := strconv.ParseUint(list.ResourceVersion, 10, 64)
+	if err != nil {
+		return fmt.Errorf("listing namespaces: resourceVersion %q is no number", list.ResourceVersion)
 	}
-	if r.uid != ns.UID {
-		return fmt.Errorf("this is another cluster: namespace %s has UID %s and had %s", metav1.NamespaceSystem, ns.UID, r.uid)
+	uid := list.Items[0].UID
+	switch {
+	case r.uid != "" && r.uid != uid:
+		return fmt.Errorf("this is another cluster: namespace %s has UID %s and had %s", metav1.NamespaceSystem, uid, r.uid)
+	case now < r.revision:
+		return fmt.Errorf("the cluster was restored: its resourceVersion went back from %d to %d", r.revision, now)
 	}
+	r.uid, r.revision = uid, now
 	return nil
-}
-
-// revision notes how far the view of the pods is. 0 says nothing.
-func (r *Restored) revision(now uint64) error {
-	for {
-		highest := r.highest.Load()
-		switch {
-		case now == 0 || now == highest:
-			return nil
-		case now < highest:
-			return fmt.Errorf("the cluster was restored: the resourceVersion of pods went back from %d to %d", highest, now)
-		case r.highest.CompareAndSwap(highest, now):
-			return nil
-		}
-	}
 }
 
 // OnAdd implements cache.ResourceEventHandler: Restored is told of each change of

@@ -223,6 +223,10 @@ func (o *owners) read(ctx context.Context, id allocator.Identity) (*unstructured
 		return owner, nil
 	}
 	mapping, err := o.mapper.RESTMapping(schema.GroupKind{Group: id.Group, Kind: id.Kind})
+	if meta.IsNoMatchError(err) { // the API server answered, and has no such kind: it has no such object
+		o.known[key] = nil
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("reading owner %s: %w", key, err)
 	}

@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -97,14 +98,16 @@ func (t *tending) reservations(r *allocator.Record) error {
 	for address, v := range all {
 		pod, verb, since := t.fate(address, v)
 		var err error
-		switch verb {
-		case "":
+		switch {
+		case verb == "":
 			continue
-		case settled:
+		case verb == settled:
 			err = r.Settle(address, v.Token, pod.Revision)
-		case held:
+		case verb == held:
 			err = r.HoldReserved(address, v.Token, t.holdFor(pod))
-		case givenBack:
+		case v.For != allocator.Identity{}: // the pod was there, if only for a moment: the next of its name finds the address
+			verb, err = vacated, errors.Join(r.Settle(address, v.Token, pod.Revision), r.Release(address))
+		default:
 			err = r.GiveBack(address, v.Token)
 		}
 		if err != nil {
@@ -165,6 +168,7 @@ func (t *tending) appearances(r *allocator.Record) error {
 		if err := r.PutBack(a, p.Revision, identity, owner); err != nil {
 			return err
 		}
+		r.RaiseGrace(p.Grace)
 		t.steps[a] = step{verb: putBack, pod: p}
 	}
 	return nil

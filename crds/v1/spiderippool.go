@@ -218,6 +218,13 @@ type IPPoolStatus struct {
 	// +optional
 	PodsSeenThrough string `json:"podsSeenThrough,omitempty"`
 
+	// LongestGrace is the longest termination grace among the pods whose
+	// addresses are in use, or were since one last was, such as 3600s; empty
+	// where none is longer than 30 s. What is held of a pod of which nothing is
+	// known is held for that long.
+	// +optional
+	LongestGrace string `json:"longestGrace,omitempty"`
+
 	// Term names the leadership whose sight of the pods the record's releases
 	// rest on. A leader writes it when it takes the pool over, and another
 	// that still believes to lead can no longer write.

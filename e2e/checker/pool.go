@@ -33,7 +33,7 @@ func readPools(items []crdv1.SpiderIPPool) (map[string]pool, []Violation) { // n
 		p.ready = apimeta.IsStatusConditionTrue(p.Status.Conditions, crdv1.ConditionReady)
 		record, err := allocator.Decode(allocator.Encoded{
 			Settled: p.Status.Settled, Reserved: p.Status.Reserved, Retained: p.Status.Retained, Held: p.Status.Held,
-			PodsSeenThrough: p.Status.PodsSeenThrough, Term: p.Status.Term,
+			PodsSeenThrough: p.Status.PodsSeenThrough, LongestGrace: p.Status.LongestGrace, Term: p.Status.Term,
 		})
 		if err != nil {
 			found = append(found, Violation{Rule: RuleCounters, Subject: p.subject(), Detail: err.Error()})

@@ -23,6 +23,7 @@ type Entry struct {
 type Model struct {
 	At          map[netip.Addr]Entry // address -> what stands there; absent is free
 	SeenThrough uint64
+	Grace       time.Duration // the longest
 	Term        string
 }
 
@@ -124,8 +125,10 @@ func (m *Model) elsewhere(a netip.Addr, v allocator.Reservation) bool {
 // Settle is allocator.Record.Settle.
 func (m *Model) Settle(a netip.Addr, t allocator.Token, revision uint64) error {
 	e := m.At[a]
+	grace := e.Reservation.Grace
 	switch {
 	case e.InUse():
+		grace = 0
 	case !e.Awaited() || e.Reservation.Token != t:
 		return allocator.ErrNotReserved
 	case e.Reservation.For != allocator.Identity{}:
@@ -133,8 +136,21 @@ func (m *Model) Settle(a netip.Addr, t allocator.Token, revision uint64) error {
 	default:
 		m.At[a] = Entry{State: allocator.StateSettled}
 	}
-	m.SeenThrough = max(m.SeenThrough, revision)
+	m.SeenThrough, m.Grace = max(m.SeenThrough, revision), max(m.Grace, grace)
 	return nil
+}
+
+// RaiseGrace is allocator.Record.RaiseGrace, for a grace that is written.
+func (m *Model) RaiseGrace(d time.Duration) {
+	if len(m.Where(Entry.InUse)) > 0 {
+		m.Grace = max(m.Grace, d)
+	}
+}
+
+func (m *Model) lowerGrace() {
+	if len(m.Where(Entry.InUse)) == 0 {
+		m.Grace = 0
+	}
 }
 
 // GiveBack is allocator.Record.GiveBack.
@@ -152,6 +168,7 @@ func (m *Model) Release(a netip.Addr) error {
 		return allocator.ErrNotSettled
 	}
 	m.end(a)
+	m.lowerGrace()
 	return nil
 }
 
@@ -162,6 +179,7 @@ func (m *Model) Hold(a netip.Addr, h allocator.Hold) error {
 		return allocator.ErrNotSettled
 	}
 	m.hold(a, e.Retention.Identity, e.Retention.OwnerUID, h)
+	m.lowerGrace()
 	return nil
 }
 
