@@ -37,8 +37,8 @@ func assignRestart(t *testing.T, e *behaviours.Env) {
 	})
 	before, writes := e.Pool(t, "assign-restart"), e.CountWrites(t, "assign-restart")
 
-	atOnce(t, e, map[string]func(*testing.T, *behaviours.Env){
-		"the sandbox is killed": func(t *testing.T, e *behaviours.Env) {
+	atOnce(t, e,
+		part{"the sandbox is killed", func(t *testing.T, e *behaviours.Env) {
 			old := sandboxes(t, e, sandboxed)
 			if len(old) != 1 {
 				t.Fatalf("it has sandboxes %q, want one", old)
@@ -47,12 +47,12 @@ func assignRestart(t *testing.T, e *behaviours.Env) {
 			if now := sandboxes(t, e, sandboxed); len(now) == 0 || slices.Equal(now, old) {
 				t.Errorf("it has sandboxes %q, as before", now)
 			}
-		},
-		"the container is killed": func(t *testing.T, e *behaviours.Env) {
+		}},
+		part{"the container is killed", func(t *testing.T, e *behaviours.Env) {
 			id, _ := container(contained)
 			restarts(t, e, contained, func() { kill(t, e, contained, strings.TrimPrefix(id, "containerd://")) })
-		},
-		"the node is rebooted": func(t *testing.T, e *behaviours.Env) {
+		}},
+		part{"the node is rebooted", func(t *testing.T, e *behaviours.Env) {
 			restarts(t, e, rebooted, func() {
 				if err := spare.PullPlug(t.Context()); err != nil {
 					t.Fatal(err)
@@ -61,8 +61,8 @@ func assignRestart(t *testing.T, e *behaviours.Env) {
 					t.Fatal(err)
 				}
 			})
-		},
-	})
+		}},
+	)
 	if n := writes.Count(t, e); n > 0 {
 		t.Errorf("%d writes to the pool", n)
 	}

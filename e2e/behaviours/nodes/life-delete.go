@@ -32,17 +32,16 @@ var lifeDeleteManifest []byte
 var LifeDelete = behaviours.Behaviour{ID: "life-delete", Manifest: lifeDeleteManifest, Test: lifeDelete}
 
 func lifeDelete(t *testing.T, e *behaviours.Env) {
-	in := metav1.ObjectMeta{Namespace: "life-delete"}
-	named := func(name string) metav1.ObjectMeta { o := in; o.Name = name; return o }
-	atOnce(t, e, map[string]func(*testing.T, *behaviours.Env){
-		"deployment":  deletes("deployment", 3, &appsv1.Deployment{ObjectMeta: named("deployment")}),
-		"statefulset": deletes("statefulset", 2, &appsv1.StatefulSet{ObjectMeta: named("statefulset")}),
-		"daemonset":   deletes("daemonset", 2, &appsv1.DaemonSet{ObjectMeta: named("daemonset")}),
-		"job":         deletes("job", 2, &batchv1.Job{ObjectMeta: named("job")}),
-		"namespace":   deletes("namespace", 3, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "life-delete-doomed"}}),
-		"by force on a healthy node and on one that is cut off": byForce,
-		"without the plugin": withoutPlugin,
-	})
+	named := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: "life-delete", Name: name} }
+	atOnce(t, e,
+		part{"by force on a healthy node and on one that is cut off", byForce},
+		part{"statefulset", deletes("statefulset", 2, &appsv1.StatefulSet{ObjectMeta: named("statefulset")})},
+		part{"without the plugin", withoutPlugin},
+		part{"namespace", deletes("namespace", 3, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "life-delete-doomed"}})},
+		part{"deployment", deletes("deployment", 3, &appsv1.Deployment{ObjectMeta: named("deployment")})},
+		part{"daemonset", deletes("daemonset", 2, &appsv1.DaemonSet{ObjectMeta: named("daemonset")})},
+		part{"job", deletes("job", 2, &batchv1.Job{ObjectMeta: named("job")})},
+	)
 }
 
 // deletes returns a part that deletes what makes pods, and waits for all

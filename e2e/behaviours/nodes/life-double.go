@@ -36,11 +36,11 @@ var lifeDoubleManifest []byte
 var LifeDouble = behaviours.Behaviour{ID: "life-double", Manifest: lifeDoubleManifest, Test: lifeDouble}
 
 func lifeDouble(t *testing.T, e *behaviours.Env) {
-	atOnce(t, e, map[string]func(*testing.T, *behaviours.Env){
-		"the prober hears a double":     hearsDouble,
-		"nobody answers beside another": neverDouble,
-		"nor one that ends by itself":   oneAfterAnother,
-	})
+	atOnce(t, e,
+		part{"nobody answers beside one that was deleted by force", neverDouble},
+		part{"nor beside one that ends by itself", oneAfterAnother},
+		part{"the prober hears a double", hearsDouble},
+	)
 }
 
 // hearsDouble gives a pod's address to a node too.

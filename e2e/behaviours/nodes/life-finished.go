@@ -22,11 +22,11 @@ var lifeFinishedManifest []byte
 var LifeFinished = behaviours.Behaviour{ID: "life-finished", Manifest: lifeFinishedManifest, Test: lifeFinished}
 
 func lifeFinished(t *testing.T, e *behaviours.Env) {
-	atOnce(t, e, map[string]func(*testing.T, *behaviours.Env){
-		"Succeeded":      ends("succeeds", corev1.PodSucceeded, 0),
-		"Failed":         ends("fails", corev1.PodFailed, 1),
-		"said by others": saidByOthers,
-	})
+	atOnce(t, e,
+		part{"said by others", saidByOthers},
+		part{"Succeeded", ends("succeeds", corev1.PodSucceeded, 0)},
+		part{"Failed", ends("fails", corev1.PodFailed, 1)},
+	)
 	e.DeleteAll(t, "life-finished")
 }
 

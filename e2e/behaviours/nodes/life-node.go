@@ -25,10 +25,10 @@ var lifeNodeManifest []byte
 var LifeNode = behaviours.Behaviour{ID: "life-node", Manifest: lifeNodeManifest, Test: lifeNode}
 
 func lifeNode(t *testing.T, e *behaviours.Env) {
-	atOnce(t, e, map[string]func(*testing.T, *behaviours.Env){
-		"the node comes back":                              comesBack,
-		"the node is out of service, then its object goes": goesForGood,
-	})
+	atOnce(t, e,
+		part{"the node comes back", comesBack},
+		part{"the node is out of service, then its object goes", goesForGood},
+	)
 }
 
 // evictee is a pod that is evicted as soon as its node is known to be lost.

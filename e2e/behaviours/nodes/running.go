@@ -127,14 +127,21 @@ func standsAs(t *testing.T, e *behaviours.Env, pool string, a netip.Addr, want a
 	}
 }
 
-// atOnce runs the parts of a behaviour in parallel and returns when all are done.
-func atOnce(t *testing.T, e *behaviours.Env, parts map[string]func(*testing.T, *behaviours.Env)) { // name -> part
+// part is one of several things that a behaviour proves at once.
+type part struct {
+	name  string
+	prove func(*testing.T, *behaviours.Env)
+}
+
+// atOnce proves the parts of a behaviour in parallel and returns when all are
+// done. Those that take longest come first: not all may find a place at once.
+func atOnce(t *testing.T, e *behaviours.Env, parts ...part) {
 	t.Helper()
 	t.Run("at once", func(t *testing.T) {
-		for name, part := range parts {
-			t.Run(name, func(t *testing.T) {
+		for _, p := range parts {
+			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
-				part(t, e)
+				p.prove(t, e)
 			})
 		}
 	})
