@@ -11,9 +11,9 @@ import (
 )
 
 // leftOver reports whether a pod that waits for nothing looks as if it did: our
-// gate is on it, or its condition says so.
+// gate is on it, or its condition does not say that it has its addresses.
 func (p *Pod) leftOver() bool {
-	return p.Live() && p.DeletionTimestamp.IsZero() && !p.Waits() && (p.Gated || p.Condition != "" && len(p.Assigned) > 0)
+	return p.Live() && p.DeletionTimestamp.IsZero() && !p.Waits() && (p.Gated || p.Unsaid)
 }
 
 // finishAll puts pods right that a leader did not come to the end with, or that
@@ -57,7 +57,7 @@ func (b *binder) finish(ctx context.Context, p *Pod) error {
 		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", p.String(), "uid", p.UID)
 		b.events.ungated(p)
 	}
-	if p.Condition != "" && len(p.Assigned) > 0 {
+	if p.Unsaid {
 		return b.assigned(ctx, p, p.Claims)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -34,7 +35,7 @@ type Pod struct {
 	Gated     bool // by our scheduling gate
 	Elsewhere bool // gated by somebody else's
 	Priority  int32
-	Condition string // message of the condition AddressAssigned where that is False
+	Unsaid    bool // it has addresses, and its condition AddressAssigned should say so and does not
 }
 
 // Waits reports whether the pod has no address, neither of ours nor of anybody
@@ -70,19 +71,7 @@ func podOf(object any) (any, error) {
 		OnHost:   pod.Spec.HostNetwork,
 	}
 	p.DeletionTimestamp = pod.DeletionTimestamp
-	_, p.Static = pod.Annotations[corev1.MirrorPodAnnotationKey]
-	for _, g := range pod.Spec.SchedulingGates {
-		ours := g.Name == crdv1.GateWaitingForAddress
-		p.Gated, p.Elsewhere = p.Gated || ours, p.Elsewhere || !ours
-	}
-	if pod.Spec.Priority != nil {
-		p.Priority = *pod.Spec.Priority
-	}
-	for _, c := range pod.Status.Conditions {
-		if c.Type == crdv1.ConditionAddressAssigned && c.Status == corev1.ConditionFalse {
-			p.Condition = c.Message
-		}
-	}
+	p.keepForBinding(pod)
 	if owner := metav1.GetControllerOf(pod); owner != nil {
 		p.OwnerReferences = []metav1.OwnerReference{*owner}
 	}
@@ -95,6 +84,21 @@ func podOf(object any) (any, error) {
 	}
 	p.Foreign = p.foreign(pod.Status.PodIPs)
 	return p, nil
+}
+
+// keepForBinding keeps what late binding looks at.
+func (p *Pod) keepForBinding(pod *corev1.Pod) {
+	_, p.Static = pod.Annotations[corev1.MirrorPodAnnotationKey]
+	for _, g := range pod.Spec.SchedulingGates {
+		ours := g.Name == crdv1.GateWaitingForAddress
+		p.Gated, p.Elsewhere = p.Gated || ours, p.Elsewhere || !ours
+	}
+	if pod.Spec.Priority != nil {
+		p.Priority = *pod.Spec.Priority
+	}
+	said := conditionOf(pod)
+	late := p.Token == string(allocator.LateToken(string(p.UID)))
+	p.Unsaid = len(p.Assigned) > 0 && (said == nil && late || said != nil && said.Status != corev1.ConditionTrue)
 }
 
 // foreign returns the addresses that a kubelet reported and the pod does not

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	recording "k8s.io/client-go/tools/events"
 
+	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -262,5 +263,42 @@ spiderpool_waiting_pods{reason="PoolNotReady"} 1
 	err := testutil.GatherAndCompare(registry, strings.NewReader(want), "spiderpool_late_bindings_total", "spiderpool_waiting_oldest_seconds", "spiderpool_waiting_pods")
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestPodsThatLookAsIfTheyWaited(t *testing.T) {
+	t.Parallel()
+	with := func(token string) func(*corev1.Pod) {
+		return func(p *corev1.Pod) {
+			p.Annotations = map[string]string{
+				crdv1.AnnotationReservation:             token,
+				crdv1.AnnotationAssignedPrefix + "eth0": `{"interface":"eth0","ipv4pool":"a","ipv6pool":"","ipv4":"10.0.0.1/24","ipv6":"","vlan":0}`,
+			}
+		}
+	}
+	late, early := with(string(allocator.LateToken("uid-p"))), with(string(tokenA))
+	isTrue := conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")
+	isFalse := conditioned(corev1.ConditionFalse, crdv1.ReasonPoolFull, "full")
+	for name, c := range map[string]struct {
+		edits []func(*corev1.Pod)
+		want  bool
+	}{
+		"one that waits": {nil, false},
+		"one that got its address when it was created": {[]func(*corev1.Pod){ungated, early}, false},
+		"the same with our gate":                       {[]func(*corev1.Pod){early}, true},
+		"the same with the condition False":            {[]func(*corev1.Pod){ungated, early, isFalse}, true},
+		"one bound late that says so":                  {[]func(*corev1.Pod){ungated, late, isTrue}, false},
+		"one bound late that says nothing":             {[]func(*corev1.Pod){ungated, late}, true},
+		"one bound late that says the contrary":        {[]func(*corev1.Pod){ungated, late, isFalse}, true},
+		"one on its node's network with our gate":      {[]func(*corev1.Pod){func(p *corev1.Pod) { p.Spec.HostNetwork = true }}, true},
+		"one that is being deleted":                    {[]func(*corev1.Pod){late, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: noon} }}, false},
+		"one that has finished":                        {[]func(*corev1.Pod){late, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := latecomerOf(t, gated(c.edits...)).pod.leftOver(); got != c.want {
+				t.Errorf("looks so: %t", got)
+			}
+		})
 	}
 }
