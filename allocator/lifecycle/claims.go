@@ -22,6 +22,7 @@ import (
 // carry. It follows a watch, so it may be late; Revision says how far it is.
 // It is safe for concurrent use.
 type Claims struct {
+	client   kubernetes.Interface
 	informer cache.SharedIndexInformer
 	lists    atomic.Uint64 // how often all pods were listed
 }
@@ -41,7 +42,7 @@ var (
 
 // NewClaims returns an index that is empty until Start.
 func NewClaims(client kubernetes.Interface) (*Claims, error) {
-	c := &Claims{}
+	c := &Claims{client: client}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(podOf), informers.WithTweakListOptions(c.countLists))
 	c.informer = factory.Core().V1().Pods().Informer()
 	err := c.informer.AddIndexers(cache.Indexers{

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -450,6 +452,8 @@ type watcher struct {
 
 func (w *watcher) Lists() uint64 { return w.lists }
 
+func (*watcher) Gap(context.Context, string) (gap, error) { return gap{}, errors.New("nobody asks") }
+
 func TestReservationsAreDueAfterTheGraceOnThisClock(t *testing.T) {
 	t.Parallel()
 	now := moment
@@ -483,22 +487,23 @@ func TestWhatBecomesOfAReservationThatNoPodCarries(t *testing.T) {
 	for name, c := range map[string]struct {
 		before *allocator.Record // when this leader took the pool over
 		lists  uint64
-		view   uint64
+		seen   gap
 		want   string
 	}{
-		"watched all along, and the view is beyond the proof": {before: &allocator.Record{}, lists: 3, view: 50, want: expired},
-		"the view is behind the proof":                        {before: &allocator.Record{}, lists: 3, view: 49},
-		"the watch broke, so a pod may have come and gone":    {before: &allocator.Record{}, lists: 4, view: 50, want: held},
-		"it stood before this leader did":                     {before: reservedFor(t, tokenA), lists: 3, view: 50, want: held},
+		"watched all along, and beyond the proof":          {before: &allocator.Record{}, lists: 3, seen: gap{through: 50}, want: expired},
+		"what is seen is behind the proof":                 {before: &allocator.Record{}, lists: 3, seen: gap{through: 49}},
+		"a pod came and went beyond the view":              {before: &allocator.Record{}, lists: 3, seen: gap{50, map[string]bool{string(tokenA): true}}},
+		"the watch broke, so a pod may have come and gone": {before: &allocator.Record{}, lists: 4, seen: gap{through: 50}, want: held},
+		"it stood before this leader did":                  {before: reservedFor(t, tokenA), lists: 3, seen: gap{through: 50}, want: held},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ts := newTenures("me")
 			ts.of(pool)
 			ts.begin(pool, c.before)
-			e := &expire{claims: &watcher{view: view{revision: c.view}, lists: c.lists}, tenures: ts}
+			e := &expire{claims: &watcher{lists: c.lists}, tenures: ts}
 			r, _ := reservedFor(t, tokenA).AwaitedAt(x)
-			if got := e.verdict("p", due{x, r, &sight{lists: 3, absent: 50}}); got != c.want {
+			if got := e.verdict("p", due{x, r, &sight{lists: 3, absent: 50}}, c.seen); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,8 +34,9 @@ var podListKind = schema.GroupVersionKind{Version: "v1", Kind: "PodList"}
 //
 // That no pod carries the token now is not enough: it may have come, run, and
 // been deleted by force. So the view of the pods must have been watching since
-// the reservation was first seen here, without a break, and reach beyond the
-// moment at which no pod carried it. Where it was not, the address is held.
+// the reservation was first seen here, without a break, and what happened
+// then until beyond the moment at which no pod carried it is looked up. Where it
+// was not, the address is held.
 type expire struct {
 	ledger  Applier
 	pools   ledger.Pools
@@ -46,8 +48,9 @@ type expire struct {
 	depose  func(error)
 	now     func() time.Time
 
-	// first is how this leader first saw a reservation. Only Reconcile touches
-	// it, and only one runs.
+	// first is how this leader first saw a reservation. What belongs to a pool
+	// only its reconciliation touches, and only one runs.
+	mu    sync.Mutex
 	first map[string]map[allocator.Token]*sight // pool -> token -> sight
 }
 
@@ -56,6 +59,7 @@ type watching interface {
 	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool)
 	Lists() uint64
 	Revision() uint64
+	Gap(ctx context.Context, namespace string) (gap, error)
 }
 
 // sight is a reservation that this leader watches.
@@ -77,7 +81,7 @@ type due struct {
 func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	pool, ok := e.pools.Pool(r.Name)
 	if !ok {
-		delete(e.first, r.Name)
+		e.remember(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := e.tenures.of(pool); !begun {
@@ -100,7 +104,9 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 // due returns by namespace the reservations whose grace is over. Those of pods
 // that exist are not a matter of time: they are looked at from the beginning.
 func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
+	e.mu.Lock()
 	now, before := e.now(), e.first[pool]
+	e.mu.Unlock()
 	first := map[allocator.Token]*sight{}
 	all := map[string][]due{} // namespace -> reservations
 	for address, r := range record.Awaited() {
@@ -117,11 +123,17 @@ func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 			all[r.Pod.Namespace] = append(all[r.Pod.Namespace], due{address, r, s})
 		}
 	}
+	e.remember(pool, first)
+	return all
+}
+
+func (e *expire) remember(pool string, first map[allocator.Token]*sight) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	delete(e.first, pool)
 	if len(first) > 0 {
 		e.first[pool] = first
 	}
-	return all
 }
 
 // expire gives back, or holds, those of the reservations that no pod of the
@@ -131,21 +143,31 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 	if err != nil {
 		return err
 	}
-	verbs := map[netip.Addr]string{}
-	over := map[netip.Addr]allocator.Reservation{}
+	var gone []due
 	for _, d := range all {
-		gone, err := e.gone(ctx, there, crdv1.Claim{Pool: pool.Name, Address: d.address}, d.reservation)
+		is, err := e.gone(ctx, there, crdv1.Claim{Pool: pool.Name, Address: d.address}, d.reservation)
 		if err != nil {
 			return err
 		}
-		if !gone {
+		if !is {
 			d.absent = 0
 			continue
 		}
 		if d.absent == 0 {
 			d.absent = there.revision
 		}
-		if verb := e.verdict(pool.Name, d); verb != "" {
+		gone = append(gone, d)
+	}
+	seen := gap{through: e.claims.Revision()}
+	if slices.ContainsFunc(gone, func(d due) bool { return d.absent > seen.through }) {
+		if seen, err = e.claims.Gap(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	verbs := map[netip.Addr]string{}
+	over := map[netip.Addr]allocator.Reservation{}
+	for _, d := range gone {
+		if verb := e.verdict(pool.Name, d, seen); verb != "" {
 			verbs[d.address], over[d.address] = verb, d.reservation
 		}
 	}
@@ -156,12 +178,12 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 }
 
 // verdict says what becomes of a reservation that no pod carries; nothing while
-// the view of the pods is behind the proof.
-func (e *expire) verdict(pool string, d due) string {
+// what is seen is behind the proof, or shows that a pod came.
+func (e *expire) verdict(pool string, d due, seen gap) string {
 	switch {
 	case e.tenures.inherits(pool, d.reservation.Token), e.claims.Lists() != d.lists:
 		return held
-	case e.claims.Revision() < d.absent:
+	case seen.through < d.absent, seen.tokens[string(d.reservation.Token)]:
 		return ""
 	}
 	return expired

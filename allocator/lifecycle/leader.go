@@ -115,7 +115,7 @@ func Setup(mgr manager.Manager, o Options) error {
 func setupRemovals(mgr manager.Manager, o Options, t *tenures) error {
 	api := mgr.GetAPIReader()
 	return errors.Join(
-		build(mgr, "expire", 1).For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
+		build(mgr, "expire", 8).For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, tenures: t, grace: o.Grace, metrics: o.Metrics, depose: o.Depose,
 			now: time.Now, first: map[string]map[allocator.Token]*sight{},
 		}),

@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"fmt"
-	"net/netip"
 	"sync"
 	"testing"
 	"time"
@@ -30,26 +29,6 @@ func state(t *testing.T, c crdv1.Claim) allocator.State {
 func wait(t *testing.T, c crdv1.Claim, want allocator.State) {
 	t.Helper()
 	apiserver.Eventually(t, fmt.Sprintf("%s is %s", c.Address, want), func() bool { return state(t, c) == want })
-}
-
-// waitMoving is wait where the leader's view of the pods must move on, which it
-// does with their events alone, and with a bookmark once in a minute.
-func waitMoving(t *testing.T, c crdv1.Claim, want allocator.State) {
-	t.Helper()
-	pod := podWith(t, "", "", crdv1.Claim{Pool: "none", Address: netip.MustParseAddr("192.0.2.1")})
-	if err := server.Client.Create(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	apiserver.Eventually(t, fmt.Sprintf("%s is %s", c.Address, want), func() bool {
-		n++
-		pod.Labels = map[string]string{"touched": fmt.Sprint(n)}
-		if err := server.Client.Update(t.Context(), pod); err != nil {
-			t.Fatal(err)
-		}
-		return state(t, c) == want
-	})
-	remove(t, pod)
 }
 
 // barrier returns once the leader has acted on everything that happened before:
@@ -273,7 +252,7 @@ func TestAReservationThatNoPodCameForExpires(t *testing.T) {
 	token, claim := reserve(t, pool)
 	newPod(t, "node", token, claim)
 	wait(t, claim, allocator.StateSettled)
-	waitMoving(t, orphan, allocator.StateFree)
+	wait(t, orphan, allocator.StateFree)
 	if got := state(t, claim); got != allocator.StateSettled {
 		t.Errorf("the address of a pod that came is %s", got)
 	}

@@ -148,7 +148,7 @@ func TestAReservationOfAnotherLeadershipIsHeldNotFreed(t *testing.T) {
 	apiserver.Eventually(t, "the second has taken over", func() bool { return get(t, pool).Record.Term() != term })
 	_, own := reserve(t, pool)
 	waitHeld(t, inherited, "")
-	waitMoving(t, own, allocator.StateFree)
+	wait(t, own, allocator.StateFree)
 }
 
 // reserveFor reserves for the next pod of a StatefulSet.
@@ -378,7 +378,7 @@ func TestAMarkOfAnotherHistoryIsReset(t *testing.T) {
 	say(t, pod, corev1.PodRunning, true)
 	apiserver.Eventually(t, "it has taken over", func() bool { return get(t, pool).Record.Term() != object.Status.Term })
 	say(t, pod, corev1.PodSucceeded, false)
-	waitMoving(t, claim, allocator.StateHeld) // its end may have been seen before the mark was void
+	wait(t, claim, allocator.StateHeld) // its end may have been seen before the mark was void
 	if mark := get(t, pool).Record.SeenThrough(); mark >= 99999999999 {
 		t.Errorf("the mark is %d still", mark)
 	}
