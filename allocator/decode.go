@@ -18,16 +18,8 @@ func Decode(e Encoded) (*Record, error) {
 	if r.settled, err = ParseSet(e.Settled); err != nil {
 		return nil, fmt.Errorf("status.settled%w", err)
 	}
-	if e.PodsSeenThrough != "" {
-		r.seenThrough, err = strconv.ParseUint(e.PodsSeenThrough, 10, 64)
-		if err != nil || strconv.FormatUint(r.seenThrough, 10) != e.PodsSeenThrough || r.seenThrough == 0 {
-			return nil, invalidf("status.podsSeenThrough: %q: not a positive number", e.PodsSeenThrough)
-		}
-	}
-	if e.LongestGrace != "" {
-		if r.longestGrace, err = parseGrace(e.LongestGrace); err != nil || graceText(r.longestGrace) != e.LongestGrace {
-			return nil, invalidf("status.longestGrace: %q: not a grace of more than %s, in whole seconds", e.LongestGrace, graceText(DefaultGrace))
-		}
+	if err := decodeMarks(r, e); err != nil {
+		return nil, err
 	}
 	r.taken = r.settled.Clone()
 	if err := decodeOwned(r, e); err != nil {
@@ -40,6 +32,22 @@ func Decode(e Encoded) (*Record, error) {
 		return nil, invalidf("status.longestGrace: %q: no address is in use", e.LongestGrace)
 	}
 	return r, nil
+}
+
+// decodeMarks reads what is said of all addresses together.
+func decodeMarks(r *Record, e Encoded) (err error) {
+	if e.PodsSeenThrough != "" {
+		r.seenThrough, err = strconv.ParseUint(e.PodsSeenThrough, 10, 64)
+		if err != nil || strconv.FormatUint(r.seenThrough, 10) != e.PodsSeenThrough || r.seenThrough == 0 {
+			return invalidf("status.podsSeenThrough: %q: not a positive number", e.PodsSeenThrough)
+		}
+	}
+	if e.LongestGrace != "" {
+		if r.longestGrace, err = parseGrace(e.LongestGrace); err != nil || graceText(r.longestGrace) != e.LongestGrace {
+			return invalidf("status.longestGrace: %q: not a grace of more than %s, in whole seconds", e.LongestGrace, graceText(DefaultGrace))
+		}
+	}
+	return nil
 }
 
 // row is one address as a line says it.

@@ -452,7 +452,7 @@ type watcher struct {
 
 func (w *watcher) Lists() uint64 { return w.lists }
 
-func (*watcher) Gap(context.Context, string) (gap, error) { return gap{}, errors.New("nobody asks") }
+func (*watcher) Since(context.Context, string) (Gap, error) { return Gap{}, errors.New("nobody asks") }
 
 func TestReservationsAreDueAfterTheGraceOnThisClock(t *testing.T) {
 	t.Parallel()
@@ -487,14 +487,14 @@ func TestWhatBecomesOfAReservationThatNoPodCarries(t *testing.T) {
 	for name, c := range map[string]struct {
 		before *allocator.Record // when this leader took the pool over
 		lists  uint64
-		seen   gap
+		seen   Gap
 		want   string
 	}{
-		"watched all along, and beyond the proof":          {before: &allocator.Record{}, lists: 3, seen: gap{through: 50}, want: expired},
-		"what is seen is behind the proof":                 {before: &allocator.Record{}, lists: 3, seen: gap{through: 49}},
-		"a pod came and went beyond the view":              {before: &allocator.Record{}, lists: 3, seen: gap{50, map[string]bool{string(tokenA): true}}},
-		"the watch broke, so a pod may have come and gone": {before: &allocator.Record{}, lists: 4, seen: gap{through: 50}, want: held},
-		"it stood before this leader did":                  {before: reservedFor(t, tokenA), lists: 3, seen: gap{through: 50}, want: held},
+		"watched all along, and beyond the proof":          {before: &allocator.Record{}, lists: 3, seen: Gap{through: 50}, want: expired},
+		"what is seen is behind the proof":                 {before: &allocator.Record{}, lists: 3, seen: Gap{through: 49}},
+		"a pod came and went beyond the view":              {before: &allocator.Record{}, lists: 3, seen: Gap{50, map[string]bool{string(tokenA): true}}},
+		"the watch broke, so a pod may have come and gone": {before: &allocator.Record{}, lists: 4, seen: Gap{through: 50}, want: held},
+		"it stood before this leader did":                  {before: reservedFor(t, tokenA), lists: 3, seen: Gap{through: 50}, want: held},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -8,7 +8,10 @@
 //	expire.go     give a reservation back for which no pod came
 //	holds.go      end a hold once its node proves that the pod cannot run
 //	retained.go   free what is kept for an identity that will not come back
-//	bind.go       give addresses to pods that wait; waiting.go decides
+//	bind.go       give addresses to pods that wait: latecomers.go finds out what
+//	              they ask for, supplies.go what there is, waiting.go decides,
+//	              serve.go binds one, condition.go and leftovers.go tell it
+//	gap.go        what happened beyond the view
 //	conflicts.go  two live pods that claim one address
 //	pools.go      make pools Ready, and let go of deleted ones
 //	endpoints.go  write the SpiderEndpoint of a pod

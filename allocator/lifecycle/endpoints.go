@@ -38,8 +38,7 @@ func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 	if client.IgnoreNotFound(err) != nil {
 		return reconcile.Result{}, err
 	}
-	pod, wanted := e.claims.Get(r.String())
-	wanted = wanted && pod.Live() && pod.Node != "" && len(pod.Claims) > 0
+	pod, wanted := e.wants(r.String())
 	switch exists := err == nil; {
 	case !exists && wanted:
 		return reconcile.Result{}, ignore(e.client.Create(ctx, endpointOf(pod)), apierrors.IsAlreadyExists)
@@ -51,6 +50,12 @@ func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 		return reconcile.Result{RequeueAfter: endpointPatience}, nil
 	}
 	return reconcile.Result{}, e.remove(ctx, &have) // the event of the deletion leads back here
+}
+
+// wants returns the pod of a name if it is to have an endpoint.
+func (e *endpoints) wants(key string) (*Pod, bool) {
+	p, ok := e.claims.Get(key)
+	return p, ok && p.Live() && p.Node != "" && len(p.Claims) > 0
 }
 
 // shows reports whether an endpoint is that of this pod, not of an earlier one

@@ -59,7 +59,7 @@ type watching interface {
 	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool)
 	Lists() uint64
 	Revision() uint64
-	Gap(ctx context.Context, namespace string) (gap, error)
+	Since(ctx context.Context, namespace string) (Gap, error)
 }
 
 // sight is a reservation that this leader watches.
@@ -158,9 +158,9 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 		}
 		gone = append(gone, d)
 	}
-	seen := gap{through: e.claims.Revision()}
+	seen := Gap{through: e.claims.Revision()}
 	if slices.ContainsFunc(gone, func(d due) bool { return d.absent > seen.through }) {
-		if seen, err = e.claims.Gap(ctx, namespace); err != nil {
+		if seen, err = e.claims.Since(ctx, namespace); err != nil {
 			return err
 		}
 	}
@@ -179,7 +179,7 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 
 // verdict says what becomes of a reservation that no pod carries; nothing while
 // what is seen is behind the proof, or shows that a pod came.
-func (e *expire) verdict(pool string, d due, seen gap) string {
+func (e *expire) verdict(pool string, d due, seen Gap) string {
 	switch {
 	case e.tenures.inherits(pool, d.reservation.Token), e.claims.Lists() != d.lists:
 		return held
@@ -200,10 +200,11 @@ func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[n
 				if now, ok := tx.Record.AwaitedAt(address); !ok || now != r {
 					continue
 				}
-				err := error(nil)
-				if verbs[address] == expired {
+				var err error
+				switch verbs[address] {
+				case expired:
 					err = tx.Record.GiveBack(address, r.Token)
-				} else {
+				case held:
 					err = tx.Record.HoldReserved(address, r.Token, allocator.Hold{Since: tx.Now, Grace: r.Grace})
 				}
 				if err != nil {

@@ -19,34 +19,34 @@ import (
 // bookmark about two seconds before it ends a watch.
 const gapTimeout = 4 * time.Second
 
-// gap is what happened to the pods of a namespace beyond what the view has seen.
-type gap struct {
+// Gap is what happened to the pods of a namespace beyond what the view has seen.
+type Gap struct {
 	through uint64          // all up to this revision is known
 	tokens  map[string]bool // of the pods that something happened to
 }
 
-// Gap returns what happened to the pods of a namespace since the view, and how
+// Since returns what happened to the pods of a namespace since the view, and how
 // far that is known. Where nothing happens to any pod the view itself stands
 // still, for a minute at a time: only then does the API server tell that time has
 // passed. A watch that is to end soon is told so before its end.
-func (c *Claims) Gap(ctx context.Context, namespace string) (gap, error) {
+func (c *Claims) Since(ctx context.Context, namespace string) (Gap, error) {
 	from := c.informer.GetStore().LastStoreSyncResourceVersion()
-	g := gap{tokens: map[string]bool{}}
+	g := Gap{tokens: map[string]bool{}}
 	seconds := int64(gapTimeout / time.Second)
 	ctx, cancel := context.WithTimeout(ctx, 2*gapTimeout)
 	defer cancel()
 	w, err := c.client.CoreV1().Pods(namespace).Watch(ctx, metav1.ListOptions{ResourceVersion: from, AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
 	if err != nil {
-		return gap{}, fmt.Errorf("watching pods of namespace %q from revision %s: %w", namespace, from, err)
+		return Gap{}, fmt.Errorf("watching pods of namespace %q from revision %s: %w", namespace, from, err)
 	}
 	defer w.Stop()
 	for e := range w.ResultChan() {
 		pod, ok := e.Object.(*corev1.Pod)
 		if !ok || e.Type == watch.Error {
-			return gap{}, fmt.Errorf("watching pods of namespace %q from revision %s: %w", namespace, from, apierrors.FromObject(e.Object))
+			return Gap{}, fmt.Errorf("watching pods of namespace %q from revision %s: %w", namespace, from, apierrors.FromObject(e.Object))
 		}
 		if g.through, err = strconv.ParseUint(pod.ResourceVersion, 10, 64); err != nil {
-			return gap{}, fmt.Errorf("watching pods of namespace %q: %w", namespace, errors.Join(errNoNumber, err))
+			return Gap{}, fmt.Errorf("watching pods of namespace %q: %w", namespace, errors.Join(errNoNumber, err))
 		}
 		if e.Type == watch.Bookmark {
 			return g, nil

@@ -210,22 +210,24 @@ func (t *tending) releases(r *allocator.Record) error {
 			}
 			continue
 		}
-		verb := released
-		if r.State(key.address) == allocator.StateRetained {
-			verb = vacated
-		}
-		err := error(nil)
-		if e.vanished {
-			verb, err = held, r.Hold(key.address, t.holdFor(e.pod))
-		} else {
-			err = r.Release(key.address)
-		}
+		verb, err := t.end(r, key.address, e)
 		if err != nil {
 			return err
 		}
 		t.steps[key.address] = step{verb, e.pod, e.noticed}
 	}
 	return nil
+}
+
+// end ends the use of an address.
+func (t *tending) end(r *allocator.Record, a netip.Addr, e end) (verb string, err error) {
+	switch {
+	case e.vanished:
+		return held, r.Hold(a, t.holdFor(e.pod))
+	case r.State(a) == allocator.StateRetained:
+		return vacated, r.Release(a)
+	}
+	return released, r.Release(a)
 }
 
 // losses holds the addresses whose pods ended while nobody led.
