@@ -29,7 +29,8 @@ type Env struct {
 	Client     client.WithWatch // reads past every cache
 	Clients    kubernetes.Interface
 	Controller *install.Controller
-	Cluster    *cluster.Cluster // nil without nodes
+	Cluster    *cluster.Cluster      // nil without nodes
+	Plane      *cluster.ControlPlane // nil with nodes, which have theirs in Cluster
 
 	spares  chan *cluster.Node // those that nobody has
 	kubectl kubectl
@@ -98,7 +99,7 @@ func startControlPlane(ctx context.Context, dir string, chart applyChart, apiSer
 	if err != nil {
 		return nil, errors.Join(err, plane.Stop(context.WithoutCancel(ctx)))
 	}
-	e.stop = append([]func(context.Context) error{plane.Stop}, e.stop...)
+	e.Plane, e.stop = plane, append([]func(context.Context) error{plane.Stop}, e.stop...)
 	if err := e.equip(ctx, plane.Kubeconfig, dir); err != nil {
 		return nil, errors.Join(err, e.Stop(context.WithoutCancel(ctx)))
 	}
@@ -160,6 +161,22 @@ func (e *Env) Finish(ctx context.Context) error {
 	}
 	if found = append(found, doubles...); len(found) > 0 {
 		return fmt.Errorf("not consistent in the end:\n%s", checker.Format(found))
+	}
+	return nil
+}
+
+// WatchAnew judges what was seen of the pods and begins to watch them anew:
+// after a restart of the API server, which forgets what was before.
+func (e *Env) WatchAnew(ctx context.Context) error {
+	doubles, err := e.watch.Stop(ctx)
+	if err != nil && !errors.Is(err, checker.ErrGap) {
+		return err
+	}
+	if e.watch, err = checker.Start(context.WithoutCancel(ctx), e.Client); err != nil {
+		return err
+	}
+	if len(doubles) > 0 {
+		return fmt.Errorf("the pods that were watched until now:\n%s", checker.Format(doubles))
 	}
 	return nil
 }

@@ -33,8 +33,9 @@ type Watch struct {
 // patience bounds how far behind the watch may be.
 const patience = 30 * time.Second
 
-// errGap means that changes went by unseen.
-var errGap = errors.New("the watch lost changes")
+// ErrGap means that changes went by unseen: an API server that was restarted
+// does not know what was before.
+var ErrGap = errors.New("the watch lost changes")
 
 // Start begins to watch pods.
 func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
@@ -116,13 +117,13 @@ func (w *Watch) follow(stream watch.Interface) error {
 	for event := range stream.ResultChan() {
 		if event.Type == watch.Error {
 			if err := apierrors.FromObject(event.Object); apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-				return fmt.Errorf("watching pods from revision %s: %w: %w", w.since, errGap, err)
+				return fmt.Errorf("watching pods from revision %s: %w: %w", w.since, ErrGap, err)
 			}
 			return nil // the connection broke; what it had not brought the next one will
 		}
 		pod, ok := event.Object.(*corev1.Pod)
 		if !ok {
-			return fmt.Errorf("watching pods from revision %s: %w: got a %T", w.since, errGap, event.Object)
+			return fmt.Errorf("watching pods from revision %s: %w: got a %T", w.since, ErrGap, event.Object)
 		}
 		w.mu.Lock()
 		switch event.Type {

@@ -84,6 +84,11 @@ func TestFailClosed(t *testing.T) {
 	})
 }
 
+func TestLifeRestart(t *testing.T) {
+	t.Parallel()
+	alone(t, controlplane.LifeRestart, behaviours.StartControlPlane)
+}
+
 // alone proves a behaviour on an API server of its own: it stops the controller
 // that others would share.
 func alone(t *testing.T, b behaviours.Behaviour, start func(ctx context.Context, dir string) (*behaviours.Env, error)) {
