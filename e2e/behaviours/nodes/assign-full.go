@@ -56,14 +56,6 @@ func assignFull(t *testing.T, e *behaviours.Env) {
 	e.DeleteAll(t, "assign-full")
 }
 
-// remove deletes a pod as its owner would.
-func remove(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
-	t.Helper()
-	if err := e.Client.Delete(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // waitsSaying makes a pod that must wait, and looks whether it says why wherever
 // one may look.
 func waitsSaying(t *testing.T, e *behaviours.Env, pod *corev1.Pod, reason string) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/e2e/behaviours"
+	"spidernet.io/spiderpool/e2e/cluster"
 )
 
 //go:embed life-delete.yaml
@@ -28,7 +30,7 @@ var lifeDeleteManifest []byte
 // DaemonSet, Job and namespace comes back, and how long after its pod's end; that
 // of a pod deleted by force comes back after the hold, and where the node is cut
 // off not before it is back; that of a pod that its node cannot take down for
-// want of the plugin stays taken until it can.
+// want of the plugin stays taken until it can, the pod Terminating meanwhile.
 var LifeDelete = behaviours.Behaviour{ID: "life-delete", Manifest: lifeDeleteManifest, Test: lifeDelete}
 
 func lifeDelete(t *testing.T, e *behaviours.Env) {
@@ -138,57 +140,63 @@ func runsTask(tasks, container string) bool {
 	return false
 }
 
-// withoutPlugin takes the plugin from a node whose pod then is to end.
+// withoutPlugin takes the plugin from a node where one pod is deleted then and
+// one ends by itself. Their sandboxes cannot be taken down, and go on answering.
 func withoutPlugin(t *testing.T, e *behaviours.Env) {
 	const pool = "life-delete-no-plugin"
 	spare := e.Borrow(t)
-	pod := behaviours.Pinned(podOf("life-delete", "stuck", pool), spare.Name)
-	a := runs(t, e, pod)
+	stuck := behaviours.Pinned(podOf("life-delete", "stuck", pool), spare.Name)
+	done := behaviours.Pinned(podOf("life-delete", "done", pool), spare.Name)
+	done.Spec.RestartPolicy = corev1.RestartPolicyNever
+	done.Spec.Containers[0].Command = untilTold(0)
+	first, second := runs(t, e, stuck), runs(t, e, done)
 
-	plugin := filepath.Join(spare.CNIBinDir(), "spiderpool")
-	away := plugin + ".away"
-	move := func(from, to string) {
-		t.Helper()
-		if err := os.Rename(from, to); err != nil {
-			t.Fatal(err)
-		}
-	}
-	move(plugin, away)
-	t.Cleanup(func() {
-		if _, err := os.Stat(away); err == nil {
-			move(away, plugin)
-		}
-	})
-	ctx := t.Context()
-	if err := e.Client.Delete(ctx, pod); err != nil {
-		t.Fatal(err)
-	}
+	giveBack := takePlugin(t, spare)
+	remove(t, e, stuck)
+	tell(t, e, done)
 	// The kubelet says so once it has tried to take the sandbox down.
-	message := e.AwaitEvent(t, pod, corev1.EventTypeWarning, "FailedKillPod")
-	if !strings.Contains(message, "spiderpool") {
+	if message := e.AwaitEvent(t, stuck, corev1.EventTypeWarning, "FailedKillPod"); !strings.Contains(message, "spiderpool") {
 		t.Errorf("the kubelet complains: %s", message)
 	}
-	still := e.Pod(t, pod)
-	if still.DeletionTimestamp == nil {
-		t.Error("the pod is not Terminating")
+	e.AwaitPod(t, done, func(now *corev1.Pod) error {
+		if s := now.Status.ContainerStatuses[0]; s.State.Terminated == nil {
+			return fmt.Errorf("its container has state %+v", s.State)
+		}
+		return nil
+	})
+	comesAndGoes(t, e, podOf("life-delete", "passing-by", pool), pool)
+	for pod, a := range map[*corev1.Pod]netip.Addr{stuck: first, done: second} {
+		standsAs(t, e, pool, a, allocator.StateSettled)
+		e.Ping(t, a)
+		e.Pod(t, pod) // it is still there
 	}
-	staysTaken(t, e, pool, a)
-	e.Pod(t, pod) // it is still there
+	if stuck.DeletionTimestamp == nil || done.Status.Phase == corev1.PodSucceeded {
+		t.Errorf("the pod that was deleted is to be deleted at %v, the one that ended is %s", stuck.DeletionTimestamp, done.Status.Phase)
+	}
 
-	move(away, plugin)
-	e.AwaitGone(t, pod)
-	awaitFree(t, e, pool, a)
+	giveBack()
+	e.AwaitGone(t, stuck)
+	awaitFree(t, e, pool, first)
+	awaitFree(t, e, pool, second)
+	if e.Pod(t, done); done.Status.Phase != corev1.PodSucceeded {
+		t.Errorf("the pod that ended is %s", done.Status.Phase)
+	}
+	remove(t, e, done)
 }
 
-// staysTaken fails unless an address is in use after the leader has done all that
-// it does when another pod comes and goes in the pool.
-func staysTaken(t *testing.T, e *behaviours.Env, pool string, a netip.Addr) {
+// takePlugin takes the plugin from a node, until what it returns is called.
+func takePlugin(t *testing.T, node *cluster.Node) (giveBack func()) {
 	t.Helper()
-	other := podOf("life-delete", "passing-by", pool)
-	passing := runs(t, e, other)
-	if err := e.Client.Delete(t.Context(), other); err != nil {
+	plugin := filepath.Join(node.CNIBinDir(), "spiderpool")
+	away := plugin + ".away"
+	if err := os.Rename(plugin, away); err != nil {
 		t.Fatal(err)
 	}
-	awaitFree(t, e, pool, passing)
-	standsAs(t, e, pool, a, allocator.StateSettled)
+	giveBack = sync.OnceFunc(func() {
+		if err := os.Rename(away, plugin); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(giveBack)
+	return giveBack
 }

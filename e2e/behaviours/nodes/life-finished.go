@@ -82,7 +82,7 @@ func saidByOthers(t *testing.T, e *behaviours.Env) {
 		if err := say(`{"phase":"` + phase + `"}`); err != nil {
 			t.Fatalf("saying that the pod has %s: %v", phase, err)
 		}
-		comesAndGoes(t, e, strings.ToLower(phase))
+		comesAndGoes(t, e, podOf("life-finished", "after-"+strings.ToLower(phase), "life-finished"), "life-finished")
 		e.Ping(t, a)
 	}
 	t.Run("nobody but its node says that a container has ended", func(t *testing.T) {
@@ -107,14 +107,4 @@ func saidByOthers(t *testing.T, e *behaviours.Env) {
 	}
 	e.Ping(t, a)
 	watched.UpToDate(t, e, func() {})
-}
-
-// comesAndGoes has another pod take an address and give it back: what the leader
-// does for it, it does after all that happened before.
-func comesAndGoes(t *testing.T, e *behaviours.Env, name string) {
-	t.Helper()
-	other := podOf("life-finished", "after-"+name, "life-finished")
-	a := runs(t, e, other)
-	remove(t, e, other)
-	awaitFree(t, e, "life-finished", a)
 }

@@ -41,6 +41,23 @@ func reachable(t *testing.T, e *behaviours.Env, pod *corev1.Pod) netip.Addr {
 	return a
 }
 
+// remove deletes a pod as its owner would.
+func remove(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
+	t.Helper()
+	if err := e.Client.Delete(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// comesAndGoes has a pod take an address of a pool and give it back: what the
+// leader does for it, it does after all that happened before.
+func comesAndGoes(t *testing.T, e *behaviours.Env, pod *corev1.Pod, pool string) {
+	t.Helper()
+	a := runs(t, e, pod)
+	remove(t, e, pod)
+	awaitFree(t, e, pool, a)
+}
+
 // addressOf returns the one address that a pod was given.
 func addressOf(t *testing.T, pod *corev1.Pod) netip.Addr {
 	t.Helper()
