@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -86,6 +87,29 @@ func (h hierarchy) make(name string) error {
 	}
 	if h.version2 {
 		return delegate(parent)
+	}
+	return nil
+}
+
+// enterCgroup puts a process, and all that it will start, into a new cgroup as
+// far as processors go. In version 2 it has no children, and its parent no
+// processes.
+func enterCgroup(name string, pid int) error {
+	all, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	for _, h := range all {
+		if !h.version2 && !slices.Contains(h.controllers, "cpu") {
+			continue
+		}
+		dir := filepath.Join(h.path, name)
+		if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0o644); err != nil {
+			return fmt.Errorf("putting process %d into cgroup %s: %w", pid, dir, err)
+		}
 	}
 	return nil
 }

@@ -54,6 +54,11 @@ func (n *Node) dir() string { return filepath.Join(n.cluster.place.disk, n.Name)
 // cgroup is below which the node's pods are limited.
 func (n *Node) cgroup() string { return n.cluster.place.cgroup() + "/" + n.Name }
 
+// systemCgroup is for all of the node but its pods: so a node that starts many
+// has no more of the processors than one that starts few, and the control plane,
+// which would have some of its own, still gets its share.
+func (n *Node) systemCgroup() string { return n.cgroup() + "/system" }
+
 // Root is the folder that the node sees as its /.
 func (n *Node) Root() string { return filepath.Join(n.dir(), "root") }
 
@@ -114,6 +119,9 @@ func (n *Node) bootRuntime(ctx context.Context) (err error) {
 		return err
 	}
 	if n.Machine, err = machine.Start(ctx, n.cluster.tools.machine, n.machineSpec(), nil); err != nil {
+		return err
+	}
+	if err := enterCgroup(n.systemCgroup(), n.Machine.PID()); err != nil {
 		return err
 	}
 	if err := plug(n.cluster.Control, n); err != nil {
