@@ -29,7 +29,7 @@ const (
 	lookAgain = 5 * time.Second
 	// atOnce is how many pods are read, or bound, at one moment. Those bound
 	// share the writes of their pools.
-	atOnce = 16
+	atOnce = 64
 	// looksPerPass, servesPerPass and tellsPerPass bound how long a pass takes,
 	// and how much of the API server many waiting pods use at once.
 	looksPerPass  = 500
