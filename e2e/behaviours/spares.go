@@ -47,9 +47,7 @@ func (e *Env) Borrow(t *testing.T) *cluster.Node {
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*Patience)
 			defer cancel()
-			if err := e.restore(ctx, n); err != nil {
-				t.Errorf("bringing node %q back: %v", n.Name, err)
-			}
+			e.Restore(ctx, t, n)
 			e.spares <- n
 		})
 		return n
@@ -59,7 +57,14 @@ func (e *Env) Borrow(t *testing.T) *cluster.Node {
 	}
 }
 
-// restore makes a spare node what it was, whatever was done to it.
+// Restore makes a borrowed node what it was, whatever was done to it.
+func (e *Env) Restore(ctx context.Context, t *testing.T, n *cluster.Node) {
+	t.Helper()
+	if err := e.restore(ctx, n); err != nil {
+		t.Errorf("bringing node %q back: %v", n.Name, err)
+	}
+}
+
 func (e *Env) restore(ctx context.Context, n *cluster.Node) error {
 	if !n.Machine.Alive() {
 		if err := n.Boot(ctx); err != nil {

@@ -1,6 +1,7 @@
 package nodes
 
 import (
+	"context"
 	_ "embed" // the manifest
 	"fmt"
 	"net/netip"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -140,13 +142,26 @@ func goesForGood(t *testing.T, e *behaviours.Env) {
 	t.Logf("node object deleted: what was held is free after %s", time.Since(since).Round(time.Millisecond))
 	awaitCollected(t, e, pool, orphan)
 	t.Logf("node object deleted: what the garbage collector deleted is free after %s", time.Since(since).Round(time.Millisecond))
+
+	e.Restore(t.Context(), t, spare)
+	comesAndGoes(t, e, newPod("new"), pool) // on the node that registered anew
 }
+
+// collected bounds how long the garbage collector takes, which comes every 20 s
+// and makes sure for 40 s that a node is gone.
+const collected = 3 * time.Minute
 
 // awaitCollected waits until the garbage collector has deleted a pod, and its
 // address, whose end no kubelet confirmed, was held and is free.
 func awaitCollected(t *testing.T, e *behaviours.Env, pool string, pod *corev1.Pod) {
 	t.Helper()
-	e.AwaitGone(t, pod)
+	behaviours.Eventually(t, collected, func(ctx context.Context) error {
+		err := e.Client.Get(ctx, client.ObjectKeyFromObject(pod), &corev1.Pod{})
+		if err == nil {
+			return fmt.Errorf("pod %s is still there", pod.Name)
+		}
+		return client.IgnoreNotFound(err)
+	})
 	e.AwaitEvent(t, pod, corev1.EventTypeWarning, crdv1.ReasonHeld)
 	awaitFree(t, e, pool, addressOf(t, pod))
 }
