@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -302,6 +303,7 @@ func TestNodeComesBackAfterACutCableAndAPowerCut(t *testing.T) {
 		_, err := kubectl(t, c, "exec", pods[0].Name, "--", "ping", "-c", "1", "-w", "2", pods[1].Status.PodIP)
 		return err
 	}
+	checkGatewayStays(t, c)
 	node := c.Nodes[1]
 	if err := node.CutCable(); err != nil {
 		t.Fatal(err)
@@ -326,6 +328,30 @@ func TestNodeComesBackAfterACutCableAndAPowerCut(t *testing.T) {
 		_, err := kubectl(t, c, "exec", pods[1].Name, "--", "true")
 		return err
 	})
+}
+
+// checkGatewayStays looks whether the gateway's hardware address is its own: one
+// that it has of a node's cable goes with that, and nodes lose the gateway.
+func checkGatewayStays(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	owners := map[string][]string{} // hardware address -> NICs
+	err := c.Control.InNetwork(func() error {
+		nics, err := net.Interfaces()
+		for _, nic := range nics {
+			owners[nic.HardwareAddr.String()] = append(owners[nic.HardwareAddr.String()], nic.Name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, nics := range owners {
+		if slices.Contains(nics, "underlay") && len(nics) == 1 {
+			return
+		}
+		t.Logf("%s: %q", address, nics)
+	}
+	t.Error("the gateway shares its hardware address with a node's cable")
 }
 
 func eventually(t *testing.T, what string, condition func() error) {
