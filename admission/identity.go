@@ -2,6 +2,7 @@ package admission
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,11 +44,24 @@ func Identity(pod, namespace string, controller *metav1.OwnerReference, c config
 	if err != nil || !stable || !plain(pod) || !plain(controller.Name) {
 		return allocator.Identity{}, ""
 	}
+	if slices.Contains(statefulSets, kind) && !numbered(controller.Name, pod) { // no StatefulSet makes such a pod
+		return allocator.Identity{}, ""
+	}
 	uid := string(controller.UID)
-	if !plain(strings.ToLower(uid)) { // it is only shown
+	if len(uid) > longestUID || !plain(strings.ToLower(uid)) { // it is only shown, and a user may have written it
 		uid = ""
 	}
 	return allocator.Identity{Namespace: namespace, Group: kind.Group, Kind: kind.Kind, Name: controller.Name, Pod: pod}, uid
+}
+
+// longestUID is the length of the UIDs that the API server gives.
+const longestUID = len("123e4567-e89b-12d3-a456-426614174000")
+
+// numbered reports whether a pod's name is its owner's with a number behind.
+func numbered(owner, pod string) bool {
+	ordinal, ok := strings.CutPrefix(pod, owner+"-")
+	n, err := strconv.ParseUint(ordinal, 10, 31)
+	return ok && err == nil && strconv.FormatUint(n, 10) == ordinal
 }
 
 func plain(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }

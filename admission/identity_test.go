@@ -37,6 +37,9 @@ func TestStableIdentity(t *testing.T) {
 			owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-0",
 			want: allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-0"},
 		},
+		"of a StatefulSet, by a name that it makes no pod of":     {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-a"},
+		"of a StatefulSet, by a name of its own":                  {owner: controller("apps/v1", "StatefulSet", "web"), pod: "mine"},
+		"of a StatefulSet, by a number that is written otherwise": {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-007"},
 		"of a StatefulSet of a version to come": {
 			owner: controller("apps/v3", "StatefulSet", "web"), pod: "web-12",
 			want: allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-12"},

@@ -109,6 +109,10 @@ func (s Selection) PassedOver() string {
 	return strings.Join(all, "; ")
 }
 
+// longestGrace is the longest termination grace, in seconds, of a pod that is given addresses. A pod deleted by force is no object of
+// any quota any more, and its address is held for as long as it may go on: without a bound, one user could hold all addresses for ever.
+const longestGrace = 24 * 60 * 60
+
 // Choose returns the candidates for each address that the pod asks for. Its error is always a *Refusal.
 func Choose(s Snapshot) (Selection, error) {
 	for _, rule := range rules {
@@ -121,6 +125,10 @@ func Choose(s Snapshot) (Selection, error) {
 		}
 		if _, ok := s.Pod.Annotations[crdv1.AnnotationRoutes]; ok {
 			return Selection{}, unsupported(annotation(crdv1.AnnotationRoutes))
+		}
+		if grace := s.Pod.Spec.TerminationGracePeriodSeconds; grace != nil && *grace > longestGrace {
+			return Selection{}, &Refusal{Reason: fmt.Sprintf("spec.terminationGracePeriodSeconds is %d: a pod with an address may have at most %d (a day), "+
+				"since for that long its address is held where nobody confirms its end", *grace, longestGrace)}
 		}
 		return s.fulfil(c)
 	}

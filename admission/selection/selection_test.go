@@ -172,6 +172,16 @@ func TestChooseRefuses(t *testing.T) {
 			want: Refusal{AllPools: true},
 			text: "no pool is named for the pod: set annotation ipam.spidernet.io/ippool, or have default pools; where Spiderpool is not the pod network, set defaultNetwork: false in the configuration",
 		},
+		"a pod that may go on for longer than a day": {
+			in: func() Snapshot {
+				s := one()
+				s.Pod.Spec.TerminationGracePeriodSeconds = new(int64(86401))
+				return s
+			}(),
+			want: Refusal{},
+			text: "spec.terminationGracePeriodSeconds is 86401: a pod with an address may have at most 86400 (a day), " +
+				"since for that long its address is held where nobody confirms its end",
+		},
 		"a pool that does not exist, although another is left": {
 			in:   snapshot(pool4("a")).pod(crdv1.AnnotationIPPool, `{"ipv4":["a","b"]}`),
 			want: Refusal{Pools: []string{"b"}},

@@ -180,8 +180,11 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 	for key, p := range t.late {
 		a.conflicts.meet(ctx, pool.Name, key.address, p)
 	}
-	if t.early {
+	switch {
+	case t.early:
 		return reconcile.Result{RequeueAfter: catchUp}, nil
+	case t.full:
+		return reconcile.Result{RequeueAfter: holdInterval}, nil
 	}
 	return reconcile.Result{}, nil
 }

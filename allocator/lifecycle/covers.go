@@ -15,7 +15,7 @@ import (
 func covers(owner *unstructured.Unstructured, pod string) bool {
 	ordinal, ok := ordinalOf(owner.GetName(), pod)
 	if !ok {
-		return true
+		return owner.GetKind() != "StatefulSet" // which numbers all its pods
 	}
 	replicas, found, err := unstructured.NestedInt64(owner.Object, "spec", "replicas")
 	if err != nil {

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"math"
 	"net/netip"
 	"testing"
 	"time"
@@ -569,5 +570,70 @@ func TestJudgement(t *testing.T) {
 				t.Errorf("got %s %s\n  %s\nwant\n  %s", got.Status, got.Reason, got.Message, c.want)
 			}
 		})
+	}
+}
+
+func TestAPodIsKeptAsItIs(t *testing.T) {
+	t.Parallel()
+	deleted := metav1.Now()
+	for name, c := range map[string]struct {
+		pod          corev1.Pod
+		wantGrace    time.Duration
+		wantFinished bool
+	}{
+		"the default grace is written as nothing": {pod: corev1.Pod{}},
+		"a long grace": {pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(3600))}}, wantGrace: time.Hour},
+		"a grace that no duration can say is as long as one can be": {
+			pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(math.MaxInt64))}}, wantGrace: allocator.GraceOf(math.MaxInt64),
+		},
+		"one that overflows": {
+			pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(9223372037))}}, wantGrace: allocator.GraceOf(9223372037),
+		},
+		"deleted before it had a node, and kept by a finalizer": {pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &deleted}}, wantFinished: true},
+		"deleted while on a node": {
+			pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &deleted}, Spec: corev1.PodSpec{NodeName: "node"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c.pod.ResourceVersion = "1"
+			object, err := podOf(&c.pod)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, ok := object.(*Pod)
+			if !ok || p.Grace != c.wantGrace || p.Finished != c.wantFinished || p.Grace < 0 {
+				t.Errorf("got grace %s, finished %t, want %s, %t", p.Grace, p.Finished, c.wantGrace, c.wantFinished)
+			}
+		})
+	}
+}
+
+// A settled address costs nothing in the record, a held one a line.
+func TestMoreThanARecordHoldsStaysInUse(t *testing.T) {
+	t.Parallel()
+	var r allocator.Record
+	ends := map[carried]end{}
+	holders := map[netip.Addr]types.UID{}
+	for i, a := 0, netip.MustParseAddr("10.1.0.0"); i < mostHeld+10; i, a = i+1, a.Next() {
+		if err := r.PutBack(a, 1, allocator.Identity{}, ""); err != nil {
+			t.Fatal(err)
+		}
+		p := pod(a.String(), tokenA, 20)
+		p.Claims = []crdv1.Claim{{Pool: "p", Address: a}}
+		holders[a], ends[carried{p.UID, a}] = p.UID, end{pod: p, revision: 20, vanished: true, noticed: moment}
+	}
+	d := tending{
+		pool: "p", claims: view{revision: 20}, identity: nobody, now: moment, sights: sights{ends: ends},
+		in: func(netip.Addr) bool { return true }, holder: func(a netip.Addr) types.UID { return holders[a] },
+	}
+	if err := d.do(&r); err != nil {
+		t.Fatal(err)
+	}
+	if c := r.Counts(); c.Held != mostHeld || c.Settled != 10 || !d.full {
+		t.Errorf("%+v, full %t, want %d held and 10 settled", c, d.full, mostHeld)
+	}
+	if _, _, over := d.outcome(); len(over.ends) != 0 {
+		t.Errorf("%d ends are forgotten, want none: those held are kept in mind for a while, the others wait", len(over.ends))
 	}
 }

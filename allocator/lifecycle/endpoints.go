@@ -140,7 +140,7 @@ func podOfEndpoint(se *crdv1.SpiderEndpoint) *Pod {
 	p := &Pod{Node: se.Status.Current.Node}
 	p.Namespace, p.Name, p.UID = se.Namespace, se.Name, types.UID(se.Status.Current.UID)
 	if s := se.Status.Current.TerminationGracePeriodSeconds; s != nil {
-		p.Grace = time.Duration(*s) * time.Second
+		p.Grace = allocator.GraceOf(*s)
 	}
 	return p
 }

@@ -52,6 +52,9 @@ type expire struct {
 	// only its reconciliation touches, and only one runs.
 	mu    sync.Mutex
 	first map[string]map[allocator.Token]*sight // pool -> token -> sight
+
+	lists  uint64    // how often pods had been listed when this was last looked at
+	listed time.Time // when that was found to have risen
 }
 
 // watching is what expiry asks about the view of the pods: *Claims.
@@ -66,7 +69,23 @@ type watching interface {
 type sight struct {
 	since  time.Time // on its own clock
 	lists  uint64    // how often pods had been listed then
+	blind  bool      // a list may have been under way then
 	absent uint64    // revision of the first proof that no pod carries it; 0 before
+	again  time.Time // not before it is looked up whether a pod carries it
+	pause  time.Duration
+}
+
+// listTime is how long a list of all pods may take. What pods do meanwhile is
+// seen by nobody, though it was begun and counted before.
+const listTime = time.Minute
+
+// longestPause bounds how seldom a reservation that stays is looked up.
+const longestPause = time.Minute
+
+// later makes looks rarer at what stays: somebody may see to it that it does.
+func (s *sight) later(now time.Time) {
+	s.pause = min(max(2*s.pause, expireInterval), longestPause)
+	s.again = now.Add(s.pause)
 }
 
 // due is a reservation whose time is over.
@@ -104,27 +123,38 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 // due returns by namespace the reservations whose grace is over. Those of pods
 // that exist are not a matter of time: they are looked at from the beginning.
 func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
-	e.mu.Lock()
-	now, before := e.now(), e.first[pool]
-	e.mu.Unlock()
+	now, lists := e.now(), e.claims.Lists()
+	before, blind := e.before(pool, lists, now)
 	first := map[allocator.Token]*sight{}
 	all := map[string][]due{} // namespace -> reservations
 	for address, r := range record.Awaited() {
 		s, ok := before[r.Token]
 		if !ok {
-			s = &sight{since: now, lists: e.claims.Lists()}
+			s = &sight{since: now, lists: lists, blind: blind}
 		}
 		first[r.Token] = s
 		wait := e.grace
 		if r.LateBound() {
 			wait = expireInterval
 		}
-		if _, seen := e.claims.Carrier(pool, address, r); !seen && now.Sub(s.since) >= wait {
+		if _, seen := e.claims.Carrier(pool, address, r); !seen && now.Sub(s.since) >= wait && !now.Before(s.again) {
 			all[r.Pod.Namespace] = append(all[r.Pod.Namespace], due{address, r, s})
 		}
 	}
 	e.remember(pool, first)
 	return all
+}
+
+// before returns what was seen of a pool before, and whether a list of all pods
+// may be under way.
+func (e *expire) before(pool string, lists uint64, now time.Time) (map[allocator.Token]*sight, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.lists != 0 && e.lists != lists {
+		e.listed = now
+	}
+	e.lists = lists
+	return e.first[pool], !e.listed.IsZero() && now.Sub(e.listed) < listTime
 }
 
 func (e *expire) remember(pool string, first map[allocator.Token]*sight) {
@@ -151,6 +181,7 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 		}
 		if !is {
 			d.absent = 0
+			d.later(e.now())
 			continue
 		}
 		if d.absent == 0 {
@@ -181,7 +212,7 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 // what is seen is behind the proof, or shows that a pod came.
 func (e *expire) verdict(pool string, d due, seen Gap) string {
 	switch {
-	case e.tenures.inherits(pool, d.reservation.Token), e.claims.Lists() != d.lists:
+	case e.tenures.inherits(pool, d.reservation.Token), d.blind, e.claims.Lists() != d.lists:
 		return held
 	case seen.through < d.absent, seen.tokens[string(d.reservation.Token)]:
 		return ""
@@ -234,27 +265,39 @@ type there struct {
 	revision uint64
 }
 
+// pageSize bounds what of a namespace is in memory at once: annotations may be
+// large.
+const pageSize = 200
+
 func (e *expire) list(ctx context.Context, namespace string) (there, error) {
-	var pods metav1.PartialObjectMetadataList
-	pods.SetGroupVersionKind(podListKind)
-	if err := e.api.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
-		return there{}, fmt.Errorf("listing pods of namespace %q: %w", namespace, err)
-	}
-	revision, err := strconv.ParseUint(pods.ResourceVersion, 10, 64)
-	if err != nil {
-		return there{}, fmt.Errorf("listing pods of namespace %q: resourceVersion %q is no number", namespace, pods.ResourceVersion)
-	}
-	t := there{claims: map[string][]crdv1.Claim{}, uids: map[string]bool{}, revision: revision}
-	for i := range pods.Items {
-		claims, unreadable := crdv1.ClaimsOf(pods.Items[i].Annotations)
-		if err := errors.Join(unreadable...); err != nil { // it may be this very one
-			return there{}, fmt.Errorf("pod %s/%s: %w", namespace, pods.Items[i].Name, err)
+	t := there{claims: map[string][]crdv1.Claim{}, uids: map[string]bool{}}
+	for token := ""; ; {
+		var pods metav1.PartialObjectMetadataList
+		pods.SetGroupVersionKind(podListKind)
+		if err := e.api.List(ctx, &pods, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(token)); err != nil {
+			return there{}, fmt.Errorf("listing pods of namespace %q: %w", namespace, err)
 		}
-		token := pods.Items[i].Annotations[crdv1.AnnotationReservation]
-		t.claims[token] = append(t.claims[token], claims...)
-		t.uids[string(pods.Items[i].UID)] = true
+		var err error
+		if t.revision, err = strconv.ParseUint(pods.ResourceVersion, 10, 64); err != nil { // the same of all pages
+			return there{}, fmt.Errorf("listing pods of namespace %q: resourceVersion %q is no number", namespace, pods.ResourceVersion)
+		}
+		for i := range pods.Items {
+			if err := t.add(&pods.Items[i]); err != nil {
+				return there{}, fmt.Errorf("pod %s/%s: %w", namespace, pods.Items[i].Name, err)
+			}
+		}
+		if token = pods.Continue; token == "" {
+			return t, nil
+		}
 	}
-	return t, nil
+}
+
+func (t *there) add(pod *metav1.PartialObjectMetadata) error {
+	claims, unreadable := crdv1.ClaimsOf(pod.Annotations)
+	token := pod.Annotations[crdv1.AnnotationReservation]
+	t.claims[token] = append(t.claims[token], claims...)
+	t.uids[string(pod.UID)] = true
+	return errors.Join(unreadable...) // it may be this very one
 }
 
 // gone reports whether no pod will come for a reservation: none claims the

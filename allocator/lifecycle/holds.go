@@ -52,9 +52,12 @@ type heldAt struct {
 	hold    allocator.Hold
 }
 
-// wellness says for how long a node has been Ready: *Nodes.
+// wellness is what a watch says of nodes: *Nodes.
 type wellness interface {
+	// ReadyFor returns for how long a node has been Ready.
 	ReadyFor(node string) time.Duration
+	// Off reports whether a node is gone, or somebody vouches that it is off.
+	Off(node string) bool
 }
 
 // Reconcile ends the holds of a pool that may end, and comes back.
@@ -180,7 +183,11 @@ func (p *proofs) of(ctx context.Context, h allocator.Hold, seen time.Duration) (
 	return "all nodes have been Ready or are out of service", nil
 }
 
+// What the watch does not show is not asked for: there may be many holds.
 func (p *proofs) ofNode(ctx context.Context, name string, seen, need time.Duration) (string, error) {
+	if !p.nodes.Off(name) && (seen < need || p.nodes.ReadyFor(name) < need) {
+		return "", nil
+	}
 	node, err := p.read(ctx, name)
 	switch {
 	case err != nil:

@@ -133,6 +133,14 @@ func (n *Nodes) ReadyFor(node string) time.Duration {
 	return n.now().Sub(s.begun)
 }
 
+// Off reports whether a node is gone or out of service, as far as the watch has
+// shown.
+func (n *Nodes) Off(name string) bool {
+	object, ok, err := n.informer.GetStore().GetByKey(name)
+	node, is := object.(*Node)
+	return err == nil && (!ok || is && node.OutOfService)
+}
+
 func (n *Nodes) note(object any) {
 	node, ok := object.(*Node)
 	if !ok {

@@ -64,7 +64,7 @@ func podOf(object any) (any, error) {
 		},
 		Revision: revision,
 		Node:     pod.Spec.NodeName,
-		Finished: Finished(pod),
+		Finished: Finished(pod) || neverBound(pod),
 		Token:    pod.Annotations[crdv1.AnnotationReservation],
 		Assigned: crdv1.AssignedOf(pod.Annotations, nil),
 		Grace:    graceOf(pod),
@@ -101,6 +101,11 @@ func (p *Pod) keepForBinding(pod *corev1.Pod) {
 	p.Unsaid = len(p.Assigned) > 0 && (said == nil && late || said != nil && said.Status != corev1.ConditionTrue)
 }
 
+// neverBound reports whether a pod was deleted before it had a node. Finalizers
+// may keep its object for ever, but no node: the API server binds no pod that is
+// being deleted.
+func neverBound(pod *corev1.Pod) bool { return pod.DeletionTimestamp != nil && pod.Spec.NodeName == "" }
+
 // foreign returns the addresses that a kubelet reported and the pod does not
 // claim. Those on the node's network are the node's.
 func (p *Pod) foreign(reported []corev1.PodIP) []netip.Addr {
@@ -128,7 +133,7 @@ func graceOf(pod *corev1.Pod) time.Duration {
 	if s := pod.DeletionGracePeriodSeconds; s != nil {
 		seconds = max(seconds, *s)
 	}
-	return time.Duration(seconds) * time.Second
+	return allocator.GraceOf(seconds) // a user may have written any number
 }
 
 // Finished reports whether a pod has ended: its phase says so, and no container

@@ -42,10 +42,13 @@ func (n nodesOf) List(_ context.Context, into client.ObjectList, _ ...client.Lis
 	return n.err
 }
 
-// well says for how long nodes have been Ready.
+// well says for how long nodes have been Ready; one that it does not know may be
+// off.
 type well map[string]time.Duration
 
 func (w well) ReadyFor(node string) time.Duration { return w[node] }
+
+func (w well) Off(node string) bool { _, ok := w[node]; return !ok }
 
 func nodeNamed(name string, ready corev1.ConditionStatus, taints ...string) corev1.Node {
 	n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -115,7 +118,8 @@ func TestCovers(t *testing.T) {
 		"and not more than that":                    {"StatefulSet", map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0)}}, "web-3", false},
 		"a range of them":                           {"StatefulSet", map[string]any{"replicas": int64(1), "reserveOrdinals": []any{"1-3", int64(7)}}, "web-4", true},
 		"beyond a range of them":                    {"StatefulSet", map[string]any{"replicas": int64(1), "reserveOrdinals": []any{"1-3", int64(7)}}, "web-5", false},
-		"a pod that is not numbered":                {"StatefulSet", map[string]any{"replicas": int64(0)}, "web-a", true},
+		"a pod that is not numbered":                {"StatefulSet", map[string]any{"replicas": int64(9)}, "web-a", false},
+		"a pod of another kind, not numbered":       {"Database", map[string]any{"replicas": int64(0)}, "web-a", true},
 		"a kind that says no number":                {"Database", map[string]any{}, "web-9", true},
 		"a kind that says one":                      {"Database", map[string]any{"replicas": int64(2)}, "web-9", false},
 		"replicas that are no number are not known": {"StatefulSet", map[string]any{"replicas": "three"}, "web-9", true},

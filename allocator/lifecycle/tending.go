@@ -41,6 +41,7 @@ type tending struct {
 	steps map[netip.Addr]step // what was done, in whichever attempt
 	final *allocator.Record   // after the last attempt
 	early bool                // the view of the pods has not reached the mark
+	full  bool                // more is to be held than a record may hold
 	late  map[carried]*Pod    // live, and the address is another's: two carry it
 }
 
@@ -79,7 +80,7 @@ func (t *tending) do(r *allocator.Record) error {
 	if t.steps == nil {
 		t.steps = map[netip.Addr]step{}
 	}
-	t.early, t.final, t.late = false, r, map[carried]*Pod{}
+	t.early, t.full, t.final, t.late = false, false, r, map[carried]*Pod{}
 	for _, do := range []func(*allocator.Record) error{t.reservations, t.appearances, t.releases, t.losses} {
 		if err := do(r); err != nil {
 			return err
@@ -210,6 +211,9 @@ func (t *tending) releases(r *allocator.Record) error {
 			}
 			continue
 		}
+		if e.vanished && t.holdsEnough(r) {
+			continue
+		}
 		verb, err := t.end(r, key.address, e)
 		if err != nil {
 			return err
@@ -230,6 +234,18 @@ func (t *tending) end(r *allocator.Record, a netip.Addr, e end) (verb string, er
 	return released, r.Release(a)
 }
 
+// mostHeld bounds the holds of one pool: a settled address costs next to nothing
+// in the record, a held one a line. What would go beyond stays in use until other
+// holds have ended, which is as safe.
+const mostHeld = 3000
+
+func (t *tending) holdsEnough(r *allocator.Record) bool {
+	c := r.Counts()
+	enough := c.Held+c.RetainedHeld >= mostHeld
+	t.full = t.full || enough
+	return enough
+}
+
 // losses holds the addresses whose pods ended while nobody led.
 func (t *tending) losses(r *allocator.Record) error {
 	for a, l := range t.unseen {
@@ -240,6 +256,9 @@ func (t *tending) losses(r *allocator.Record) error {
 			t.early = true
 			continue
 		}
+		if t.holdsEnough(r) {
+			return nil
+		}
 		if err := r.Hold(a, l.hold); err != nil {
 			return err
 		}
@@ -247,6 +266,11 @@ func (t *tending) losses(r *allocator.Record) error {
 	}
 	return nil
 }
+
+// remembered is how long the end of a vanished pod is kept in mind whatever the
+// record says: its reservation may have been written by another replica, and come
+// into view after the pod has gone. It is not to expire then, but to be held.
+const remembered = 5 * time.Minute
 
 // lives reports whether the pod itself is live, whatever was noted of it.
 func (t *tending) lives(key carried) bool {
@@ -281,7 +305,8 @@ func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]ty
 	}
 	over = sights{ends: map[carried]end{}, appeared: t.appeared, unseen: map[netip.Addr]lost{}}
 	for key, e := range t.ends {
-		if !t.final.InUse(key.address) || t.holderOf(key.address) != key.uid || t.lives(key) {
+		acted := !t.final.InUse(key.address) || t.holderOf(key.address) != key.uid || t.lives(key)
+		if acted && (!e.vanished || t.now.Sub(e.noticed) > remembered) {
 			over.ends[key] = e
 		}
 	}
