@@ -166,11 +166,17 @@ func (e *Env) Finish(ctx context.Context) error {
 }
 
 // WatchAnew judges what was seen of the pods and begins to watch them anew:
-// after a restart of the API server, which forgets what was before.
-func (e *Env) WatchAnew(ctx context.Context) error {
+// after a restart of the API server, which forgets what was before. Where the
+// cluster is to become another one in between, become does it.
+func (e *Env) WatchAnew(ctx context.Context, become func(context.Context) error) error {
 	doubles, err := e.watch.Stop(ctx)
 	if err != nil && !errors.Is(err, checker.ErrGap) {
 		return err
+	}
+	if become != nil {
+		if err := become(ctx); err != nil {
+			return err
+		}
 	}
 	if e.watch, err = checker.Start(context.WithoutCancel(ctx), e.Client); err != nil {
 		return err

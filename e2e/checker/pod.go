@@ -26,6 +26,9 @@ func (h holder) name() string { return h.Namespace + "/" + h.Name }
 // the kubelet write phases. The garbage collector writes one when the node is
 // gone from the API, which says nothing of containers.
 func live(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp != nil && pod.Spec.NodeName == "" {
+		return false // no node is ever given it
+	}
 	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 		return true
 	}

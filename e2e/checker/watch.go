@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -23,8 +24,8 @@ type Watch struct {
 	client client.WithWatch
 	cancel context.CancelFunc
 	done   chan struct{}
-	since  string // the revision up to which all is seen; of run alone
-	err    error  // why it stopped seeing; written before done is closed
+	since  atomic.Value // string, the revision up to which all is seen; of run alone
+	err    error        // why it stopped seeing; written before done is closed
 
 	mu     sync.Mutex
 	ledger *doubles
@@ -44,7 +45,8 @@ func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
 		return nil, fmt.Errorf("listing pods: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &Watch{client: c, cancel: cancel, done: make(chan struct{}), ledger: newDoubles(), since: pods.ResourceVersion}
+	w := &Watch{client: c, cancel: cancel, done: make(chan struct{}), ledger: newDoubles()}
+	w.since.Store(pods.ResourceVersion)
 	for i := range pods.Items {
 		w.ledger.see(&pods.Items[i])
 	}
@@ -59,14 +61,19 @@ func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
 // every double that there was at any moment. An error means that it did not see
 // everything.
 func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
+	var behind error
 	err := wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
 		select {
 		case <-w.done:
 			return true, nil // its own error says why
 		default:
-			return w.upToDate(ctx)
+			behind = w.upToDate(ctx)
+			return behind == nil, nil
 		}
 	})
+	if err != nil {
+		err = fmt.Errorf("%w: %w", err, behind)
+	}
 	w.cancel()
 	<-w.done
 	if w.err == nil && err != nil {
@@ -75,20 +82,29 @@ func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
 	return w.ledger.found, w.err
 }
 
-// upToDate reports whether the pods last seen are those that are there.
-func (w *Watch) upToDate(ctx context.Context) (bool, error) {
+// upToDate says in what the pods last seen are not those that are there.
+func (w *Watch) upToDate(ctx context.Context) error {
 	var pods corev1.PodList
 	if err := w.client.List(ctx, &pods); err != nil {
-		return false, err
+		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, pod := range pods.Items {
-		if w.ledger.seen[pod.UID] != pod.ResourceVersion {
-			return false, nil
+		if seen := w.ledger.seen[pod.UID]; seen != pod.ResourceVersion {
+			return fmt.Errorf("pod %s/%s was seen at revision %q and is at %s; the watch is at %s", pod.Namespace, pod.Name, seen, pod.ResourceVersion, w.at())
 		}
 	}
-	return len(w.ledger.seen) == len(pods.Items), nil
+	if n := len(w.ledger.seen); n != len(pods.Items) {
+		return fmt.Errorf("%d pods were seen, %d are there; the watch is at %s", n, len(pods.Items), w.at())
+	}
+	return nil
+}
+
+// at returns the revision up to which all is seen.
+func (w *Watch) at() string {
+	revision, _ := w.since.Load().(string) // nothing else is stored
+	return revision
 }
 
 // run watches again from where it was whenever the API server ends a watch,
@@ -96,14 +112,17 @@ func (w *Watch) upToDate(ctx context.Context) (bool, error) {
 func (w *Watch) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		stream, err := w.client.Watch(ctx, &corev1.PodList{}, &client.ListOptions{Raw: &metav1.ListOptions{
-			ResourceVersion: w.since, AllowWatchBookmarks: true,
+			ResourceVersion: w.at(), AllowWatchBookmarks: true,
 		}})
-		if err == nil {
+		switch {
+		case err == nil:
 			err := w.follow(stream)
 			stream.Stop()
 			if err != nil {
 				return err
 			}
+		case apierrors.IsResourceExpired(err) || apierrors.IsGone(err):
+			return fmt.Errorf("watching pods from revision %s: %w: %w", w.at(), ErrGap, err)
 		}
 		select { // the API server may be restarting; do not spin
 		case <-ctx.Done():
@@ -117,13 +136,13 @@ func (w *Watch) follow(stream watch.Interface) error {
 	for event := range stream.ResultChan() {
 		if event.Type == watch.Error {
 			if err := apierrors.FromObject(event.Object); apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-				return fmt.Errorf("watching pods from revision %s: %w: %w", w.since, ErrGap, err)
+				return fmt.Errorf("watching pods from revision %s: %w: %w", w.at(), ErrGap, err)
 			}
 			return nil // the connection broke; what it had not brought the next one will
 		}
 		pod, ok := event.Object.(*corev1.Pod)
 		if !ok {
-			return fmt.Errorf("watching pods from revision %s: %w: got a %T", w.since, ErrGap, event.Object)
+			return fmt.Errorf("watching pods from revision %s: %w: got a %T", w.at(), ErrGap, event.Object)
 		}
 		w.mu.Lock()
 		switch event.Type {
@@ -134,7 +153,7 @@ func (w *Watch) follow(stream watch.Interface) error {
 		case watch.Bookmark, watch.Error:
 		}
 		w.mu.Unlock()
-		w.since = pod.ResourceVersion
+		w.since.Store(pod.ResourceVersion)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package controlplane
 import (
 	"context"
 	_ "embed" // the manifest
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -85,7 +86,7 @@ func killedAmongPods(t *testing.T, e *behaviours.Env, p *process.Process, after 
 	}
 	t.Logf("%d pods came while %s was away and back", made, p.Spec.Name)
 	awaitAllAssigned(t, e)
-	if err := e.WatchAnew(t.Context()); err != nil {
+	if err := e.WatchAnew(t.Context(), nil); err != nil {
 		t.Error(err)
 	}
 }
@@ -121,16 +122,18 @@ func pause(ctx context.Context, d time.Duration) {
 // Deployment would, and waits until it is ready.
 func reviveController(t *testing.T, e *behaviours.Env) {
 	t.Helper()
-	behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error {
-		if !e.Controller.Alive() {
-			if err := e.Controller.Restart(); err != nil {
-				return err
-			}
+	behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error { return revive(ctx, e) })
+}
+
+func revive(ctx context.Context, e *behaviours.Env) error {
+	if !e.Controller.Alive() {
+		if err := e.Controller.Restart(); err != nil {
+			return err
 		}
-		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		defer cancel()
-		return e.Controller.AwaitReady(ctx)
-	})
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	return e.Controller.AwaitReady(ctx)
 }
 
 // awaitAllAssigned waits until every pod carries an address of its own.
@@ -138,7 +141,9 @@ func awaitAllAssigned(t *testing.T, e *behaviours.Env) map[string]string {
 	t.Helper()
 	carried := map[string]string{} // namespace/name -> address
 	behaviours.Eventually(t, restartPatience, func(ctx context.Context) error {
-		reviveController(t, e)
+		if err := revive(ctx, e); err != nil {
+			return err
+		}
 		pods, err := e.Pods(ctx, "life-restart")
 		if err != nil {
 			return err
@@ -175,19 +180,14 @@ func restored(t *testing.T, e *behaviours.Env) {
 		}
 	}
 	awaitAllAssigned(t, e)
-	if err := e.WatchAnew(t.Context()); err != nil { // the one of then would see times go back
-		t.Error(err)
-	}
-	if err := e.Plane.Restore(t.Context(), backup); err != nil {
+	restore := func(ctx context.Context) error { return e.Plane.Restore(ctx, backup) }
+	if err := e.WatchAnew(t.Context(), restore); err != nil {
 		t.Fatal(err)
-	}
-	if err := e.WatchAnew(t.Context()); err != nil {
-		t.Error(err)
 	}
 	// It must end by itself, knowing too much.
 	behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {
 		if e.Controller.Alive() {
-			return fmt.Errorf("the controller goes on in a cluster that was restored")
+			return errors.New("the controller goes on in a cluster that was restored")
 		}
 		return nil
 	})
