@@ -57,8 +57,12 @@ func (b *binder) finish(ctx context.Context, p *Pod) error {
 		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", p.String(), "uid", p.UID)
 		b.events.ungated(p)
 	}
-	if p.Unsaid {
-		return b.assigned(ctx, p, p.Claims)
+	if !p.Unsaid {
+		return nil
 	}
+	if err := b.assigned(ctx, p, p.Claims); err != nil {
+		return err
+	}
+	b.events.assigned(p, p.Claims) // the leader that bound it may not have come to that either
 	return nil
 }
