@@ -303,7 +303,12 @@ func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]ty
 			holders[a] = ""
 		}
 	}
-	over = sights{ends: map[carried]end{}, appeared: t.appeared, unseen: map[netip.Addr]lost{}}
+	return done, holders, t.over()
+}
+
+// over returns what was seen and needs no more acting upon.
+func (t *tending) over() sights {
+	over := sights{ends: map[carried]end{}, appeared: t.appeared, unseen: map[netip.Addr]lost{}}
 	for key, e := range t.ends {
 		acted := !t.final.InUse(key.address) || t.holderOf(key.address) != key.uid || t.lives(key)
 		if acted && (!e.vanished || t.now.Sub(e.noticed) > remembered) {
@@ -315,5 +320,5 @@ func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]ty
 			over.unseen[a] = l
 		}
 	}
-	return done, holders, over
+	return over
 }
