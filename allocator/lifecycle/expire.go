@@ -108,7 +108,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	}
 	state, err := ledger.Read(pool)
 	if err != nil {
-		return reconcile.Result{}, err
+		return after(ctx, err, expireInterval)
 	}
 	var failed []error
 	for namespace, all := range e.due(pool.Name, state.Record) {

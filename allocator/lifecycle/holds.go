@@ -72,12 +72,12 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 	}
 	state, err := ledger.Read(pool)
 	if err != nil {
-		return reconcile.Result{}, err
+		return after(ctx, err, holdInterval)
 	}
 	over := h.over(ctx, h.standing(pool.Name, state.Record))
 	if len(over) > 0 {
 		if err := h.end(ctx, pool, over); err != nil {
-			return reconcile.Result{}, stop(err, h.depose)
+			return after(ctx, stop(err, h.depose), holdInterval)
 		}
 	}
 	return reconcile.Result{RequeueAfter: holdInterval}, nil

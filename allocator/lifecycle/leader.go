@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -145,6 +146,14 @@ var created = ctrlbuilder.WithPredicates(predicate.Funcs{
 	DeleteFunc:  func(event.DeleteEvent) bool { return false },
 	GenericFunc: func(event.GenericEvent) bool { return false },
 })
+
+// after has a job that comes back by itself come back as always, whatever went
+// wrong this time: no event wakes it, and the queue would have it wait longer and
+// longer.
+func after(ctx context.Context, err error, interval time.Duration) (reconcile.Result, error) {
+	log.FromContext(ctx).Error(err, "looking at a pool; trying again", "after", interval.String())
+	return reconcile.Result{RequeueAfter: interval}, nil
+}
 
 // newTerm returns a name that no other leadership has.
 func newTerm() string { return strings.ToLower(rand.Text()[:12]) }

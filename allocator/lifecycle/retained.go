@@ -65,12 +65,12 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 	}
 	state, err := ledger.Read(pool)
 	if err != nil {
-		return reconcile.Result{}, err
+		return after(ctx, err, retainedInterval)
 	}
 	due := k.due(ctx, state)
 	if len(due) > 0 {
 		if err := k.free(ctx, pool, due); err != nil {
-			return reconcile.Result{}, stop(err, k.depose)
+			return after(ctx, stop(err, k.depose), retainedInterval)
 		}
 	}
 	return reconcile.Result{RequeueAfter: retainedInterval}, nil
