@@ -25,6 +25,8 @@ const (
 	// grace, until its kubelet has ended what it was told to end. It is longer
 	// than a node that is cut off still counts as Ready (50 s by default).
 	wellAgain = time.Minute
+	// clocksApart is how far the API server's clock may be from a leader's.
+	clocksApart = time.Minute
 )
 
 // holds ends the holds of addresses once their pods cannot run any more: the
@@ -176,7 +178,9 @@ func (p *proofs) of(ctx context.Context, h allocator.Hold, seen time.Duration) (
 		p.all = list.Items
 	}
 	for i := range p.all {
-		if n := &p.all[i]; !outOfService(n) && (!nodeReady(n) || p.nodes.ReadyFor(n.Name) < need) {
+		n := &p.all[i]
+		young := n.CreationTimestamp.After(h.Since.Add(clocksApart)) // the pod was gone before the node came
+		if !young && !outOfService(n) && (!nodeReady(n) || p.nodes.ReadyFor(n.Name) < need) {
 			return "", nil
 		}
 	}

@@ -59,6 +59,11 @@ func nodeNamed(name string, ready corev1.ConditionStatus, taints ...string) core
 	return n
 }
 
+func bornAt(n corev1.Node, at time.Time) corev1.Node {
+	n.CreationTimestamp = metav1.NewTime(at)
+	return n
+}
+
 func TestAHoldEndsByProofOnly(t *testing.T) {
 	t.Parallel()
 	const enough, short = 90 * time.Second, 89 * time.Second // a minute and the default grace
@@ -71,21 +76,23 @@ func TestAHoldEndsByProofOnly(t *testing.T) {
 		want  string
 		wrong bool
 	}{
-		"the node has been Ready long enough":                {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": enough}, enough, "its node has been Ready for 1m30s", false},
-		"the node has not been Ready long enough":            {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": short}, enough, "", false},
-		"the hold is younger than that":                      {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": time.Hour}, short, "", false},
-		"the pod may take an hour to end":                    {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": time.Hour}, time.Hour, "", false},
-		"the pod may take an hour to end, and it has passed": {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": 61 * time.Minute}, 61 * time.Minute, "its node has been Ready for 1h1m0s", false},
-		"the node is away although it was thought well":      {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{away}}, well{"m": enough}, enough, "", false},
-		"the node is gone":                                   {allocator.Hold{Node: "n"}, nodesOf{}, nil, 0, "its node is gone", false},
-		"somebody vouches that the node is off":              {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, nil, 0, "its node is out of service", false},
-		"the API server does not say":                        {allocator.Hold{Node: "n"}, nodesOf{err: errors.New("away")}, well{"n": enough}, enough, "", true},
-		"the API server forbids to look":                     {allocator.Hold{Node: "n"}, nodesOf{err: apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "n", nil)}, nil, enough, "", true},
-		"on an unknown node, all are well":                   {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionTrue)}}, well{"n": enough, "m": enough}, enough, "all nodes have been Ready or are out of service", false},
-		"on an unknown node, one is away":                    {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, away}}, well{"n": enough}, enough, "", false},
-		"on an unknown node, one came back a moment ago":     {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionTrue)}}, well{"n": enough, "m": short}, enough, "", false},
-		"on an unknown node, the one away is off":            {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, well{"n": enough}, enough, "all nodes have been Ready or are out of service", false},
-		"on an unknown node, the hold is young":              {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": enough}, short, "", false},
+		"the node has been Ready long enough":                            {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": enough}, enough, "its node has been Ready for 1m30s", false},
+		"the node has not been Ready long enough":                        {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": short}, enough, "", false},
+		"the hold is younger than that":                                  {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": time.Hour}, short, "", false},
+		"the pod may take an hour to end":                                {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": time.Hour}, time.Hour, "", false},
+		"the pod may take an hour to end, and it has passed":             {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": 61 * time.Minute}, 61 * time.Minute, "its node has been Ready for 1h1m0s", false},
+		"the node is away although it was thought well":                  {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{away}}, well{"m": enough}, enough, "", false},
+		"the node is gone":                                               {allocator.Hold{Node: "n"}, nodesOf{}, nil, 0, "its node is gone", false},
+		"somebody vouches that the node is off":                          {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, nil, 0, "its node is out of service", false},
+		"the API server does not say":                                    {allocator.Hold{Node: "n"}, nodesOf{err: errors.New("away")}, well{"n": enough}, enough, "", true},
+		"the API server forbids to look":                                 {allocator.Hold{Node: "n"}, nodesOf{err: apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "n", nil)}, nil, enough, "", true},
+		"on an unknown node, all are well":                               {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionTrue)}}, well{"n": enough, "m": enough}, enough, "all nodes have been Ready or are out of service", false},
+		"on an unknown node, one is away":                                {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, away}}, well{"n": enough}, enough, "", false},
+		"on an unknown node, one came back a moment ago":                 {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionTrue)}}, well{"n": enough, "m": short}, enough, "", false},
+		"on an unknown node, the one away is off":                        {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, well{"n": enough}, enough, "all nodes have been Ready or are out of service", false},
+		"on an unknown node, one is away that is younger than the hold":  {allocator.Hold{Since: moment}, nodesOf{nodes: []corev1.Node{ready, bornAt(away, moment.Add(2*time.Minute))}}, well{"n": enough}, enough, "all nodes have been Ready or are out of service", false},
+		"on an unknown node, one is away that may be as old as the hold": {allocator.Hold{Since: moment}, nodesOf{nodes: []corev1.Node{ready, bornAt(away, moment.Add(time.Minute))}}, well{"n": enough}, enough, "", false},
+		"on an unknown node, the hold is young":                          {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": enough}, short, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
