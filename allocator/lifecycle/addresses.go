@@ -28,7 +28,7 @@ const catchUp = 20 * time.Millisecond
 type addresses struct {
 	ledger    Applier
 	pools     ledger.Pools
-	claims    *Claims
+	claims    index
 	identity  Identifier
 	history   *history
 	endpoints endpointLister

@@ -26,7 +26,7 @@ var errTwo = errors.New("the address that the pod claims is another's in the rec
 type conflicts struct {
 	client  client.Client
 	api     client.Reader // not a cache
-	claims  *Claims
+	claims  living
 	events  *events
 	metrics *Metrics
 }

@@ -19,7 +19,7 @@ import (
 //	watch jumped over the end
 type ends struct {
 	tenures *tenures
-	claims  *Claims
+	claims  progress
 	queue   queue
 }
 

@@ -35,7 +35,7 @@ const (
 type holds struct {
 	ledger  Applier
 	pools   ledger.Pools
-	claims  *Claims
+	claims  living
 	api     client.Reader // not a cache
 	tenures *tenures
 	nodes   wellness

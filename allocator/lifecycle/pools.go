@@ -43,13 +43,16 @@ type readiness struct {
 	api     client.Reader // not a cache
 	ledger  Applier
 	pools   ledger.Pools
-	claims  *Claims
+	claims  claimants
 	tenures *tenures
 	depose  func(error)
 
 	identity Identifier
 	metrics  *Metrics
 }
+
+// claimants says which live pods claim addresses of a pool: *Claims.
+type claimants interface{ Claimants(pool string) []*Pod }
 
 // Reconcile judges a pool.
 func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {

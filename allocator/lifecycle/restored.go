@@ -115,7 +115,7 @@ func (*Restored) OnDelete(any) {}
 // that it cannot reach, since it was written in another history of the cluster.
 type history struct {
 	api    client.Reader // not a cache
-	claims *Claims
+	claims progress
 
 	mu     sync.Mutex
 	listed map[string]uint64 // pool -> revision of a fresh list that was below its mark

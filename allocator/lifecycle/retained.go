@@ -34,7 +34,7 @@ const retainedInterval = 5 * time.Second
 type retained struct {
 	ledger  Applier
 	pools   ledger.Pools
-	claims  *Claims
+	claims  roster
 	never   func() ([]netipx.IPRange, uint64) // what no pool may hand out
 	api     client.Reader                     // not a cache: absence is to be proven
 	mapper  meta.RESTMapper
@@ -206,6 +206,13 @@ func (k *retained) used(ctx context.Context, pool string, a netip.Addr, id alloc
 		}
 	}
 	return len(unreadable) > 0, nil
+}
+
+// roster is what keeping addresses for identities asks about pods: *Claims.
+type roster interface {
+	living
+	// Get returns a pod by namespace and name.
+	Get(key string) (*Pod, bool)
 }
 
 // owners reads owners, each once.

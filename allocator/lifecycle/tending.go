@@ -12,12 +12,20 @@ import (
 
 // index is what tending asks about pods.
 type index interface {
-	// Live returns the live pods that claim an address, from whatever pool.
-	Live(a netip.Addr) []*Pod
+	living
+	progress
 	// Carrier returns the pod that claims an address of a pool by a reservation.
 	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool)
-	Revision() uint64
 }
+
+// living says who uses an address.
+type living interface {
+	// Live returns the live pods that claim an address, from whatever pool.
+	Live(a netip.Addr) []*Pod
+}
+
+// progress says how far the view of the pods is.
+type progress interface{ Revision() uint64 }
 
 var _ index = (*Claims)(nil)
 
