@@ -71,7 +71,7 @@ func (l *Ledger) newest(q *queue) (*State, bool, error) {
 	if !q.mustRead {
 		state, err := watched(l.o.Pools, q.pool, q.known)
 		if err == nil && state != nil {
-			q.learn(state)
+			l.learn(q, state)
 			return state, false, nil
 		}
 	}
@@ -93,7 +93,7 @@ func (l *Ledger) newest(q *queue) (*State, bool, error) {
 		return nil, true, err
 	}
 	q.mustRead = false
-	q.learn(state)
+	l.learn(q, state)
 	return state, true, nil
 }
 
@@ -115,12 +115,12 @@ func (l *Ledger) onward(q *queue, read *crdv1.SpiderIPPool) error {
 }
 
 // learn makes s what the queue knows, and notes the addresses that came free.
-func (q *queue) learn(s *State) {
+func (l *Ledger) learn(q *queue, s *State) {
 	if q.known == s {
 		return
 	}
 	if q.known != nil && q.known.Pool.UID == s.Pool.UID {
-		now := time.Now()
+		now := l.o.Now()
 		for a := range q.known.Record.Taken().All() {
 			if !s.Record.Contains(a) {
 				q.recent.GaveBack(a, now)
@@ -162,7 +162,7 @@ func (l *Ledger) attempt(q *queue, state *State, batch []*request, confirmed boo
 		q.mustRead = true
 		return false, fmt.Errorf("writing: in the answer, %w", err)
 	}
-	q.learn(next)
+	l.learn(q, next)
 	answerEach(batch, errs)
 	return true, nil
 }
@@ -171,6 +171,7 @@ func (l *Ledger) attempt(q *queue, state *State, batch []*request, confirmed boo
 // where that is what state says already, and the error of each change.
 func (l *Ledger) compute(q *queue, state *State, batch []*request) (*State, []error) {
 	tx := begin(state, l.free(q, state), &q.recent, l.o.Used)
+	tx.Now = l.o.Now()
 	errs := make([]error, len(batch))
 	for i, r := range batch {
 		errs[i] = tx.apply(r.change)

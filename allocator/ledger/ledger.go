@@ -36,6 +36,8 @@ type Options struct {
 	// (I11). From then on the ledger writes nothing: the process should end, so
 	// that another lists everything again. Nil tells nobody.
 	Void func(error)
+	// Now is the clock that records are dated by; nil means time.Now.
+	Now func() time.Time
 	// Budget is the most bytes that a record may take; 0 means DefaultBudget.
 	Budget int
 	// Logger is told when the API server does not take writes. The zero value
@@ -77,6 +79,9 @@ func (o Options) complete() Options {
 	}
 	if o.Used == nil {
 		o.Used = func(netip.Addr) bool { return false }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Void == nil {
 		o.Void = func(error) {}
