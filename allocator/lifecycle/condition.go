@@ -36,6 +36,18 @@ type told struct {
 	eventAt time.Time
 }
 
+// muteness is what came of the tries to write a pod's condition: one that cannot
+// be written must not stand before those of others for ever.
+type muteness struct {
+	failures int
+	until    time.Time // before it there is no other try
+}
+
+func (m *muteness) fail(now time.Time) {
+	m.until = now.Add(min(tellEvery<<min(m.failures, 10), longestRetry))
+	m.failures++
+}
+
 // waits notes why the pod waits.
 func (t *told) waits(reason, message string, now time.Time) {
 	if t.reason != reason || t.message != message {
@@ -47,7 +59,8 @@ func (t *told) waits(reason, message string, now time.Time) {
 type saying struct{ condition, event bool }
 
 // toTell says what people do not know yet of why a pod waits. A former leader
-// that wrote the condition sent the event too.
+// that wrote the condition sent the event too. A condition that could not be
+// written does not keep the event back.
 func (l *latecomer) toTell(now time.Time) saying {
 	if l.reason == "" || l.whole == nil || now.Sub(l.since) < lasting {
 		return saying{}
@@ -57,7 +70,7 @@ func (l *latecomer) toTell(now time.Time) saying {
 	if same && l.event == "" {
 		l.event, l.eventAt = l.reason, now
 	}
-	return saying{condition: !same, event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
+	return saying{condition: !same && !now.Before(l.mute.until), event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
 }
 
 func conditionOf(pod *corev1.Pod) *corev1.PodCondition {
@@ -83,6 +96,9 @@ func (b *binder) tellAll(ctx context.Context, p *pass) {
 		case p.now.Sub(l.since) < lasting:
 			p.soon(lasting - p.now.Sub(l.since))
 		case l.toTell(p.now) == saying{}:
+			if wait := l.mute.until.Sub(p.now); wait > 0 {
+				p.soon(wait)
+			}
 		case len(due) == tellsPerPass, p.now.Before(b.nextTell):
 			p.soon(max(b.nextTell.Sub(p.now), tellEvery))
 		default:
@@ -102,10 +118,14 @@ func (b *binder) tell(ctx context.Context, l *latecomer, now time.Time) {
 		err := b.waiting(ctx, l)
 		switch {
 		case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+			l.mute.fail(now)
 			l.forget()
 			return
 		case err != nil:
+			l.mute.fail(now)
 			log.FromContext(ctx).Error(err, "telling why a pod waits", "pod", l.pod.String(), "uid", l.pod.UID)
+		default:
+			l.mute = muteness{}
 		}
 	}
 	if say.event {

@@ -91,6 +91,7 @@ type latecomer struct {
 	trouble trouble // of the last try to bind it
 	noted   bool    // people were told how the pod came
 	told            // why it waits, and what people know of it
+	mute    muteness
 }
 
 // basis is what choosing depends on, as far as it is watched.

@@ -3,11 +3,14 @@ package lifecycle
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	recording "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,6 +21,8 @@ import (
 type conditionWriter struct {
 	client.Client // of nothing else
 	pods          map[string]*corev1.Pod
+	refused       map[string]error // pod -> why its condition is not taken
+	tries         *atomic.Int32    // how often that was said
 }
 
 func (w conditionWriter) Status() client.SubResourceWriter { return conditionStatus{w: w} }
@@ -28,6 +33,10 @@ type conditionStatus struct {
 }
 
 func (s conditionStatus) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+	if err, ok := s.w.refused[object.GetName()]; ok {
+		s.w.tries.Add(1)
+		return err
+	}
 	data, err := patch.Data(object)
 	if err != nil {
 		return err
@@ -80,5 +89,58 @@ func TestManyWhoWaitAreToldLittleByLittle(t *testing.T) {
 				t.Errorf("after round %d, told number %d: %t", i, j, told)
 			}
 		}
+	}
+}
+
+// Pods whose conditions cannot be written are told by events, are tried ever more
+// rarely, and keep nobody from being told.
+func TestOneWhoseConditionCannotBeWrittenIsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	pods := corev1.Resource("pods")
+	for name, err := range map[string]error{
+		"where a webhook does not let it be written": apierrors.NewForbidden(pods, "p", errors.New("no")),
+		"where it is always another version":         apierrors.NewConflict(pods, "p", errors.New("again")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, recorder := conditionWriter{pods: map[string]*corev1.Pod{}, refused: map[string]error{}, tries: &atomic.Int32{}}, recording.NewFakeRecorder(1000)
+			b := &binder{server: server{speaker: speaker{w}, events: &events{recorder}}}
+			p := &pass{}
+			const mute, many = tellsPerPass + 1, 2 * tellsPerPass
+			for i := range many {
+				name := fmt.Sprintf("p%d", i)
+				w.pods[name] = gated(func(pod *corev1.Pod) { pod.Name = name })
+				if i < mute {
+					w.refused[name] = err
+				}
+				l := latecomerOf(t, w.pods[name])
+				l.waits(crdv1.ReasonPoolFull, "all taken", noon)
+				p.all = append(p.all, l)
+			}
+			for p.now = noon.Add(lasting); p.now.Before(noon.Add(time.Hour)); p.now = p.now.Add(p.again) {
+				for _, l := range p.all {
+					if l.whole == nil { // as the next look would read it
+						l.whole = w.pods[l.pod.Name]
+					}
+				}
+				p.again = lookAgain
+				b.tellAll(t.Context(), p)
+			}
+			told := 0
+			for _, l := range p.all {
+				if conditionOf(l.whole) != nil {
+					told++
+				}
+			}
+			if told != many-mute {
+				t.Errorf("%d were told by their conditions, want %d", told, many-mute)
+			}
+			if n, want := len(recorder.Events), many*int(time.Hour/repeat); n != want {
+				t.Errorf("%d events, want %d", n, want)
+			}
+			if perHour := int(time.Hour/longestRetry) + 12; int(w.tries.Load()) > mute*perHour {
+				t.Errorf("%d tries for %d pods in an hour, want at most %d for each", w.tries.Load(), mute, perHour)
+			}
+		})
 	}
 }
