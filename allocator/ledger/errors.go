@@ -17,8 +17,7 @@ var ErrNoPool = errors.New("does not exist")
 type RefusedError struct {
 	Pool   string
 	Reason string
-	// Cause is the kind of the reason: crdv1.ReasonPoolFull, ReasonOverCap,
-	// ReasonPoolNotReady, ReasonQueued, ReasonPredecessor or ReasonAddressHeld.
+	// Cause is the kind of the reason: one of weights.
 	Cause string
 
 	final bool // the pool keeps the pod's own address: no other candidate may serve
@@ -54,25 +53,13 @@ func (e *ExhaustedError) Error() string {
 // no address now, maybe later.
 func (e *ExhaustedError) Exhausted() bool { return true }
 
-// weights are the causes of refusals, the lightest first. What is the matter
-// with the pod's own address, or with a pool itself, says more than that others
-// were there first.
-var weights = []string{
-	crdv1.ReasonPoolFull,
-	crdv1.ReasonQueued,
-	crdv1.ReasonOverCap,
-	crdv1.ReasonPoolNotReady,
-	crdv1.ReasonPredecessor,
-	crdv1.ReasonAddressHeld,
-}
-
 // Cause returns the weightiest of the refusals' causes.
 func (e *ExhaustedError) Cause() string {
-	weight := 0
-	for _, r := range e.Refusals {
-		weight = max(weight, slices.Index(weights, r.Cause))
+	causes := make([]string, len(e.Refusals))
+	for i, r := range e.Refusals {
+		causes[i] = r.Cause
 	}
-	return weights[weight]
+	return Weightiest(causes)
 }
 
 // Passing reports whether asking again in a moment may help.

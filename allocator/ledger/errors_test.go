@@ -21,6 +21,7 @@ func TestAnExhaustedErrorTellsItsWeightiestCause(t *testing.T) {
 		"over the cap and not ready":        {[][]string{{crdv1.ReasonOverCap, crdv1.ReasonPoolNotReady}}, crdv1.ReasonPoolNotReady, true},
 		"its predecessor":                   {[][]string{{crdv1.ReasonPoolNotReady, crdv1.ReasonPredecessor}}, crdv1.ReasonPredecessor, true},
 		"its predecessor's hold":            {[][]string{{crdv1.ReasonAddressHeld}}, crdv1.ReasonAddressHeld, false},
+		"its address, and full":             {[][]string{{crdv1.ReasonWithdrawn}, {crdv1.ReasonPoolFull}}, crdv1.ReasonWithdrawn, false},
 		"one slot served":                   {[][]string{{}, {crdv1.ReasonOverCap}}, crdv1.ReasonOverCap, true},
 		"a slot that passes and one that":   {[][]string{{crdv1.ReasonOverCap}, {crdv1.ReasonPoolFull}}, crdv1.ReasonOverCap, false},
 		"two slots that pass":               {[][]string{{crdv1.ReasonOverCap}, {crdv1.ReasonPredecessor}}, crdv1.ReasonPredecessor, true},

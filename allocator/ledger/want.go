@@ -1,11 +1,9 @@
 package ledger
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -117,28 +115,16 @@ func (w *want) takeKept(tx *Tx, a netip.Addr) error {
 	refuse := func(cause, format string, args ...any) error {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: cause, Reason: fmt.Sprintf(format, args...), final: true}
 	}
+	unready := ""
 	if err := Ready(tx.Pool); err != nil {
-		return refuse(crdv1.ReasonPoolNotReady, "the pod's address %s is kept in it, and %v", a, err)
+		unready = err.Error()
 	}
-	use := allocator.Promised // reserved, and not retained yet
-	if v, ok := tx.Record.RetainedAt(a); ok {
-		use = v.Use
-	}
-	switch use {
-	case allocator.Promised:
-		return refuse(crdv1.ReasonPredecessor, "the pod's address %s was given to an earlier admission of the pod, which may still bring it", a)
-	case allocator.InUse:
-		return refuse(crdv1.ReasonPredecessor, "the pod's address %s is still its predecessor's, whose end was not seen yet", a)
-	case allocator.Held:
-		h, _ := tx.Record.HoldAt(a)
-		return refuse(crdv1.ReasonAddressHeld, "the pod's address %s is held since %s: no kubelet confirmed the end of its predecessor on node %s",
-			a, h.Since.Format(time.RFC3339), cmp.Or(h.Node, "unknown"))
-	case allocator.Vacant:
-	}
+	cause, text := Kept(tx.Record, a, unready)
 	switch {
-	case !tx.free.Contains(a):
-		// Not the pool's fault: others may well be served from it.
-		return refuse(crdv1.ReasonAddressHeld, "the pod's address %s may not be handed out any more (spec.ips, spec.excludeIPs, a router or a SpiderReservedIP)", a)
+	case cause != "":
+		return refuse(cause, "%s", text)
+	case !tx.free.Contains(a): // the leader frees it, and the pod gets another
+		return refuse(crdv1.ReasonWithdrawn, "the pod's address %s may not be handed out any more (spec.ips, spec.excludeIPs, a router or a SpiderReservedIP); it is given another", a)
 	case tx.used(a):
 		return refuse(crdv1.ReasonPredecessor, "the pod's address %s is still used by a pod or a node", a)
 	}

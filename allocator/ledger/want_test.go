@@ -68,7 +68,7 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 				h := allocator.Hold{Node: "node1", Since: time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)}
 				return errors.Join(tx.Record.Reserve(address, before), tx.Record.HoldReserved(address, before.Token, h))
 			},
-			wantCause: crdv1.ReasonAddressHeld, wantReason: `the pod's address 10.1.0.1 is held since 2026-11-23T10:00:00Z: no kubelet confirmed the end of its predecessor on node node1`,
+			wantCause: crdv1.ReasonAddressHeld, wantReason: `the pod's address 10.1.0.1 is held since 2026-11-23T10:00:00Z: no kubelet confirmed the end of its predecessor on node "node1"`,
 		},
 		"vacant in a pool that is not ready": {
 			prepare: func(tx *Tx) error {
@@ -82,7 +82,8 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 				tx.free = tx.free.Without([]netipx.IPRange{netipx.IPRangeFrom(address, address)})
 				return vacant(tx)
 			},
-			wantCause: crdv1.ReasonAddressHeld, wantReason: "the pod's address 10.1.0.1 may not be handed out any more (spec.ips, spec.excludeIPs, a router or a SpiderReservedIP)",
+			wantCause:  crdv1.ReasonWithdrawn,
+			wantReason: "the pod's address 10.1.0.1 may not be handed out any more (spec.ips, spec.excludeIPs, a router or a SpiderReservedIP); it is given another",
 		},
 		"vacant and used by something else": {
 			prepare: vacant, used: kept,
@@ -153,7 +154,7 @@ func TestTheKeptAddressGoesBeforeTheFirstCandidate(t *testing.T) {
 		},
 		"held by the second": {
 			func(m *memory) { keep(m, "b", "10.1.1.7", true) },
-			`reserving from pool "b": the pod's address 10.1.1.7 is held since 1970-01-01T00:00:01Z: no kubelet confirmed the end of its predecessor on node unknown`,
+			`reserving from pool "b": the pod's address 10.1.1.7 is held since 1970-01-01T00:00:01Z: no kubelet confirmed the end of its predecessor on an unknown node`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

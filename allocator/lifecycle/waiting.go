@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -190,41 +190,21 @@ func (s *supply) kept(i allocator.Identity) (*lack, bool) {
 	if !ok {
 		return nil, false
 	}
-	why := func(reason, format string, args ...any) (*lack, bool) {
-		return &lack{reason: reason, text: fmt.Sprintf(format, args...)}, true
-	}
-	use := s.record.Use(a)
-	switch {
-	case s.unready != "":
-		return why(crdv1.ReasonPoolNotReady, "the pod's address %s is kept in it, and %s", a, s.unready)
-	case use == allocator.Promised:
-		return why(crdv1.ReasonPredecessor, "the pod's address %s was given to an earlier admission of the pod, which may still bring it", a)
-	case use == allocator.InUse:
-		return why(crdv1.ReasonPredecessor, "the pod's address %s is still its predecessor's, whose end was not seen yet", a)
-	case use == allocator.Held:
-		h, _ := s.record.HoldAt(a)
-		return why(crdv1.ReasonAddressHeld, "the pod's address %s is held since %s: no kubelet confirmed the end of its predecessor on node %q",
-			a, h.Since.Format(time.RFC3339), cmp.Or(h.Node, "unknown"))
+	if reason, text := ledger.Kept(s.record, a, s.unready); reason != "" {
+		return &lack{reason: reason, text: text}, true
 	}
 	return nil, true
-}
-
-// weights are the reasons to wait, the lightest first: what is the matter with
-// the pod's own address, or with a pool, says more than that others were first.
-var weights = []string{
-	crdv1.ReasonPoolFull, crdv1.ReasonQueued, crdv1.ReasonPoolNotReady, crdv1.ReasonPredecessor, crdv1.ReasonAddressHeld,
 }
 
 // explain returns the weightiest reason, and a message that names every
 // candidate.
 func explain(a *asks, lacks []lack) (reason, message string) {
-	weight := 0
-	texts := make([]string, len(lacks))
+	reasons, texts := make([]string, len(lacks)), make([]string, len(lacks))
 	for i, l := range lacks {
-		weight = max(weight, slices.Index(weights, l.reason))
+		reasons[i] = l.reason
 		texts[i] = fmt.Sprintf("pool %q: %s", l.pool, l.text)
 	}
-	return weights[weight], a.tell(texts)
+	return ledger.Weightiest(reasons), a.tell(texts)
 }
 
 // tell says which rule chose the pools, what each has against giving an

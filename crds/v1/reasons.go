@@ -16,9 +16,6 @@ const ConditionAddressAssigned = Prefix + "AddressAssigned"
 const (
 	// ReasonPoolFull: every candidate of a family has all its addresses taken.
 	ReasonPoolFull = "PoolFull"
-	// ReasonOverCap: the namespace or the controller has as many addresses
-	// reserved for pods that were not seen as one may have.
-	ReasonOverCap = "OverReservationCap"
 	// ReasonPoolNotReady: the candidates are not Ready, disabled or unreadable.
 	ReasonPoolNotReady = "PoolNotReady"
 	// ReasonQueued: other pods wait longer for the same pools.
@@ -29,6 +26,10 @@ const (
 	// ReasonAddressHeld: the same, and no kubelet confirmed the predecessor's
 	// end: the address is held.
 	ReasonAddressHeld = "PredecessorHeld"
+	// ReasonWithdrawn: the address kept for the pod's stable identity may not be
+	// handed out any more: an edit of the pool or a SpiderReservedIP took it
+	// away. The pod is given another once it is not kept any more.
+	ReasonWithdrawn = "AddressWithdrawn"
 	// ReasonForeignGate: somebody else's scheduling gate is on the pod; it is
 	// given addresses when ours is the last.
 	ReasonForeignGate = "OtherSchedulingGates"
@@ -38,11 +39,20 @@ const (
 	// ReasonInternal: something failed inside.
 	ReasonInternal = "InternalError"
 	// ReasonMissedAdmission: the pod did not pass the webhook, which was not
-	// reachable or not installed then.
+	// reachable or not installed then. Of an event only.
 	ReasonMissedAdmission = "MissedAdmission"
 	// ReasonStaticPod: the pod is static, and the kubelet does not read what
-	// the API server knows of it.
+	// the API server knows of it. Of an event only.
 	ReasonStaticPod = "StaticPod"
+)
+
+// Reasons of refusals, and labels of metrics.
+const (
+	// ReasonOverCap: the namespace or the controller has as many addresses
+	// reserved for pods that were not seen as one may have. No condition and no
+	// event has it: no cap bounds pods that exist, so one that was admitted
+	// without an address does not wait for that.
+	ReasonOverCap = "OverReservationCap"
 )
 
 // Reasons of other events on pods.
