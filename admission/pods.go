@@ -21,9 +21,11 @@ const (
 	// podDeadline ends our own work before the API server gives the webhook up after 5 s, so that the answer is ours: one that comes
 	// too late would leave the pod without its gate.
 	podDeadline = 4 * time.Second
-	// patience is how long a pod waits for what passes by itself: a pool that the leader has not looked at yet, a cap that is
-	// reached, a predecessor that has not ended.
+	// patience is how long a pod waits for what passes by itself: a pool that the leader has not looked at yet, a predecessor that has
+	// not ended.
 	patience = 2 * time.Second
+	// capPatience is the same for a cap: a rollout makes room at once, and a controller over its quota would spend its workers' time here.
+	capPatience = 300 * time.Millisecond
 )
 
 // PodOptions is what a PodDefaulter needs; every field but Metrics is required.

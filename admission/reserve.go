@@ -31,8 +31,7 @@ func (e errand) token() string { return string(e.choice.Reservation.Token) }
 // reserve takes the addresses. What passes by itself, such as a predecessor that is about to end, it waits for: a pod that is
 // scheduled at once starts sooner than one that has to be bound late.
 func (d *PodDefaulter) reserve(ctx context.Context, e errand) ([]crdv1.Claim, error) {
-	waiting, cancel := context.WithDeadline(ctx, e.until)
-	defer cancel()
+	begun := time.Now()
 	for pause := firstPause; ; pause *= 2 {
 		changed := d.o.Changes.Changed() // before asking, so that no change is missed
 		claims, err := e.to.Reserve(ctx, e.choice.Reservation, e.choice.Slots)
@@ -40,10 +39,21 @@ func (d *PodDefaulter) reserve(ctx context.Context, e errand) ([]crdv1.Claim, er
 		if err == nil || !errors.As(err, &exhausted) || !exhausted.Passing() {
 			return claims, err
 		}
-		if !happens(waiting, time.After(pause)) || !happens(waiting, changed) {
+		waiting, cancel := context.WithDeadline(ctx, e.deadline(exhausted.Cause(), begun))
+		again := happens(waiting, time.After(pause)) && happens(waiting, changed)
+		cancel()
+		if !again {
 			return nil, err
 		}
 	}
+}
+
+// deadline is until when what stands against a pod is waited for to pass.
+func (e errand) deadline(cause string, begun time.Time) time.Time {
+	if soon := begun.Add(capPatience); cause == crdv1.ReasonOverCap && soon.Before(e.until) {
+		return soon
+	}
+	return e.until
 }
 
 // giveBack undoes a reservation, in all pools of its slots: something went wrong, so what was said to be reserved may be wrong too.

@@ -36,6 +36,10 @@ func TestAPodWaitsForWhatPasses(t *testing.T) {
 			fail:     always(predecessor),
 			wantTook: patience, wantReason: crdv1.ReasonPredecessor, wantAttempts: 1,
 		},
+		"less long for a cap, which keeps a controller's other pods waiting": {
+			fail:     always(exhaustedError{cause: crdv1.ReasonOverCap, passing: true}),
+			wantTook: capPatience, wantReason: crdv1.ReasonOverCap, wantAttempts: 1,
+		},
 		"and no longer once it is full": {
 			fail: func(attempt int) error {
 				if attempt == 1 {
