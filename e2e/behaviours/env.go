@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -82,6 +83,17 @@ func StartControlPlaneAs(ctx context.Context, minor, dir string) (*Env, error) {
 		return install.ChartFor(ctx, cfg, "v"+minor+".0", values)
 	}
 	return startControlPlane(ctx, dir, chart, "--emulated-version="+minor)
+}
+
+// StartControlPlaneWith is StartControlPlane with other choices in the
+// configuration.
+func StartControlPlaneWith(ctx context.Context, config install.Values, dir string) (*Env, error) {
+	return startControlPlane(ctx, dir, func(ctx context.Context, cfg *rest.Config, values install.Values) error {
+		all := maps.Clone(values["config"].(install.Values)) //nolint:errcheck,forcetypeassert // ChartValues made it
+		maps.Copy(all, config)
+		values["config"] = all
+		return install.Chart(ctx, cfg, values)
+	})
 }
 
 // applyChart installs the chart.

@@ -84,6 +84,13 @@ func TestFailClosed(t *testing.T) {
 	})
 }
 
+func TestOtherChoices(t *testing.T) {
+	t.Parallel()
+	alone(t, controlplane.OtherChoices, func(ctx context.Context, dir string) (*behaviours.Env, error) {
+		return behaviours.StartControlPlaneWith(ctx, controlplane.OtherChoicesConfig, dir)
+	})
+}
+
 func TestLifeRestart(t *testing.T) {
 	t.Parallel()
 	alone(t, controlplane.LifeRestart, behaviours.StartControlPlane)
