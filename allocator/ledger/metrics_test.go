@@ -119,12 +119,15 @@ func TestPoolsTellTheirAddressesBySet(t *testing.T) {
 	collector := NewPoolCollector(&m, func() ([]netipx.IPRange, uint64) { return never, version })
 	registry.MustRegister(collector)
 	want := `
-# HELP spiderpool_pool_addresses Addresses of a pool by set: total; free, which may be handed out; settled, reserved, retained and held, which are taken.
+# HELP spiderpool_pool_addresses Addresses of a pool by set: total; free, which may be handed out; settled, reserved, retained and held, which are taken and add up; and of the retained ones retained_promised, retained_in_use and retained_held, the others being vacant.
 # TYPE spiderpool_pool_addresses gauge
 spiderpool_pool_addresses{pool="p",set="free"} 4
 spiderpool_pool_addresses{pool="p",set="held"} 1
 spiderpool_pool_addresses{pool="p",set="reserved"} 1
 spiderpool_pool_addresses{pool="p",set="retained"} 1
+spiderpool_pool_addresses{pool="p",set="retained_held"} 0
+spiderpool_pool_addresses{pool="p",set="retained_in_use"} 1
+spiderpool_pool_addresses{pool="p",set="retained_promised"} 0
 spiderpool_pool_addresses{pool="p",set="settled"} 2
 spiderpool_pool_addresses{pool="p",set="total"} 10
 # HELP spiderpool_pool_waited_for 1 while pods wait for an address of the pool, else 0.

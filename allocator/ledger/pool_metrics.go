@@ -14,7 +14,8 @@ import (
 
 var (
 	poolAddresses = prometheus.NewDesc("spiderpool_pool_addresses",
-		"Addresses of a pool by set: total; free, which may be handed out; settled, reserved, retained and held, which are taken.",
+		"Addresses of a pool by set: total; free, which may be handed out; settled, reserved, retained and held, which are taken and add up; "+
+			"and of the retained ones retained_promised, retained_in_use and retained_held, the others being vacant.",
 		[]string{"pool", "set"}, nil)
 	poolWaitedFor = prometheus.NewDesc("spiderpool_pool_waited_for",
 		"1 while pods wait for an address of the pool, else 0.",
@@ -78,7 +79,8 @@ func (c *PoolCollector) Collect(metrics chan<- prometheus.Metric) {
 		}
 		for set, value := range map[string]uint64{ // label -> addresses
 			"total": n.total, "free": n.free, "settled": uint64(n.taken.Settled), "reserved": uint64(n.taken.Reserved),
-			"retained": uint64(n.taken.Retained), "held": uint64(n.taken.Held),
+			"retained": uint64(n.taken.Retained), "held": uint64(n.taken.Held), "retained_promised": uint64(n.taken.Promised),
+			"retained_in_use": uint64(n.taken.RetainedInUse), "retained_held": uint64(n.taken.RetainedHeld),
 		} {
 			metrics <- prometheus.MustNewConstMetric(poolAddresses, prometheus.GaugeValue, float64(value), pool.Name, set)
 		}

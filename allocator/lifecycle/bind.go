@@ -62,7 +62,6 @@ type binder struct {
 	namespaces client.Reader // may be a cache
 	pools      Pools
 	claims     *Claims
-	metrics    *Metrics
 	now        func() time.Time
 
 	// Only Reconcile touches what follows, and only one runs.
@@ -78,8 +77,8 @@ type binder struct {
 func setupBinding(mgr manager.Manager, o Options, t *tenures, e *events) error {
 	b := &binder{
 		looker:     looker{api: mgr.GetAPIReader(), chooser: o.Chooser},
-		server:     server{speaker: speaker{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, tenures: t, events: e, depose: o.Depose},
-		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, metrics: o.Metrics, now: time.Now,
+		server:     server{speaker: speaker{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, tenures: t, events: e, metrics: o.Metrics, depose: o.Depose},
+		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, now: time.Now,
 		known: map[types.UID]*latecomer{}, states: map[string]*ledger.State{}, dry: map[string]dryness{}, finished: map[types.UID]uint64{},
 	}
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{everybody} })

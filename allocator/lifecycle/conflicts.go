@@ -52,6 +52,7 @@ func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod)
 	switch err := c.unbind(ctx, younger); {
 	case err == nil:
 		logStep(log.FromContext(ctx), unbound, pool, a, younger, "why", "an older pod claims it, and this one has no node")
+		c.metrics.step(unbound)
 	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err): // it changed: its event leads here again
 		logger.Error(err, "taking the address from a pod")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -187,10 +189,19 @@ func (k looker) judge(ctx context.Context, l *latecomer) {
 	switch l.chosen, l.err = guard(func() (Choice, error) { return k.choose(ctx, pod) }); {
 	case l.err != nil:
 		l.standing = stuck
+		logPanic(ctx, l.err, l.pod)
 	case l.chosen.Ours:
 		l.standing = asking
 	case l.pod.Gated:
 		l.standing = needless
+	}
+}
+
+// logPanic says where a panic was.
+func logPanic(ctx context.Context, err error, p *Pod) {
+	var caught *panicError
+	if errors.As(err, &caught) {
+		log.FromContext(ctx).Error(caught, "a pod caused a panic", "pod", p.String(), "uid", p.UID, "stack", string(caught.stack))
 	}
 }
 
@@ -217,11 +228,20 @@ func (l *latecomer) why() (reason, message string) {
 func guard[T any](do func() (T, error)) (result T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			err = &panicError{value: p, stack: debug.Stack()}
 		}
 	}()
 	return do()
 }
+
+// panicError is a panic that one pod caused. People are told what it was; where it
+// was is for the log.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
 // sandboxed reports whether a pod has, or had, a sandbox: its network was set up
 // by whatever it was then, and is not ours to change.

@@ -36,7 +36,7 @@ func newAddressMetrics(r prometheus.Registerer) addressMetrics {
 			Help: "1 in the replica that leads. Alert when none does for a minute, and on frequent changes: each restarts every grace.",
 		}),
 	}
-	for _, verb := range []string{settled, released, vacated, givenBack, held, putBack, passedOn, expired, holdEnded, freed} {
+	for _, verb := range []string{settled, released, vacated, givenBack, held, putBack, passedOn, expired, holdEnded, freed, bound, unbound} {
 		m.steps.WithLabelValues(verb)
 	}
 	for _, invariant := range []string{violatedI1, violatedI2} {

@@ -156,8 +156,9 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if err != nil {
 		return reconcile.Result{}, stop(err, r.depose)
 	}
+	r.report(ctx, pool.Name, back)
 	if news {
-		r.report(ctx, pool.Name, verdict, back)
+		log.FromContext(ctx).Info("judged the pool", "pool", pool.Name, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
 	}
 	switch verdict.Reason {
 	case crdv1.ReasonInitialised:
@@ -168,14 +169,13 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	return reconcile.Result{RequeueAfter: rejudge}, nil
 }
 
-// report logs what was written, and notes whose the addresses are.
-func (r *readiness) report(ctx context.Context, pool string, verdict metav1.Condition, back map[netip.Addr]*Pod) {
-	logger := log.FromContext(ctx)
-	logger.Info("judged the pool", "pool", pool, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
-	holders := map[netip.Addr]types.UID{}
+// report tells what was put back, and notes whose it is.
+func (r *readiness) report(ctx context.Context, pool string, back map[netip.Addr]*Pod) {
+	holders := map[netip.Addr]types.UID{} // address -> its pod
 	for address, p := range back {
 		holders[address] = p.UID
-		logStep(logger, putBack, pool, address, p)
+		logStep(log.FromContext(ctx), putBack, pool, address, p)
+		r.metrics.step(putBack)
 		r.metrics.violated(violatedI2)
 	}
 	r.tenures.hold(pool, holders)

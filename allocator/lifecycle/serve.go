@@ -70,6 +70,7 @@ type server struct {
 	ledger  Binder
 	tenures *tenures
 	events  *events
+	metrics *Metrics
 	depose  func(error)
 }
 
@@ -93,6 +94,7 @@ func (r server) serve(ctx context.Context, s *serving, now time.Time) error {
 	}
 	s.fail(err, now)
 	if s.result == resultFailed {
+		logPanic(ctx, err, s.pod)
 		log.FromContext(ctx).Error(err, "binding a pod late", "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node)
 	}
 	return nil
@@ -227,7 +229,8 @@ func (r server) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod
 func (r server) bound(ctx context.Context, s *serving, claims []crdv1.Claim) {
 	s.result, s.claims = resultBound, claims
 	for _, c := range claims {
-		logStep(log.FromContext(ctx), "bound", c.Pool, c.Address, s.pod, "token", s.verdict.token)
+		logStep(log.FromContext(ctx), bound, c.Pool, c.Address, s.pod, "token", s.verdict.token)
+		r.metrics.step(bound)
 	}
 	r.events.assigned(s.pod, claims)
 }

@@ -72,6 +72,7 @@ const (
 	expired   = "expired"   // no pod came for it
 	holdEnded = "hold ended"
 	freed     = "freed"   // its stable identity will not come back
+	bound     = "bound"   // written to a pod that waited
 	unbound   = "unbound" // taken from a pod that cannot have used it
 )
 
