@@ -50,15 +50,21 @@ func (c Caps) Of(size uint64) (namespace, owner int) {
 type unseen struct {
 	byNamespace map[string]int // namespace -> reservations
 	byOwner     map[string]int // digest of the controller's UID -> reservations
+	vacant      map[string]int // namespace -> addresses kept for stable identities that no pod has
 }
 
 // count is made once for a transaction and then kept by who reserves and gives
 // back in it: a batch has hundreds of those.
 func (tx *Tx) count() *unseen {
 	if tx.unseen == nil {
-		tx.unseen = &unseen{byNamespace: map[string]int{}, byOwner: map[string]int{}}
+		tx.unseen = &unseen{byNamespace: map[string]int{}, byOwner: map[string]int{}, vacant: map[string]int{}}
 		for _, r := range tx.Record.Awaited() {
 			tx.unseen.add(r, 1)
+		}
+		for _, r := range tx.Record.Retained() {
+			if r.Vacant() {
+				tx.unseen.vacant[r.Identity.Namespace]++
+			}
 		}
 	}
 	return tx.unseen
@@ -83,6 +89,23 @@ func ownerOf(r allocator.Reservation) string {
 	}
 	return allocator.OwnerDigest(r.ForUID)
 }
+
+// mayKeep says why no more addresses are kept for the identities of a namespace.
+// An owner may say that it covers two billion pods, and each that ever was would
+// have one for ever. What counts are addresses that no pod has; those of a healthy
+// owner are few.
+func (tx *Tx) mayKeep(r allocator.Reservation) error {
+	most := mostVacant(tx.free.Size())
+	if n := tx.count().vacant[r.For.Namespace]; n >= most {
+		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonOverCap, Reason: fmt.Sprintf(
+			"%d addresses are kept in it for stable identities of namespace %q that have no pod, of at most %d (scale their owners down, or delete them)", n, r.For.Namespace, most)}
+	}
+	return nil
+}
+
+// mostVacant is half of the pool, rounded up, so that a namespace never keeps all
+// of it from the others, and in large pools what leaves room in the record.
+func mostVacant(size uint64) int { return int(min(size/2+size%2, mostNamespace)) }
 
 // withinCaps says which cap one more reservation would break.
 func (tx *Tx) withinCaps(r allocator.Reservation, caps Caps) error {

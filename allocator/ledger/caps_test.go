@@ -146,3 +146,56 @@ func TestAPromisedAddressCountsForItsOwner(t *testing.T) {
 		t.Errorf("a fourth, new address: %v", err)
 	}
 }
+
+func TestANamespaceKeepsHalfOfAPoolForPodsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	var m memory
+	m.add("small", "10.1.0.0/24", "10.1.0.1-10.1.0.5")
+	s := m.state(t, "small")
+	tx := begin(s, s.Space, nil, unused)
+	of := func(namespace, pod string) allocator.Reservation {
+		r := toCome(namespace, "uid")
+		r.For = allocator.Identity{Namespace: namespace, Group: "apps", Kind: "StatefulSet", Name: "web", Pod: pod}
+		return r
+	}
+	take := func(r allocator.Reservation) error {
+		w := want{order: order{reservation: r, late: true}}
+		return tx.apply(Change{Do: w.do, counts: true})
+	}
+	leave := func(r allocator.Reservation) {
+		a, _ := tx.Record.ByToken(r.Token)
+		err := tx.apply(Change{Do: func(tx *Tx) error { return errors.Join(tx.Record.Settle(a, r.Token, 1), tx.Record.Release(a)) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, pod := range []string{"web-0", "web-1", "web-2"} {
+		r := of("greedy", pod)
+		if err := take(r); err != nil {
+			t.Fatal(err)
+		}
+		leave(r)
+	}
+	err := take(of("greedy", "web-3"))
+	if refused := (*RefusedError)(nil); !errors.As(err, &refused) || refused.Cause != crdv1.ReasonOverCap {
+		t.Errorf("a fourth of five addresses: %v", err)
+	}
+	for name, r := range map[string]allocator.Reservation{
+		"one that has its address kept":  of("greedy", "web-1"),
+		"a pod that keeps nothing":       toCome("greedy", "uid"),
+		"another namespace is as before": of("other", "web-0"),
+	} {
+		if err := take(r); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestMostVacant(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 5: 3, 254: 127, 65534: 4096, math.MaxInt64: 4096} {
+		if got := mostVacant(size); got != want {
+			t.Errorf("of %d addresses %d, want %d", size, got, want)
+		}
+	}
+}

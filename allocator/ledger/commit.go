@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -227,8 +228,14 @@ func definite(err error) bool {
 	var void *HistoryError
 	return errors.Is(err, ErrNoPool) || errors.As(err, &unreadable) || errors.As(err, &void) ||
 		apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) ||
-		apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
+		apierrors.IsBadRequest(err) || tooLarge(err) ||
 		apierrors.IsUnsupportedMediaType(err) || apierrors.ReasonForError(err) == metav1.StatusReasonMethodNotAllowed
+}
+
+// tooLarge reports whether etcd, or the API server before it, does not take as
+// much. Why etcd refuses, the API server says in no other way.
+func tooLarge(err error) bool {
+	return apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsInternalError(err) && strings.Contains(err.Error(), "etcdserver: request is too large")
 }
 
 func explain(pool string, err error) error {

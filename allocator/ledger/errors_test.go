@@ -3,7 +3,10 @@ package ledger
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -47,5 +50,17 @@ func TestAnExhaustedErrorTellsItsWeightiestCause(t *testing.T) {
 				t.Errorf("cause %s, passing %t, want %s and %t", got.Cause(), got.Passing(), c.want, c.wantPassing)
 			}
 		})
+	}
+}
+
+func TestAWriteThatEtcdRefusesForItsSizeIsNotTriedForEver(t *testing.T) {
+	t.Parallel()
+	var m memory
+	m.add("p", "10.1.0.0/24", "10.1.0.1")
+	refuses := errors.New("etcdserver: request is too large")
+	l := New(Options{API: flaky{&m, func() error { return apierrors.NewInternalError(refuses) }}, Pools: &m})
+	_, err := l.Reserve(t.Context(), toCome("default", ""), [][]string{{"p"}})
+	if err == nil || t.Context().Err() != nil || !strings.Contains(err.Error(), refuses.Error()) {
+		t.Errorf("got %v, want what etcd said", err)
 	}
 }

@@ -27,8 +27,8 @@ func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots [][
 
 // Bind is Reserve for a pod that exists: r names it whole, and its token is the
 // pod's LateToken, so that whoever binds the pod finds what was reserved for it
-// before. No cap bounds it, and it goes before the pods that come now to a pool
-// that is waited for. fence runs first in each of its transactions, those that
+// before. No cap of reservations bounds it, and it goes before the pods that come
+// now to a pool that is waited for. fence runs first in each of its transactions, those that
 // undo it included, and ends it by an error.
 //
 // Only what this very call newly reserved is undone: what it found was reserved

@@ -139,6 +139,11 @@ func (w *want) takeNew(tx *Tx) error {
 	if !ok {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolFull, Reason: tx.taken()}
 	}
+	if w.stable() {
+		if err := tx.mayKeep(w.reservation); err != nil {
+			return err
+		}
+	}
 	if !w.late {
 		if err := tx.withinCaps(w.reservation, w.caps); err != nil {
 			return err
