@@ -458,7 +458,7 @@ func (*watcher) Since(context.Context, string) (Gap, error) { return Gap{}, erro
 func TestReservationsAreDueAfterTheGraceOnThisClock(t *testing.T) {
 	t.Parallel()
 	now := moment
-	e := &expire{grace: 90 * time.Second, claims: &watcher{}, now: func() time.Time { return now }, first: map[string]map[allocator.Token]*sight{}}
+	e := &expire{grace: 90 * time.Second, claims: &watcher{}, now: func() time.Time { return now }}
 	r := reservedFor(t, tokenA)
 	if due := e.due("p", r); len(due) != 0 {
 		t.Errorf("at first sight: %v", due)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -48,11 +49,9 @@ type expire struct {
 	depose  func(error)
 	now     func() time.Time
 
-	// first is how this leader first saw a reservation. What belongs to a pool
-	// only its reconciliation touches, and only one runs.
-	mu    sync.Mutex
-	first map[string]map[allocator.Token]*sight // pool -> token -> sight
+	first memory[allocator.Token, *sight] // how this leader first saw a reservation
 
+	mu     sync.Mutex
 	lists  uint64    // how often pods had been listed when this was last looked at
 	listed time.Time // when that was found to have risen
 }
@@ -100,7 +99,7 @@ type due struct {
 func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	pool, ok := e.pools.Pool(r.Name)
 	if !ok {
-		e.remember(r.Name, nil)
+		e.first.set(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := e.tenures.of(pool); !begun {
@@ -110,10 +109,9 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	if err != nil {
 		return after(ctx, err, expireInterval)
 	}
-	var failed []error
-	for namespace, all := range e.due(pool.Name, state.Record) {
-		failed = append(failed, e.expire(ctx, pool, namespace, all))
-	}
+	due := e.due(pool.Name, state.Record)
+	// In a quiet cluster it takes seconds to learn what happened in one.
+	failed := concurrently(slices.Collect(maps.Keys(due)), func(namespace string) error { return e.expire(ctx, pool, namespace, due[namespace]) })
 	if err := errors.Join(failed...); err != nil {
 		log.FromContext(ctx).Error(stop(err, e.depose), "expiring reservations", "pool", pool.Name)
 	}
@@ -124,7 +122,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 // that exist are not a matter of time: they are looked at from the beginning.
 func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 	now, lists := e.now(), e.claims.Lists()
-	before, blind := e.before(pool, lists, now)
+	before, blind := e.first.of(pool), e.blind(lists, now)
 	first := map[allocator.Token]*sight{}
 	all := map[string][]due{} // namespace -> reservations
 	for address, r := range record.Awaited() {
@@ -141,29 +139,19 @@ func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 			all[r.Pod.Namespace] = append(all[r.Pod.Namespace], due{address, r, s})
 		}
 	}
-	e.remember(pool, first)
+	e.first.set(pool, first)
 	return all
 }
 
-// before returns what was seen of a pool before, and whether a list of all pods
-// may be under way.
-func (e *expire) before(pool string, lists uint64, now time.Time) (map[allocator.Token]*sight, bool) {
+// blind reports whether a list of all pods may be under way.
+func (e *expire) blind(lists uint64, now time.Time) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.lists != 0 && e.lists != lists {
 		e.listed = now
 	}
 	e.lists = lists
-	return e.first[pool], !e.listed.IsZero() && now.Sub(e.listed) < listTime
-}
-
-func (e *expire) remember(pool string, first map[allocator.Token]*sight) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.first, pool)
-	if len(first) > 0 {
-		e.first[pool] = first
-	}
+	return !e.listed.IsZero() && now.Sub(e.listed) < listTime
 }
 
 // expire gives back, or holds, those of the reservations that no pod of the
@@ -195,17 +183,22 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 			return err
 		}
 	}
-	verbs := map[netip.Addr]string{}
-	over := map[netip.Addr]allocator.Reservation{}
+	over := map[netip.Addr]fate{}
 	for _, d := range gone {
 		if verb := e.verdict(pool.Name, d, seen); verb != "" {
-			verbs[d.address], over[d.address] = verb, d.reservation
+			over[d.address] = fate{verb, d.reservation}
 		}
 	}
 	if len(over) == 0 {
 		return nil
 	}
-	return e.write(ctx, pool, over, verbs)
+	return e.write(ctx, pool, over)
+}
+
+// fate is what becomes of a reservation.
+type fate struct {
+	verb        string
+	reservation allocator.Reservation
 }
 
 // verdict says what becomes of a reservation that no pod carries; nothing while
@@ -221,41 +214,45 @@ func (e *expire) verdict(pool string, d due, seen Gap) string {
 }
 
 // write makes the verdicts durable where the reservations still stand.
-func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[netip.Addr]allocator.Reservation, verbs map[netip.Addr]string) error {
-	var done map[netip.Addr]allocator.Reservation
-	err := e.ledger.Apply(ctx, pool.Name, ledger.Change{
-		Patience: patience,
-		Do: e.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-			done = map[netip.Addr]allocator.Reservation{}
-			for address, r := range over {
-				if now, ok := tx.Record.AwaitedAt(address); !ok || now != r {
-					continue
-				}
-				var err error
-				switch verbs[address] {
-				case expired:
-					err = tx.Record.GiveBack(address, r.Token)
-				case held:
-					err = tx.Record.HoldReserved(address, r.Token, allocator.Hold{Since: tx.Now, Grace: r.Grace})
-				}
-				if err != nil {
-					return err
-				}
-				done[address] = r
-			}
-			return nil
-		}),
-	})
+func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[netip.Addr]fate) error {
+	done, err := removal[netip.Addr, fate]{pool, over, endReservation}.apply(ctx, e.ledger, e.tenures)
 	if err != nil {
 		return err
 	}
-	for address, r := range done {
+	for address, f := range done {
 		p := &Pod{}
-		p.Namespace, p.Name, p.UID = r.Pod.Namespace, r.Pod.Name, types.UID(r.Pod.UID)
-		logStep(log.FromContext(ctx), verbs[address], pool.Name, address, p, "why", "no pod carries its token", "token", r.Token)
-		e.metrics.step(verbs[address])
+		p.Namespace, p.Name, p.UID = f.reservation.Pod.Namespace, f.reservation.Pod.Name, types.UID(f.reservation.Pod.UID)
+		logStep(log.FromContext(ctx), f.verb, pool.Name, address, p, "why", "no pod carries its token", "token", f.reservation.Token)
+		e.metrics.step(f.verb)
 	}
 	return nil
+}
+
+// endReservation gives a reservation back, or holds it.
+func endReservation(tx *ledger.Tx, a netip.Addr, f fate) (bool, error) {
+	if now, ok := tx.Record.AwaitedAt(a); !ok || now != f.reservation {
+		return false, nil
+	}
+	if f.verb == expired {
+		return true, tx.Record.GiveBack(a, f.reservation.Token)
+	}
+	if most, _ := (ledger.Caps{}).Of(tx.Space.Size()); unplaced(tx.Record) >= most {
+		return false, nil
+	}
+	return true, tx.Record.HoldReserved(a, f.reservation.Token, allocator.Hold{Since: tx.Now, Grace: f.reservation.Grace})
+}
+
+// unplaced counts the holds of unknown nodes. Nobody knows whose they are, so no
+// cap of a namespace bounds them, and each new leader makes some. What would go
+// beyond as many as one namespace may reserve stays reserved: its namespace
+// answers for it.
+func unplaced(r *allocator.Record) (n int) {
+	for _, h := range r.AllHeld() {
+		if h.Node == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // there are the pods of a namespace, by a consistent read.

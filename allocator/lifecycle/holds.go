@@ -43,9 +43,8 @@ type holds struct {
 	depose  func(error)
 	now     func() time.Time
 
-	// first is when this leader first saw a hold, on its own clock. Only
-	// Reconcile touches it, and only one runs.
-	first map[string]map[heldAt]time.Time // pool -> hold -> time
+	first memory[heldAt, time.Time] // when this leader first saw a hold, on its own clock
+	told  memory[string, time.Time] // which nodes were said to keep holds of unknown nodes, and when
 }
 
 // heldAt is one hold of one address.
@@ -56,17 +55,22 @@ type heldAt struct {
 
 // wellness is what a watch says of nodes: *Nodes.
 type wellness interface {
-	// ReadyFor returns for how long a node has been Ready.
-	ReadyFor(node string) time.Duration
+	// Ready returns since when a node has been Ready without a break, on the API
+	// server's clock, and for how long on this one; 0 where it is not.
+	Ready(node string) (since time.Time, lasts time.Duration)
 	// Off reports whether a node is gone, or somebody vouches that it is off.
 	Off(node string) bool
+	// Weak returns a node that has not been Ready for as long and is not off. Nodes
+	// that were made after born do not count.
+	Weak(need time.Duration, born time.Time) (node string, is bool)
 }
 
 // Reconcile ends the holds of a pool that may end, and comes back.
 func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	pool, ok := h.pools.Pool(r.Name)
 	if !ok {
-		delete(h.first, r.Name)
+		h.first.set(r.Name, nil)
+		h.told.set(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := h.tenures.of(pool); !begun {
@@ -76,7 +80,7 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 	if err != nil {
 		return after(ctx, err, holdInterval)
 	}
-	over := h.over(ctx, h.standing(pool.Name, state.Record))
+	over := h.over(ctx, pool.Name, h.standing(pool.Name, state.Record))
 	if len(over) > 0 {
 		if err := h.end(ctx, pool, over); err != nil {
 			return after(ctx, stop(err, h.depose), holdInterval)
@@ -87,7 +91,7 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 
 // standing returns for how long this leader has seen each hold.
 func (h *holds) standing(pool string, record *allocator.Record) map[heldAt]time.Duration {
-	now, before := h.now(), h.first[pool]
+	now, before := h.now(), h.first.of(pool)
 	first, seen := map[heldAt]time.Time{}, map[heldAt]time.Duration{}
 	for a, hold := range record.AllHeld() {
 		key := heldAt{a, hold}
@@ -97,17 +101,14 @@ func (h *holds) standing(pool string, record *allocator.Record) map[heldAt]time.
 		}
 		first[key], seen[key] = since, now.Sub(since)
 	}
-	delete(h.first, pool)
-	if len(first) > 0 {
-		h.first[pool] = first
-	}
+	h.first.set(pool, first)
 	return seen
 }
 
 // over returns the holds that may end, and why. What cannot be told now stays.
-func (h *holds) over(ctx context.Context, standing map[heldAt]time.Duration) map[heldAt]string {
+func (h *holds) over(ctx context.Context, pool string, standing map[heldAt]time.Duration) map[heldAt]string {
 	over := map[heldAt]string{}
-	proofs := proofs{api: h.api, nodes: h.nodes, known: map[string]*corev1.Node{}}
+	proofs := proofs{api: h.api, nodes: h.nodes, known: map[string]nodeRead{}}
 	for key, seen := range standing {
 		if len(h.claims.Live(key.address)) > 0 {
 			continue // somebody carries it: it is needed still
@@ -120,44 +121,55 @@ func (h *holds) over(ctx context.Context, standing map[heldAt]time.Duration) map
 			over[key] = why
 		}
 	}
+	h.tell(ctx, pool, proofs.keeps)
 	return over
+}
+
+// tell says now and then which node keeps the holds of unknown nodes: without it
+// nobody could tell what to mend.
+func (h *holds) tell(ctx context.Context, pool, node string) {
+	const every = time.Minute
+	if node == "" {
+		return
+	}
+	if at, ok := h.told.of(pool)[node]; ok && h.now().Sub(at) < every {
+		return
+	}
+	h.told.set(pool, map[string]time.Time{node: h.now()})
+	log.FromContext(ctx).Info("holds of unknown nodes go on: a node has not been Ready for long enough, and nobody vouches that it is off", "pool", pool, "node", node)
 }
 
 // end frees the addresses whose holds are over.
 func (h *holds) end(ctx context.Context, pool *crdv1.SpiderIPPool, over map[heldAt]string) error {
-	var ended map[heldAt]string
-	err := h.ledger.Apply(ctx, pool.Name, ledger.Change{
-		Patience: patience,
-		Do: h.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-			ended = map[heldAt]string{}
-			for key, why := range over {
-				if now, ok := tx.Record.HoldAt(key.address); !ok || now != key.hold {
-					continue
-				}
-				if err := tx.Record.Unhold(key.address); err != nil {
-					return err
-				}
-				ended[key] = why
-			}
-			return nil
-		}),
-	})
-	if err != nil {
-		return err
-	}
+	ended, err := removal[heldAt, string]{pool, over, unhold}.apply(ctx, h.ledger, h.tenures)
 	for key, why := range ended {
 		h.metrics.step(holdEnded)
 		logStep(log.FromContext(ctx), holdEnded, pool.Name, key.address, &Pod{Node: key.hold.Node}, "why", why, "since", key.hold.Since)
 	}
-	return nil
+	return err
+}
+
+func unhold(tx *ledger.Tx, key heldAt, _ string) (bool, error) {
+	if now, ok := tx.Record.HoldAt(key.address); !ok || now != key.hold {
+		return false, nil
+	}
+	return true, tx.Record.Unhold(key.address)
 }
 
 // proofs judges holds by what the API server says of nodes, each read once.
 type proofs struct {
 	api   client.Reader
 	nodes wellness
-	known map[string]*corev1.Node // node -> as read; nil where it is gone
-	all   []corev1.Node           // read where a hold's node is not known
+	known map[string]nodeRead // node -> as read
+	all   *corev1.NodeList    // read where a hold's node is not known
+	err   error               // of that read
+	keeps string              // a node that keeps such a hold; empty for none
+}
+
+// nodeRead is a node as it was read; no node says that there is none.
+type nodeRead struct {
+	node *corev1.Node
+	err  error
 }
 
 // of says why a hold may end; nothing while it may not. seen is for how long
@@ -167,66 +179,81 @@ func (p *proofs) of(ctx context.Context, h allocator.Hold, seen time.Duration) (
 	if h.Node != "" {
 		return p.ofNode(ctx, h.Node, seen, need)
 	}
+	return p.ofAll(ctx, h, seen, need)
+}
+
+// What the watch does not show is not asked for: there may be many holds.
+func (p *proofs) ofNode(ctx context.Context, name string, seen, need time.Duration) (string, error) {
+	since, lasts := p.nodes.Ready(name)
+	if !p.nodes.Off(name) && (seen < need || lasts < need) {
+		return "", nil
+	}
+	read := p.read(ctx, name)
+	switch {
+	case read.err != nil:
+		return "", read.err
+	case read.node == nil:
+		return "its node is gone", nil
+	case outOfService(read.node):
+		return "its node is out of service", nil
+	case seen >= need && lasts >= need && readySince(read.node, since):
+		return "its node has been Ready for " + need.String(), nil
+	}
+	return "", nil
+}
+
+func (p *proofs) ofAll(ctx context.Context, h allocator.Hold, seen, need time.Duration) (string, error) {
+	born := h.Since.Add(clocksApart) // the pod was gone before younger nodes came
 	if seen < need {
 		return "", nil
 	}
-	if p.all == nil {
-		var list corev1.NodeList
-		if err := p.api.List(ctx, &list); err != nil {
-			return "", fmt.Errorf("listing nodes: %w", err)
-		}
-		p.all = list.Items
+	if node, weak := p.nodes.Weak(need, born); weak {
+		p.keeps = node
+		return "", nil
 	}
-	for i := range p.all {
-		n := &p.all[i]
-		young := n.CreationTimestamp.After(h.Since.Add(clocksApart)) // the pod was gone before the node came
-		if !young && !outOfService(n) && (!nodeReady(n) || p.nodes.ReadyFor(n.Name) < need) {
+	if p.all == nil {
+		p.all = &corev1.NodeList{}
+		if err := p.api.List(ctx, p.all); err != nil {
+			p.err = fmt.Errorf("listing nodes: %w", err)
+		}
+	}
+	if p.err != nil {
+		return "", p.err
+	}
+	for i := range p.all.Items {
+		n := &p.all.Items[i]
+		since, lasts := p.nodes.Ready(n.Name)
+		if !n.CreationTimestamp.After(born) && !outOfService(n) && (lasts < need || !readySince(n, since)) {
+			p.keeps = n.Name
 			return "", nil
 		}
 	}
 	return "all nodes have been Ready or are out of service", nil
 }
 
-// What the watch does not show is not asked for: there may be many holds.
-func (p *proofs) ofNode(ctx context.Context, name string, seen, need time.Duration) (string, error) {
-	if !p.nodes.Off(name) && (seen < need || p.nodes.ReadyFor(name) < need) {
-		return "", nil
+// read reads a node, once; where that fails, it has failed for this look.
+func (p *proofs) read(ctx context.Context, name string) nodeRead {
+	if read, ok := p.known[name]; ok {
+		return read
 	}
-	node, err := p.read(ctx, name)
+	read := nodeRead{node: &corev1.Node{}}
+	err := p.api.Get(ctx, types.NamespacedName{Name: name}, read.node)
 	switch {
+	case apierrors.IsNotFound(err):
+		read.node = nil
 	case err != nil:
-		return "", err
-	case node == nil:
-		return "its node is gone", nil
-	case outOfService(node):
-		return "its node is out of service", nil
-	case nodeReady(node) && seen >= need && p.nodes.ReadyFor(name) >= need:
-		return "its node has been Ready for " + need.String(), nil
+		read.err = fmt.Errorf("reading node %q: %w", name, err)
 	}
-	return "", nil
+	p.known[name] = read
+	return read
 }
 
-// read reads a node; nil says that there is none of the name.
-func (p *proofs) read(ctx context.Context, name string) (*corev1.Node, error) {
-	if node, ok := p.known[name]; ok {
-		return node, nil
-	}
-	node := &corev1.Node{}
-	err := p.api.Get(ctx, types.NamespacedName{Name: name}, node)
-	if apierrors.IsNotFound(err) {
-		node, err = nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading node %q: %w", name, err)
-	}
-	p.known[name] = node
-	return node, nil
-}
-
-func nodeReady(n *corev1.Node) bool {
+// readySince reports whether a node is Ready, and has been since the moment that
+// the watch knows: one that was away in between, and back, shows another.
+func readySince(n *corev1.Node, since time.Time) bool {
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {
-			return c.Status == corev1.ConditionTrue
+			return c.Status == corev1.ConditionTrue && c.LastTransitionTime.Time.Equal(since)
 		}
 	}
 	return false

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -83,7 +82,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		},
 		func() error { return setupRemovals(mgr, o, t) },
 		func() error {
-			return build(mgr, "pools", 1).
+			return build(mgr, "pools", tendedAtOnce).
 				For(&crdv1.SpiderIPPool{}).
 				Complete(&readiness{
 					client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims,
@@ -116,17 +115,17 @@ func Setup(mgr manager.Manager, o Options) error {
 func setupRemovals(mgr manager.Manager, o Options, t *tenures) error {
 	api := mgr.GetAPIReader()
 	return errors.Join(
-		build(mgr, "expire", 8).For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
+		buildRemoval(mgr, "expire").For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, tenures: t, grace: o.Grace, metrics: o.Metrics, depose: o.Depose,
-			now: time.Now, first: map[string]map[allocator.Token]*sight{},
+			now: time.Now,
 		}),
-		build(mgr, "holds", 1).For(&crdv1.SpiderIPPool{}, created).Complete(&holds{
+		buildRemoval(mgr, "holds").For(&crdv1.SpiderIPPool{}, created).Complete(&holds{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, tenures: t, nodes: o.Nodes, metrics: o.Metrics, depose: o.Depose,
-			now: time.Now, first: map[string]map[heldAt]time.Time{},
+			now: time.Now,
 		}),
-		build(mgr, "retained", 1).For(&crdv1.SpiderIPPool{}, created).Complete(&retained{
+		buildRemoval(mgr, "retained").For(&crdv1.SpiderIPPool{}, created).Complete(&retained{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, never: o.Never, api: api, mapper: mgr.GetRESTMapper(), tenures: t, grace: o.Grace, metrics: o.Metrics,
-			depose: o.Depose, now: time.Now, first: map[string]map[allocator.Identity]time.Time{},
+			depose: o.Depose, now: time.Now,
 		}),
 	)
 }
@@ -136,6 +135,23 @@ const shown = 200 * time.Millisecond
 
 func build(mgr manager.Manager, name string, workers int) *ctrl.Builder {
 	return ctrl.NewControllerManagedBy(mgr).Named(name).WithOptions(controller.Options{MaxConcurrentReconciles: workers})
+}
+
+const (
+	// lookedAtOnce pools are looked at for removals: one of which the API server
+	// takes no writes holds up no others.
+	lookedAtOnce = 16
+	// lookTimeout ends a look that does not come to an end. What has become of its
+	// write then, the next look tells. The jobs that remember whose an address is
+	// have none: they must know.
+	lookTimeout = time.Minute
+)
+
+// buildRemoval is build for jobs that look at each pool now and then.
+func buildRemoval(mgr manager.Manager, name string) *ctrl.Builder {
+	return ctrl.NewControllerManagedBy(mgr).Named(name).WithOptions(controller.Options{
+		MaxConcurrentReconciles: lookedAtOnce, ReconciliationTimeout: lookTimeout,
+	})
 }
 
 // created lets a pool's birth through, and nothing else: its controller comes

@@ -18,7 +18,7 @@ import (
 
 // Node is what is kept of a node. It is never changed.
 type Node struct {
-	metav1.ObjectMeta // name, UID and resourceVersion, nothing else
+	metav1.ObjectMeta // name, UID, resourceVersion and creation time, nothing else
 	Ready             bool
 	Since             time.Time // on the API server's clock: when Ready last changed
 	OutOfService      bool      // somebody vouches that it is off (KEP-2268)
@@ -77,7 +77,7 @@ func nodeOf(object any) (any, error) {
 		return object, nil // a *Node already, or a tombstone
 	}
 	n := &Node{
-		ObjectMeta:   metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion},
+		ObjectMeta:   metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, CreationTimestamp: node.CreationTimestamp},
 		OutOfService: outOfService(node),
 	}
 	for _, c := range node.Status.Conditions {
@@ -121,16 +121,31 @@ func (n *Nodes) UsedBy(a netip.Addr) bool {
 	return err == nil && len(keys) > 0
 }
 
-// ReadyFor returns for how long a node has been Ready without a break, as far as
-// this process saw it; 0 where it is not.
-func (n *Nodes) ReadyFor(node string) time.Duration {
+// Ready returns since when a node has been Ready without a break, on the API
+// server's clock, and for how long this process has seen that; 0 where it is not.
+func (n *Nodes) Ready(node string) (since time.Time, lasts time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s, ok := n.ready[node]
 	if !ok {
-		return 0
+		return time.Time{}, 0
 	}
-	return n.now().Sub(s.begun)
+	return s.since, n.now().Sub(s.begun)
+}
+
+// Weak returns a node made before born that has not been Ready for as long as
+// needed, and is not out of service.
+func (n *Nodes) Weak(need time.Duration, born time.Time) (node string, is bool) {
+	for _, object := range n.informer.GetStore().List() {
+		node, ok := object.(*Node)
+		if !ok || node.OutOfService || node.CreationTimestamp.After(born) {
+			continue
+		}
+		if _, lasts := n.Ready(node.Name); lasts < need {
+			return node.Name, true
+		}
+	}
+	return "", false
 }
 
 // Off reports whether a node is gone or out of service, as far as the watch has

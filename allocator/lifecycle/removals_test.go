@@ -42,17 +42,26 @@ func (n nodesOf) List(_ context.Context, into client.ObjectList, _ ...client.Lis
 	return n.err
 }
 
-// well says for how long nodes have been Ready; one that it does not know may be
-// off.
+// well says for how long nodes have been Ready, since moment; one that it does not
+// know may be off.
 type well map[string]time.Duration
 
-func (w well) ReadyFor(node string) time.Duration { return w[node] }
+func (w well) Ready(node string) (time.Time, time.Duration) { return moment, w[node] }
 
 func (w well) Off(node string) bool { _, ok := w[node]; return !ok }
 
+func (w well) Weak(need time.Duration, _ time.Time) (string, bool) {
+	for node, lasts := range w {
+		if lasts < need {
+			return node, true
+		}
+	}
+	return "", false
+}
+
 func nodeNamed(name string, ready corev1.ConditionStatus, taints ...string) corev1.Node {
 	n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready, LastTransitionTime: metav1.NewTime(moment)}}
 	for _, key := range taints {
 		n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: key, Effect: corev1.TaintEffectNoExecute})
 	}
@@ -61,6 +70,11 @@ func nodeNamed(name string, ready corev1.ConditionStatus, taints ...string) core
 
 func bornAt(n corev1.Node, at time.Time) corev1.Node {
 	n.CreationTimestamp = metav1.NewTime(at)
+	return n
+}
+
+func againAt(n corev1.Node, at time.Time) corev1.Node {
+	n.Status.Conditions[0].LastTransitionTime = metav1.NewTime(at)
 	return n
 }
 
@@ -82,6 +96,10 @@ func TestAHoldEndsByProofOnly(t *testing.T) {
 		"the pod may take an hour to end":                                {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": time.Hour}, time.Hour, "", false},
 		"the pod may take an hour to end, and it has passed":             {allocator.Hold{Node: "n", Grace: time.Hour}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": 61 * time.Minute}, 61 * time.Minute, "its node has been Ready for 1h1m0s", false},
 		"the node is away although it was thought well":                  {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{away}}, well{"m": enough}, enough, "", false},
+		"the node was away, and back, unseen":                            {allocator.Hold{Node: "n"}, nodesOf{nodes: []corev1.Node{againAt(nodeNamed("n", corev1.ConditionTrue), moment.Add(time.Second))}}, well{"n": enough}, enough, "", false},
+		"on an unknown node, one was away, and back, unseen":             {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, againAt(nodeNamed("m", corev1.ConditionTrue), moment.Add(time.Second))}}, well{"n": enough, "m": enough}, enough, "", false},
+		"on an unknown node, the watch knows that one is not well":       {allocator.Hold{}, nodesOf{err: errors.New("nobody asks")}, well{"n": enough, "m": short}, enough, "", false},
+		"on an unknown node, the API server does not say":                {allocator.Hold{}, nodesOf{err: errors.New("away")}, well{"n": enough}, enough, "", true},
 		"the node is gone":                                               {allocator.Hold{Node: "n"}, nodesOf{}, nil, 0, "its node is gone", false},
 		"somebody vouches that the node is off":                          {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, nil, 0, "its node is out of service", false},
 		"the API server does not say":                                    {allocator.Hold{Node: "n"}, nodesOf{err: errors.New("away")}, well{"n": enough}, enough, "", true},
@@ -96,7 +114,7 @@ func TestAHoldEndsByProofOnly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			p := proofs{api: c.api, nodes: c.well, known: map[string]*corev1.Node{}}
+			p := proofs{api: c.api, nodes: c.well, known: map[string]nodeRead{}}
 			got, err := p.of(t.Context(), c.hold, c.seen)
 			if got != c.want || (err != nil) != c.wrong {
 				t.Errorf("got %q, %v, want %q", got, err, c.want)

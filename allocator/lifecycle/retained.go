@@ -45,22 +45,22 @@ type retained struct {
 	now     func() time.Time
 
 	// first is when this leader first found that an identity will not come back,
-	// on its own clock. Only Reconcile touches it, and only one runs.
-	first map[string]map[allocator.Identity]time.Time // pool -> identity -> time
+	// on its own clock.
+	first memory[allocator.Identity, time.Time]
 }
 
 // Reconcile frees what a pool need not keep any more, and comes back.
 func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	pool, ok := k.pools.Pool(r.Name)
 	if !ok {
-		delete(k.first, r.Name)
+		k.first.set(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := k.tenures.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	if len(pool.Status.Retained) == 0 {
-		delete(k.first, pool.Name)
+		k.first.set(pool.Name, nil)
 		return reconcile.Result{RequeueAfter: retainedInterval}, nil
 	}
 	state, err := ledger.Read(pool)
@@ -80,12 +80,12 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 // grace, and why they will not. What cannot be told now stays.
 func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]string {
 	pool := state.Pool.Name
-	now, before := k.now(), k.first[pool]
+	now, before := k.now(), k.first.of(pool)
 	ranges, _ := k.never()
 	usable := state.Space.Without(ranges)
 	first := map[allocator.Identity]time.Time{}
 	due := map[netip.Addr]string{}
-	owners := owners{api: k.api, mapper: k.mapper, known: map[allocator.Identity]*unstructured.Unstructured{}}
+	owners := owners{api: k.api, mapper: k.mapper, known: map[allocator.Identity]ownerRead{}}
 	var failed []error
 	for address, v := range state.Record.Retained() {
 		switch {
@@ -111,10 +111,7 @@ func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]
 			due[address] = why
 		}
 	}
-	delete(k.first, pool)
-	if len(first) > 0 {
-		k.first[pool] = first
-	}
+	k.first.set(pool, first)
 	if err := errors.Join(failed...); err != nil {
 		log.FromContext(ctx).Error(err, "it cannot be told whether some retained addresses are needed; they stay", "pool", pool)
 	}
@@ -159,23 +156,7 @@ func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[n
 			ids[address] = v.Identity
 		}
 	}
-	var done map[netip.Addr]allocator.Identity
-	err = k.ledger.Apply(ctx, pool.Name, ledger.Change{
-		Patience: patience,
-		Do: k.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-			done = map[netip.Addr]allocator.Identity{}
-			for address, id := range ids {
-				if v, ok := tx.Record.RetainedAt(address); !ok || !v.Vacant() || v.Identity != id {
-					continue
-				}
-				if err := tx.Record.FreeRetained(address, id); err != nil {
-					return err
-				}
-				done[address] = id
-			}
-			return nil
-		}),
-	})
+	done, err := removal[netip.Addr, allocator.Identity]{pool, ids, freeRetained}.apply(ctx, k.ledger, k.tenures)
 	if err != nil {
 		return err
 	}
@@ -186,6 +167,13 @@ func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[n
 		logStep(log.FromContext(ctx), freed, pool.Name, address, p, "why", due[address], "owner", id.Owner().String())
 	}
 	return nil
+}
+
+func freeRetained(tx *ledger.Tx, a netip.Addr, id allocator.Identity) (bool, error) {
+	if v, ok := tx.Record.RetainedAt(a); !ok || !v.Vacant() || v.Identity != id {
+		return false, nil
+	}
+	return true, tx.Record.FreeRetained(a, id)
 }
 
 // used reports, by an uncached read, whether the pod of an identity claims an
@@ -215,37 +203,47 @@ type roster interface {
 	Get(key string) (*Pod, bool)
 }
 
-// owners reads owners, each once.
+// owners reads owners, each once; where that fails, it has failed for this look.
 type owners struct {
 	api    client.Reader
 	mapper meta.RESTMapper
-	known  map[allocator.Identity]*unstructured.Unstructured // owner -> as read; nil where it is gone
+	known  map[allocator.Identity]ownerRead // owner -> as read
+}
+
+// ownerRead is an owner as it was read; no object says that there is none.
+type ownerRead struct {
+	object *unstructured.Unstructured
+	err    error
 }
 
 // read returns an owner; nil says that there is none: the API server said so,
 // nothing less.
 func (o *owners) read(ctx context.Context, id allocator.Identity) (*unstructured.Unstructured, error) {
 	key := id.Owner()
-	if owner, ok := o.known[key]; ok {
-		return owner, nil
+	read, ok := o.known[key]
+	if !ok {
+		read.object, read.err = o.get(ctx, key)
+		o.known[key] = read
 	}
+	return read.object, read.err
+}
+
+func (o *owners) get(ctx context.Context, id allocator.Identity) (*unstructured.Unstructured, error) {
 	mapping, err := o.mapper.RESTMapping(schema.GroupKind{Group: id.Group, Kind: id.Kind})
 	if meta.IsNoMatchError(err) { // the API server answered, and has no such kind: it has no such object
-		o.known[key] = nil
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading owner %s: %w", key, err)
+		return nil, fmt.Errorf("reading owner %s: %w", id, err)
 	}
 	owner := &unstructured.Unstructured{}
 	owner.SetGroupVersionKind(mapping.GroupVersionKind)
 	err = o.api.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, owner)
 	if apierrors.IsNotFound(err) {
-		owner, err = nil, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading owner %s: %w", key, err)
+		return nil, fmt.Errorf("reading owner %s: %w", id, err)
 	}
-	o.known[key] = owner
 	return owner, nil
 }
