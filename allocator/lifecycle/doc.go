@@ -32,6 +32,9 @@
 //   - All else rests on a grace counted on this leader's clock, an uncached read,
 //     and the same write.
 //
+// The tests named model drive all of this, and the real ledger, through every
+// order of small worlds, with leaders that are late, paused or dead.
+//
 // What does not live here: the sets and their transitions (package allocator),
 // their writing (package ledger), the choice of pools (package admission).
 package lifecycle

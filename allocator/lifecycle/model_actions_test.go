@@ -1,0 +1,492 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// scenario says what there is, and what may happen how often.
+type scenario struct {
+	pools      map[string]string // name -> its addresses, of 10.0.0.0/24 or fd00::/64
+	slots      [][]string        // what every pod asks for
+	pods       []string          // that may be admitted; web-… have a stable identity
+	jobs       []string          // of the leaders
+	budget     map[string]int    // kind of action -> how often it may happen; what is not named never does
+	lags       bool              // handlers are told later than the store
+	stale      bool              // what is written may have been decided of a version that is not the present one
+	splits     bool              // replicas may act by an old view of the pools
+	unknown    bool              // no endpoint tells where a pod was
+	unassigned bool              // pods that are given no address are stored all the same
+	floats     bool              // pods are stored before they have a node, and may be deleted then
+	removes    bool              // objects of finished pods are deleted some day
+}
+
+// action is something that may happen next.
+type action struct {
+	name string
+	do   func() *world
+}
+
+// world returns the beginning.
+func (s *scenario) world() *world {
+	if s.pools == nil {
+		s.pools, s.slots = map[string]string{"p": "10.0.0.1"}, [][]string{{"p"}}
+	}
+	w := &world{
+		s: s, clock: moment, pools: map[string]*crdv1.SpiderIPPool{}, pods: map[string]*corev1.Pod{}, endpoints: map[netip.Addr]*Pod{},
+		nodes: map[string]*corev1.Node{}, owner: setOf(1), admitted: map[allocator.Token]admission{}, wire: map[types.UID]onWire{},
+		replicas: map[string]*operation{}, budget: maps.Clone(s.budget),
+	}
+	w.nodes["n"] = nodeAt("n", true, moment)
+	for name, ips := range s.pools {
+		w.makePool(name, ips, true)
+	}
+	w.leaders = [2]*leader{start(leaderNames[0], 0, 0), nobodyLeads(0)}
+	w.leaders[0].seesNodes(w)
+	for _, name := range slices.Sorted(maps.Keys(w.pools)) { // the first has led for long
+		for range 2 {
+			t := &turn{now: w, seen: w, reads: w, l: w.leaders[0], limit: 1}
+			t.run("tend", name)
+		}
+	}
+	return w
+}
+
+var leaderNames = [2]string{"one", "two"}
+
+func (w *world) makePool(name, ips string, ready bool) {
+	subnet := "10.0.0.0/24"
+	if strings.Contains(ips, ":") {
+		subnet = "fd00::/64"
+	}
+	pool := &crdv1.SpiderIPPool{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, UID: types.UID(fmt.Sprintf("%s-%d", name, w.version)), Generation: 1, Finalizers: []string{crdv1.PoolFinalizer},
+			CreationTimestamp: metav1.NewTime(w.clock),
+		},
+		Spec: crdv1.IPPoolSpec{Subnet: subnet, IPs: []string{ips}},
+	}
+	if ready {
+		pool.Status.Conditions = []metav1.Condition{{
+			Type: crdv1.ConditionReady, Status: metav1.ConditionTrue, Reason: crdv1.ReasonInitialised, ObservedGeneration: 1,
+		}}
+	}
+	w.putPool(pool)
+}
+
+// actions returns all that may happen next, always in the same order.
+func (w *world) actions() []action {
+	var all []action
+	may := func(name string, do func(*world)) {
+		all = append(all, action{name, func() *world {
+			c := w.clone()
+			do(c)
+			return c
+		}})
+	}
+	costs := func(what, name string, do func(*world)) {
+		if w.budget[what] > 0 {
+			may(name, func(c *world) {
+				c.budget[what]--
+				do(c)
+			})
+		}
+	}
+	w.admissions(may, costs)
+	for _, name := range slices.Sorted(maps.Keys(w.pods)) {
+		w.lifeOf(w.pods[name], may, costs)
+	}
+	w.surroundings(may, costs)
+	for i, l := range w.leaders {
+		all = append(all, w.leads(i, l, may, costs)...)
+	}
+	return all
+}
+
+type (
+	may   func(name string, do func(*world))
+	costs func(what, name string, do func(*world))
+)
+
+func (w *world) admissions(may may, costs costs) {
+	for i, name := range w.s.pods {
+		if w.budget["admit"] == 0 {
+			break
+		}
+		n := w.s.budget["admit"] - w.budget["admit"]
+		a := admission{name: name, identity: strings.HasPrefix(name, "web-"), token: allocator.Token(strings.Repeat(string(rune('a'+n)), 16))}
+		if !a.identity { // its controller makes up another name for each
+			a.name = fmt.Sprintf("%s-%d", name, n)
+		}
+		if slices.Contains(w.s.pods[:i], name) {
+			continue
+		}
+		if !w.s.splits {
+			costs("admit", "admit "+a.name, func(c *world) { c.reserves(a, c, 9, false) })
+		} else {
+			costs("admit", "admit "+a.name, func(c *world) { c.replicas[string(a.token)] = &operation{at: w, admission: a} })
+		}
+		if w.budget["lost"] > 0 {
+			costs("admit", "admit "+a.name+" and lose the answer", func(c *world) {
+				c.budget["lost"]--
+				c.reserves(a, c, 1, true)
+			})
+		}
+		costs("outage", "admit "+a.name+" past the webhook", func(c *world) {
+			c.budget["admit"] = max(c.budget["admit"]-1, 0)
+			c.enters(admission{name: a.name, identity: a.identity})
+		})
+	}
+	for _, key := range slices.Sorted(maps.Keys(w.replicas)) {
+		op := w.replicas[key]
+		may("reserve for "+op.admission.name, func(c *world) {
+			delete(c.replicas, key)
+			c.reserves(op.admission, op.at, 9, false)
+		})
+	}
+	for _, token := range slices.Sorted(maps.Keys(w.admitted)) {
+		a := w.admitted[token]
+		if _, there := w.pods[a.name]; !there {
+			may("store "+a.name, func(c *world) {
+				delete(c.admitted, token)
+				c.enters(a)
+			})
+		}
+		may("refuse "+a.name, func(c *world) { delete(c.admitted, token) })
+	}
+}
+
+// reserves lets a replica take addresses. Its view of the pods is the worst there is: it has seen none.
+func (w *world) reserves(a admission, seen *world, limit int, lost bool) {
+	s := &turn{now: w, seen: seen, reads: w, limit: limit, lost: lost}
+	claims, err := s.book(nil).Reserve(s.ctx(), a.reservation(), w.s.slots)
+	if err == nil {
+		a.claims = claims
+		w.admitted[a.token] = a
+		return
+	}
+	if lost {
+		return // what was reserved, nobody knows of
+	}
+	for name := range w.pools {
+		if at, ok := w.record(name).Record.ByToken(a.token); ok {
+			w.violate("I9: %s of pool %s is reserved for an admission that was refused: %v", at, name, err)
+		}
+	}
+	var exhausted *ledger.ExhaustedError
+	if errors.As(err, &exhausted) {
+		w.confirmed(exhausted)
+	}
+	if _, there := w.pods[a.name]; w.s.unassigned && !there {
+		w.enters(a)
+	}
+}
+
+// confirmed checks that pools that are said to be full are (I12).
+func (w *world) confirmed(e *ledger.ExhaustedError) {
+	for _, r := range e.Refusals {
+		if w.pools[r.Pool] == nil {
+			continue
+		}
+		state := w.record(r.Pool)
+		if r.Cause == crdv1.ReasonPoolFull && allocator.Free(state.Space, state.Record) > 0 && len(w.s.slots) == 1 {
+			w.violate("I12: pool %s is said to be full and is not: %s", r.Pool, r.Reason)
+		}
+	}
+}
+
+// enters stores a pod; one without an address has our gate, unless it went past the webhook.
+func (w *world) enters(a admission) {
+	pod := w.newPod(a)
+	if len(a.claims) == 0 && a.token != "" {
+		pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: crdv1.GateWaitingForAddress}}
+	}
+	if _, there := w.nodes["n"]; there && !w.s.floats && len(pod.Spec.SchedulingGates) == 0 {
+		pod.Spec.NodeName = "n"
+		w.runs(pod)
+	}
+	w.store(pod)
+	w.durable(pod)
+}
+
+// lifeOf is what may happen to one pod.
+func (w *world) lifeOf(pod *corev1.Pod, may may, costs costs) {
+	name, on := pod.Name, w.wire[pod.UID]
+	_, running := w.wire[pod.UID]
+	switch {
+	case pod.Spec.NodeName == "":
+		for _, node := range slices.Sorted(maps.Keys(w.nodes)) {
+			if nodeReady(w.nodes[node]) && len(pod.Spec.SchedulingGates) == 0 {
+				may("bind "+name+" to "+node, func(c *world) {
+					c.edit(name, func(p *corev1.Pod) {
+						p.Spec.NodeName = node
+						c.runs(p)
+					})
+				})
+			}
+		}
+		may("delete "+name, func(c *world) { c.remove(name) })
+	case Finished(pod) && !running:
+		if !w.s.removes {
+			return
+		}
+		may("remove "+name, func(c *world) { c.remove(name) })
+	case running:
+		if node := w.nodes[on.node]; node != nil && nodeReady(node) {
+			may("finish "+name, func(c *world) {
+				delete(c.wire, pod.UID)
+				c.edit(name, func(p *corev1.Pod) {
+					p.Status.Phase = corev1.PodSucceeded
+					p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
+				})
+			})
+			if pod.Status.Phase == corev1.PodFailed {
+				may("heal "+name, func(c *world) { c.edit(name, func(p *corev1.Pod) { p.Status.Phase = corev1.PodRunning }) })
+			}
+		}
+		costs("force", "delete "+name+" by force", func(c *world) { c.remove(name) })
+		if pod.Status.Phase == corev1.PodRunning {
+			costs("foreign", "write phase Failed to "+name, func(c *world) { c.edit(name, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }) })
+		}
+	}
+}
+
+// runs has the kubelet of a pod start it, once it has a node and an address. That it runs shows with the same version of the pod.
+func (w *world) runs(pod *corev1.Pod) {
+	claims, _ := crdv1.ClaimsOf(pod.Annotations)
+	if _, running := w.wire[pod.UID]; running || pod.Spec.NodeName == "" || len(claims) == 0 || pod.Status.Phase != corev1.PodPending {
+		return
+	}
+	w.wire[pod.UID] = onWire{name: pod.Name, node: pod.Spec.NodeName, claims: claims, stored: true}
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+	if !w.s.unknown {
+		for _, c := range claims {
+			w.endpoints[c.Address] = &Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID}, Node: pod.Spec.NodeName, Claims: claims}
+		}
+	}
+}
+
+// surroundings are nodes, time, owners and pools.
+func (w *world) surroundings(may may, costs costs) {
+	quiet := len(w.admitted) == 0 && len(w.replicas) == 0 // no admission lasts as long as a tick
+	for _, uid := range slices.Sorted(maps.Keys(w.wire)) {
+		on := w.wire[uid]
+		if node := w.nodes[on.node]; !on.stored && node != nil && nodeReady(node) {
+			quiet = false // nor does a kubelet that is there
+			may("kubelet ends "+on.name, func(c *world) { delete(c.wire, uid) })
+		}
+	}
+	if quiet {
+		costs("tick", "time passes", func(c *world) { c.clock = c.clock.Add(tick) })
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.nodes)) {
+		up := nodeReady(w.nodes[name])
+		costs("node", fmt.Sprintf("node %s is Ready: %t", name, !up), func(c *world) { c.nodes[name] = nodeAt(name, !up, c.clock) })
+		busy := func(on onWire) bool { return on.node == name }
+		if !up && !slices.ContainsFunc(slices.Collect(maps.Values(w.wire)), busy) {
+			costs("gone", "node "+name+" is deleted", func(c *world) { delete(c.nodes, name) })
+		}
+	}
+	if w.owner == nil {
+		costs("scale", "the owner is made again", func(c *world) { c.owner = setOf(1) })
+	} else {
+		costs("scale", "the owner is scaled", func(c *world) { c.owner = setOf(1 - replicasOf(w)) })
+		costs("orphan", "the owner is deleted, its pods are not", func(c *world) { c.owner = nil })
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.s.pools)) {
+		if _, there := w.pools[name]; !there {
+			may("pool "+name+" is made again", func(c *world) { c.makePool(name, w.s.pools[name], false) })
+			continue
+		}
+		costs("pool", "pool "+name+" is deleted by force", func(c *world) { delete(c.pools, name) })
+	}
+}
+
+func replicasOf(w *world) int64 {
+	spec, _ := w.owner.Object["spec"].(map[string]any)
+	n, _ := spec["replicas"].(int64)
+	return n
+}
+
+// leads is what one leader may do, and what may happen to it.
+func (w *world) leads(i int, l *leader, may may, costs costs) []action {
+	who := leaderNames[i] + ": "
+	for _, view := range slices.Compact([]int{0, len(w.log)}) {
+		costs("start", fmt.Sprintf("%sstarts with a list of revision %d", who, revisionAt(view)), func(c *world) { c.restart(i, view) })
+	}
+	if l.term == "" {
+		return nil
+	}
+	if l.view < len(w.log) {
+		may(who+"watch", func(c *world) {
+			c.leaders[i].view++
+			if !w.s.lags && l.pending == nil {
+				c.leaders[i].notices(c)
+			}
+		})
+	}
+	if op := l.pending; op != nil {
+		may(who+op.job+" writes", func(c *world) { c.commits(i, op, false) })
+		costs("lost", who+op.job+" writes and dies before the answer", func(c *world) { c.commits(i, op, true) })
+		return nil
+	}
+	if l.told < l.view {
+		may(who+"handlers are told", func(c *world) { c.leaders[i].notices(c) })
+	}
+	if l.view < len(w.log) && l.told == l.view {
+		costs("relist", who+"list", func(c *world) { c.leaders[i].relists(c) })
+	}
+	if slices.Contains(w.s.jobs, "holds") && !maps.Equal(l.nodes, w.nodes) {
+		may(who+"watch nodes", func(c *world) { c.leaders[i].seesNodes(c) })
+	}
+	return w.jobs(i, l)
+}
+
+// restart ends a leader wherever it is, and starts another in its place.
+func (w *world) restart(i, view int) {
+	l := start(leaderNames[i], w.leaders[i].lives+1, view)
+	w.leaders[i] = l
+	l.seesNodes(w)
+	h := ends{tenures: l.tenures, claims: at{revisionAt(view)}, queue: deaf{}}
+	pods := w.viewAt(view)
+	for _, name := range slices.Sorted(maps.Keys(pods)) {
+		h.OnAdd(pods[name], true)
+	}
+}
+
+// jobs are what a leader may decide to do. One that has nothing to write is over at once.
+func (w *world) jobs(i int, l *leader) []action {
+	var all []action
+	for _, job := range w.s.jobs {
+		if job == "bind" {
+			all = append(all, w.bindings(i, l)...)
+			continue
+		}
+		for _, pool := range slices.Sorted(maps.Keys(w.pools)) {
+			all = append(all, action{fmt.Sprintf("%s: %s %s", leaderNames[i], job, pool), func() *world {
+				c := w.clone()
+				s := &turn{now: c, seen: c, reads: c, l: c.leaders[i], view: l.view, trap: true}
+				s.run(job, pool)
+				if s.writes > 0 {
+					c = w.clone()
+					c.leaders[i].pending = &operation{job: job, pool: pool, at: w, view: l.view}
+				}
+				c.ends(i, s)
+				return c
+			}})
+		}
+	}
+	return all
+}
+
+// commits lets a leader write what it has decided to.
+func (w *world) commits(i int, op *operation, lost bool) {
+	l := w.leaders[i]
+	l.pending = nil
+	s := &turn{now: w, seen: op.at, reads: op.at, l: l, view: op.view, limit: 1, lost: lost}
+	if op.bind != nil {
+		s.bind(op)
+	} else {
+		s.run(op.job, op.pool)
+	}
+	if !w.s.lags && !s.deposed {
+		l.notices(w)
+	}
+	if lost && s.writes > 0 {
+		w.restart(i, len(w.log))
+		return
+	}
+	w.ends(i, s)
+}
+
+// ends ends a leader that has found another.
+func (w *world) ends(i int, s *turn) {
+	if s.deposed {
+		w.leaders[i] = nobodyLeads(w.leaders[i].lives)
+	}
+}
+
+// chooser asks for every pod the same.
+func (w *world) chooser() Chooser {
+	return choosing(func(pod *corev1.Pod) (Choice, error) { return w.choose(pod) })
+}
+
+func (w *world) choose(pod *corev1.Pod) (Choice, error) {
+	r := admission{name: pod.Name, identity: len(pod.OwnerReferences) > 0}.reservation()
+	return Choice{Ours: true, Slots: w.s.slots, Rule: "the model", Reservation: r, Annotations: func(token string, claims []crdv1.Claim) (map[string]string, error) {
+		return annotationsOf(token, claims), nil
+	}}, nil
+}
+
+// binding is a pod that is being bound late: first its addresses are reserved, then it is written to.
+type binding struct {
+	serving *serving
+	claims  []crdv1.Claim // reserved; nil before
+}
+
+// bindings are the pods that a leader may decide to bind.
+func (w *world) bindings(i int, l *leader) []action {
+	var all []action
+	known := w.viewAt(l.view)
+	for _, name := range slices.Sorted(maps.Keys(known)) {
+		if !known[name].Waits() {
+			continue
+		}
+		s := &turn{now: w, seen: w, reads: w, l: l, view: l.view, trap: true}
+		late := &latecomer{pod: known[name]}
+		if err := (looker{api: reader{s}, chooser: w.chooser()}).look(s.ctx(), late, basis{}, w.clock); err != nil || late.standing != asking {
+			continue
+		}
+		b := &binder{server: server{ledger: s, tenures: l.tenures}, pools: s, states: map[string]*ledger.State{}, dry: map[string]dryness{}}
+		asked := []*asks{late.asks()}
+		supplies := b.supplies(asked, w.clock)
+		verdict := decide(asked, supplies)[0]
+		if verdict.grants == nil {
+			continue
+		}
+		all = append(all, action{leaderNames[i] + ": bind " + name, func() *world {
+			c := w.clone()
+			c.leaders[i].pending = &operation{job: "bind", at: w, view: l.view, bind: &binding{serving: &serving{latecomer: late, verdict: verdict, supplies: supplies}}}
+			return c
+		}})
+	}
+	return all
+}
+
+// bind goes one step further with a pod that is bound late.
+func (s *turn) bind(op *operation) {
+	s.reads, s.limit = s.now, 9
+	late := *op.bind.serving.latecomer
+	serving := *op.bind.serving
+	serving.latecomer = &late
+	r := server{
+		speaker: speaker{writer{turn: s}}, api: reader{s}, ledger: s, tenures: s.l.tenures, events: &events{silence{}},
+		depose: func(error) { s.deposed = true },
+	}
+	ctx := context.WithoutCancel(s.ctx())
+	if op.bind.claims == nil {
+		claims, err := r.reserve(ctx, &serving)
+		s.deposed = errors.Is(err, errDeposed)
+		if err == nil {
+			next := *op
+			next.bind = &binding{&serving, claims}
+			s.l.pending = &next
+		}
+		return
+	}
+	s.deposed = errors.Is(r.write(ctx, &serving, op.bind.claims), errDeposed)
+}
