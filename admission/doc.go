@@ -24,8 +24,9 @@
 //     something failed inside or took too long. It gets our scheduling gate,
 //     unless it names its node, and is bound late. The configuration may refuse
 //     exhaustion (409): the first five of these.
-//   - What passes by itself, a pool not looked at yet, a cap, a predecessor, is
-//     waited for first, from one change of pools to the next, for two seconds.
+//   - What passes by itself is waited for first, from one change of pools to the
+//     next: a pool not looked at yet and a predecessor for two seconds, a cap for
+//     300 ms, lest it slow whoever makes many pods.
 //
 // Handlers are thin. Rules are functions: package selection for pods, and here
 // the functions validateX over specs, which return field errors. Two pools that

@@ -11,6 +11,7 @@ import (
 func TestAPodWaitsForWhatPasses(t *testing.T) {
 	t.Parallel()
 	predecessor := exhaustedError{cause: crdv1.ReasonPredecessor, passing: true}
+	overCap := exhaustedError{cause: crdv1.ReasonOverCap, passing: true}
 	tests := map[string]struct {
 		fail         func(attempt int) error
 		ring         time.Duration // pools change that often; 0: never
@@ -48,6 +49,24 @@ func TestAPodWaitsForWhatPasses(t *testing.T) {
 				return exhaustedError{cause: crdv1.ReasonPoolFull}
 			},
 			ring: time.Second, wantTook: time.Second, wantReason: crdv1.ReasonPoolFull, wantAttempts: 2,
+		},
+		"a moment for a cap": {
+			fail: always(overCap), ring: 100 * time.Millisecond,
+			wantTook: capPatience, wantReason: crdv1.ReasonOverCap, wantAttempts: 3,
+		},
+		"until others have made room below a cap": {
+			fail:     func(attempt int) error { return map[bool]error{true: overCap}[attempt == 1] },
+			ring:     200 * time.Millisecond,
+			wantTook: 200 * time.Millisecond, wantAttempts: 2,
+		},
+		"no longer for a predecessor that had to wait for a cap first": {
+			fail: func(attempt int) error {
+				if attempt == 1 {
+					return overCap
+				}
+				return predecessor
+			},
+			ring: 200 * time.Millisecond, wantTook: patience, wantReason: crdv1.ReasonPredecessor, wantAttempts: 6,
 		},
 		"but not for what does not pass": {
 			fail: always(exhaustedError{cause: crdv1.ReasonPoolFull}), ring: time.Millisecond,
