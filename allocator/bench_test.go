@@ -84,6 +84,46 @@ func BenchmarkPick(b *testing.B) {
 	})
 }
 
+// The time per address must not grow with how many are picked, nor with how many were given back a moment ago: all of the pool but
+// the last few, or all of it at one moment or at many.
+func BenchmarkPickAmongRecent(b *testing.B) {
+	const size = 60000
+	space, empty := pool(size+5000, func(int, *rand.Rand) bool { return false })
+	_, most := pool(size, func(int, *rand.Rand) bool { return true })
+	_, all := pool(size+5000, func(int, *rand.Rand) bool { return true })
+	for name, c := range map[string]struct {
+		freed *allocator.Record
+		each  time.Duration // between two of them
+	}{
+		"the lowest":          {most, 0},
+		"all at one moment":   {all, 0},
+		"all, one by another": {all, 100 * time.Microsecond},
+	} {
+		now, recent := time.Now(), &allocator.Recent{}
+		for a := range c.freed.Taken().All() {
+			now = now.Add(c.each)
+			recent.GaveBack(a, now)
+		}
+		for _, n := range []int{200, 4000} {
+			b.Run(fmt.Sprintf("%s/%d", name, n), func(b *testing.B) {
+				for b.Loop() {
+					r := empty.Clone()
+					for range n {
+						a, ok := allocator.Pick(space, r, recent, nil, now)
+						if !ok {
+							b.Fatal("none")
+						}
+						if err := r.PutBack(a, 1, allocator.Identity{}, ""); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/pick")
+			})
+		}
+	}
+}
+
 // The work of the ledger for a batch of one, less the write itself.
 func BenchmarkCloneReserveEncode(b *testing.B) {
 	eachPool(b, func(b *testing.B, s allocator.Space, r *allocator.Record) {

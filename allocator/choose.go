@@ -8,29 +8,24 @@ import (
 )
 
 // Pick returns the lowest address of space that is free in r, not vetoed, and was not given back in the last minute. If all that are
-// free were, it returns the one given back longest ago. It returns false if none is free.
+// free were, it returns the one given back longest ago, of several the lowest. It returns false if none is free.
 //
-// Full chunks are passed over whole, and nothing is expanded: the cost is that of the taken chunks below the answer, and of the vetoed and
-// recent addresses met on the way. So veto is for single addresses (a node's, a claim's); whole ranges belong out of the space.
+// Chunks that are taken or resting are passed over whole, and nothing is expanded: the cost is that of the chunks below the answer,
+// and of the vetoed addresses met on the way. So veto is for single addresses (a node's, a claim's); whole ranges belong out of the
+// space. Pick makes recent forget what has rested.
 func Pick(space Space, r *Record, recent *Recent, veto func(netip.Addr) bool, now time.Time) (netip.Addr, bool) {
-	var oldest netip.Addr
-	var since time.Time
+	if recent == nil {
+		recent = &Recent{}
+	}
+	recent.forget(now)
 	for c, taken := range space.chunks(&r.taken) {
-		for low := range c.bits.minus(taken).all() {
-			a := c.key.addr(space.v6(), low)
-			if veto != nil && veto(a) {
-				continue
-			}
-			at, again := recent.since(a, now)
-			if !again {
+		for low := range c.bits.minus(taken).minus(recent.resting.bits(c.key, space.v6())).all() {
+			if a := c.key.addr(space.v6(), low); veto == nil || !veto(a) {
 				return a, true
-			}
-			if !oldest.IsValid() || at.Before(since) {
-				oldest, since = a, at
 			}
 		}
 	}
-	return oldest, oldest.IsValid()
+	return recent.oldest(&r.taken, func(a netip.Addr) bool { return space.Contains(a) && (veto == nil || !veto(a)) })
 }
 
 // Free returns how many addresses of space are free in r; it stops at 1<<63-1 as Space.Size does.
@@ -44,41 +39,81 @@ const restPeriod = time.Minute
 // maxRecent bounds Recent; beyond it the oldest are forgotten early.
 const maxRecent = 1 << 16
 
-// Recent remembers which addresses were given back in the last minute. Its zero value, and nil, remember none.
+// Recent remembers which addresses were given back in the last minute. Its zero value remembers none.
 // It is not safe for concurrent use.
 type Recent struct {
-	at    map[netip.Addr]time.Time // address -> when it was given back last
-	queue []gaveBack               // in order of time; an address given back twice is in it twice
+	at      map[netip.Addr]*gaveBack // resting address -> when it was given back last
+	moments []*gaveBack              // in order of time
+	resting Set
 }
 
+// gaveBack is what was given back at one moment and still rests.
 type gaveBack struct {
-	addr netip.Addr
-	at   time.Time
+	at    time.Time
+	addrs Set
 }
 
 // GaveBack notes that a became free at now. Times are expected in order.
 func (r *Recent) GaveBack(a netip.Addr, now time.Time) {
+	r.forget(now)
+	r.Took(a)
+	if !r.resting.Add(a) { // of another family than its pool had before
+		return
+	}
 	if r.at == nil {
-		r.at = map[netip.Addr]time.Time{}
+		r.at = map[netip.Addr]*gaveBack{}
 	}
-	r.at[a] = now
-	r.queue = append(r.queue, gaveBack{a, now})
-	forget := 0
-	for ; len(r.queue)-forget > maxRecent || now.Sub(r.queue[forget].at) >= restPeriod; forget++ {
-		if old := r.queue[forget]; r.at[old.addr].Equal(old.at) {
-			delete(r.at, old.addr)
-		}
+	n := len(r.moments)
+	if n == 0 || !r.moments[n-1].at.Equal(now) {
+		r.moments = append(r.moments, &gaveBack{at: now})
+		n++
 	}
-	r.queue = r.queue[forget:]
+	r.moments[n-1].addrs.Add(a)
+	r.at[a] = r.moments[n-1]
+	for r.resting.Len() > maxRecent || len(r.moments) > maxRecent {
+		r.drop()
+	}
 }
 
-// since returns when a was given back, if that was in the last minute.
-func (r *Recent) since(a netip.Addr, now time.Time) (time.Time, bool) {
-	if r == nil {
-		return time.Time{}, false
+// Took notes that a is free no more: it does not rest.
+func (r *Recent) Took(a netip.Addr) {
+	if g, ok := r.at[a]; ok {
+		g.addrs.Remove(a)
+		r.resting.Remove(a)
+		delete(r.at, a)
 	}
-	at, ok := r.at[a]
-	return at, ok && now.Sub(at) < restPeriod
+}
+
+// drop forgets the lowest of those given back longest ago, and moments of which nothing is left.
+func (r *Recent) drop() {
+	for a := range r.moments[0].addrs.All() {
+		r.Took(a)
+		break
+	}
+	if r.moments[0].addrs.Len() == 0 {
+		r.moments = r.moments[1:]
+	}
+}
+
+// forget drops what has rested.
+func (r *Recent) forget(now time.Time) {
+	for len(r.moments) > 0 && (r.moments[0].addrs.Len() == 0 || now.Sub(r.moments[0].at) >= restPeriod) {
+		r.drop()
+	}
+}
+
+// oldest returns which of those that are not taken, and may be chosen, has rested longest.
+func (r *Recent) oldest(taken *Set, may func(netip.Addr) bool) (netip.Addr, bool) {
+	for _, g := range r.moments {
+		for _, c := range g.addrs.chunks {
+			for low := range c.bits.minus(taken.bits(c.key, g.addrs.v6)).all() {
+				if a := c.key.addr(g.addrs.v6, low); may(a) {
+					return a, true
+				}
+			}
+		}
+	}
+	return netip.Addr{}, false
 }
 
 // chunks yields the part of each chunk that lies in the space, in ascending order, with what of that chunk is taken, and leaves out

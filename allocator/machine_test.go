@@ -348,6 +348,13 @@ func (m *machine) Pick(t *rapid.T) {
 	}
 }
 
+// Took says of an address that it was taken in between: it does not rest any more.
+func (m *machine) Took(t *rapid.T) {
+	a := m.addr(t)
+	m.recent.Took(a)
+	delete(m.gaveBack, a)
+}
+
 // Fork goes on with a clone, or with what was cloned; the other one is watched.
 func (m *machine) Fork(t *rapid.T) {
 	clone := m.record.Clone()

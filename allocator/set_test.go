@@ -127,3 +127,22 @@ func TestCloneIsIndependent(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+func TestWhatOneSetHasMoreThanAnother(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ set, other, want []string }{
+		"all, of nothing":              {set: []string{"10.0.0.1-3"}, want: []string{"10.0.0.1-3"}},
+		"nothing":                      {other: []string{"10.0.0.1-3"}},
+		"nothing, of the same":         {set: []string{"10.0.0.1-3"}, other: []string{"10.0.0.0-255"}},
+		"in one chunk and in the next": {set: []string{"10.0.0.1-3", "10.0.1.0-255"}, other: []string{"10.0.0.2", "10.0.1.1-255"}, want: []string{"10.0.0.1,3", "10.0.1.0"}},
+		"all, of another family":       {set: []string{"0.10.0.0-9"}, other: []string{"::a:0-9"}, want: []string{"0.10.0.0-9"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := slices.Collect(settled(tc.set...).Taken().Without(settled(tc.other...).Taken()))
+			if diff := cmp.Diff(reference.Expand(tc.want), got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -115,17 +115,19 @@ func (l *Ledger) onward(q *queue, read *crdv1.SpiderIPPool) error {
 	return void
 }
 
-// learn makes s what the queue knows, and notes the addresses that came free.
+// learn makes s what the queue knows, and notes the addresses that came free or
+// were taken.
 func (l *Ledger) learn(q *queue, s *State) {
 	if q.known == s {
 		return
 	}
 	if q.known != nil && q.known.Pool.UID == s.Pool.UID {
-		now := l.o.Now()
-		for a := range q.known.Record.Taken().All() {
-			if !s.Record.Contains(a) {
-				q.recent.GaveBack(a, now)
-			}
+		before, after, now := q.known.Record.Taken(), s.Record.Taken(), l.o.Now()
+		for a := range before.Without(after) {
+			q.recent.GaveBack(a, now)
+		}
+		for a := range after.Without(before) {
+			q.recent.Took(a)
 		}
 	}
 	q.known = s
