@@ -16,6 +16,12 @@ const ConditionAddressAssigned = Prefix + "AddressAssigned"
 const (
 	// ReasonPoolFull: every candidate of a family has all its addresses taken.
 	ReasonPoolFull = "PoolFull"
+	// ReasonOverCap: the namespace keeps as many addresses of a pool for stable
+	// identities that have no pod as one may. In refusals and metrics of
+	// admission also: the namespace or the controller has as many reserved for
+	// pods that were not seen as one may have. That cap does not bound pods that
+	// exist, so whoever was admitted without an address does not wait for it.
+	ReasonOverCap = "OverReservationCap"
 	// ReasonPoolNotReady: the candidates are not Ready, disabled or unreadable.
 	ReasonPoolNotReady = "PoolNotReady"
 	// ReasonQueued: other pods wait longer for the same pools.
@@ -44,15 +50,6 @@ const (
 	// ReasonStaticPod: the pod is static, and the kubelet does not read what
 	// the API server knows of it. Of an event only.
 	ReasonStaticPod = "StaticPod"
-)
-
-// Reasons of refusals, and labels of metrics.
-const (
-	// ReasonOverCap: the namespace or the controller has as many addresses
-	// reserved for pods that were not seen as one may have. No condition and no
-	// event has it: no cap bounds pods that exist, so one that was admitted
-	// without an address does not wait for that.
-	ReasonOverCap = "OverReservationCap"
 )
 
 // Reasons of other events on pods.
