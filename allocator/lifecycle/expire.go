@@ -3,17 +3,14 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -26,8 +23,6 @@ import (
 
 // expireInterval is how often the reservations of a pool are looked at.
 const expireInterval = 2 * time.Second
-
-var podListKind = schema.GroupVersionKind{Version: "v1", Kind: "PodList"}
 
 // expire gives reservations back that no pod came for: after the webhook
 // answered, a later webhook, a policy, a quota or etcd may refuse the pod, and
@@ -262,31 +257,11 @@ type there struct {
 	revision uint64
 }
 
-// pageSize bounds what of a namespace is in memory at once: annotations may be
-// large.
-const pageSize = 200
-
 func (e *expire) list(ctx context.Context, namespace string) (there, error) {
 	t := there{claims: map[string][]crdv1.Claim{}, uids: map[string]bool{}}
-	for token := ""; ; {
-		var pods metav1.PartialObjectMetadataList
-		pods.SetGroupVersionKind(podListKind)
-		if err := e.api.List(ctx, &pods, client.InNamespace(namespace), client.Limit(pageSize), client.Continue(token)); err != nil {
-			return there{}, fmt.Errorf("listing pods of namespace %q: %w", namespace, err)
-		}
-		var err error
-		if t.revision, err = strconv.ParseUint(pods.ResourceVersion, 10, 64); err != nil { // the same of all pages
-			return there{}, fmt.Errorf("listing pods of namespace %q: resourceVersion %q is no number", namespace, pods.ResourceVersion)
-		}
-		for i := range pods.Items {
-			if err := t.add(&pods.Items[i]); err != nil {
-				return there{}, fmt.Errorf("pod %s/%s: %w", namespace, pods.Items[i].Name, err)
-			}
-		}
-		if token = pods.Continue; token == "" {
-			return t, nil
-		}
-	}
+	var err error
+	t.revision, err = eachPod(ctx, e.api, namespace, t.add)
+	return t, err
 }
 
 func (t *there) add(pod *metav1.PartialObjectMetadata) error {

@@ -86,7 +86,7 @@ func Setup(mgr manager.Manager, o Options) error {
 				For(&crdv1.SpiderIPPool{}).
 				Complete(&readiness{
 					client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims,
-					identity: o.Identity, tenures: t, metrics: o.Metrics, depose: o.Depose,
+					identity: o.Identity, tenures: t, metrics: o.Metrics, depose: o.Depose, census: &census{api: mgr.GetAPIReader()},
 				})
 		},
 		func() error {

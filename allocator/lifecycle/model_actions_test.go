@@ -312,7 +312,9 @@ func (w *world) surroundings(may may, costs costs) {
 			may("pool "+name+" is made again", func(c *world) { c.makePool(name, w.s.pools[name], false) })
 			continue
 		}
-		costs("pool", "pool "+name+" is deleted by force", func(c *world) { delete(c.pools, name) })
+		if len(w.admitted) == 0 { // what is on its way then, nobody can know of: it meets conflicts.go
+			costs("pool", "pool "+name+" is deleted by force", func(c *world) { delete(c.pools, name) })
+		}
 	}
 }
 

@@ -83,7 +83,7 @@ func (l *leader) clone() *leader {
 func cloneTenures(t *tenures) *tenures {
 	c := newTenures(t.term)
 	for pool, tn := range t.byPool {
-		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, inherited: tn.inherited}
+		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, census: tn.census, inherited: tn.inherited}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
 		own.ends, own.appeared = maps.Clone(tn.ends), maps.Clone(tn.appeared)
 		c.byPool[pool] = own
@@ -141,7 +141,10 @@ func (s *turn) run(job, pool string) {
 		k.first.byPool = s.l.keeping
 		do = k.Reconcile
 	case "judge":
-		j := &readiness{client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, tenures: s.l.tenures, depose: depose, identity: modelIdentity}
+		j := &readiness{
+			client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, tenures: s.l.tenures, depose: depose, identity: modelIdentity,
+			census: &census{api: reader{s}},
+		}
 		do = j.Reconcile
 	default:
 		panic(job)

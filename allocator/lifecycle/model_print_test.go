@@ -172,6 +172,9 @@ func (p printer) operation(op *operation) {
 
 func (p printer) tenure(pool string, t *tenure) {
 	fmt.Fprintf(p, "tenure %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
+	if t.census != nil {
+		fmt.Fprintf(p, " census %d", *t.census)
+	}
 	if now := p.w.pools[pool]; now != nil {
 		for _, r := range p.w.record(pool).Record.Awaited() {
 			fmt.Fprintf(p, " inherited %t", t.inherited[r.Token])

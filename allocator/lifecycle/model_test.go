@@ -94,6 +94,9 @@ var scenarios = map[string]*scenario{
 		pools: map[string]string{"p": "10.0.0.1", "q": "fd00::1"}, slots: [][]string{{"p"}, {"q"}},
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "lost": 1},
 	},
+	"a pool is deleted by force and made again": {
+		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
+	},
 	"somebody else writes a phase": {
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "foreign": 1},
 	},

@@ -46,13 +46,17 @@ type readiness struct {
 	claims  claimants
 	tenures *tenures
 	depose  func(error)
+	census  *census
 
 	identity Identifier
 	metrics  *Metrics
 }
 
 // claimants says which live pods claim addresses of a pool: *Claims.
-type claimants interface{ Claimants(pool string) []*Pod }
+type claimants interface {
+	progress
+	Claimants(pool string) []*Pod
+}
 
 // Reconcile judges a pool.
 func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
@@ -128,9 +132,9 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 }
 
 // judge compares the pool with all others and writes the verdict. Before a pool
-// is Ready it has back what live pods in view claim of it (I8): it may be one that
-// was deleted by force and made again. Those that come into view later have
-// theirs put back by the tending of the pool.
+// is Ready it has back what live pods claim of it (I8): it may be one that was
+// deleted by force and made again. Those that were admitted before that and are
+// stored only now have theirs put back by the tending of the pool.
 func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
 	self, others, err := r.neighbours(ctx, pool)
 	if err != nil {
@@ -140,6 +144,12 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	verdict := judgement(self, others, r.tenures.term)
+	if verdict.Status == metav1.ConditionTrue {
+		mark, err := r.tenures.mark(pool, func() (uint64, error) { return r.census.mark(ctx, pool.Name) })
+		if err != nil || r.claims.Revision() < mark {
+			return reconcile.Result{RequeueAfter: catchUp}, err
+		}
+	}
 	var back map[netip.Addr]*Pod
 	news := false
 	err = r.ledger.Apply(ctx, pool.Name, ledger.Change{Do: r.tenures.fence(pool.UID, func(tx *ledger.Tx) error {

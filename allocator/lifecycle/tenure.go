@@ -45,6 +45,7 @@ type tenure struct {
 	begun     bool
 	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
+	census    *uint64                  // the mark of the census before the pool is Ready; nil until there was one
 
 	holders  map[netip.Addr]types.UID // settled address -> its pod
 	unseen   map[netip.Addr]lost      // settled at the baseline, and nobody's
@@ -91,7 +92,7 @@ func (t *tenures) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Re
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool.Name)
 	if tn.uid != pool.UID {
-		tn.uid, tn.begun, tn.before, tn.baseline = pool.UID, false, nil, 0
+		tn.uid, tn.begun, tn.before, tn.baseline, tn.census = pool.UID, false, nil, 0, nil
 		clear(tn.holders)
 		clear(tn.unseen)
 	}
@@ -138,6 +139,27 @@ func (t *tenures) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[net
 		maps.Copy(tn.holders, holders)
 		tn.unseen = unseen
 	}
+}
+
+// mark returns what a census has said of a pool, and holds one where there was
+// none since it was made, or taken over.
+func (t *tenures) mark(pool *crdv1.SpiderIPPool, hold func() (uint64, error)) (uint64, error) {
+	t.mu.Lock()
+	known := t.getLocked(pool.Name).census
+	t.mu.Unlock()
+	if known != nil {
+		return *known, nil
+	}
+	mark, err := hold()
+	if err != nil {
+		return 0, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
+		tn.census = &mark
+	}
+	return mark, nil
 }
 
 // forget drops a pool that is gone.
