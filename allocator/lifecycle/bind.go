@@ -66,11 +66,10 @@ type binder struct {
 
 	// Only Reconcile touches what follows, and only one runs.
 	known    map[types.UID]*latecomer
-	states   map[string]*ledger.State // pool -> as it was read last
-	dry      map[string]dryness       // pool -> what it was found to be
-	finished map[types.UID]uint64     // pod -> revision with which all was done
-	next     time.Time                // before it there is no pass
-	nextTell time.Time                // before it nobody is told anything
+	dry      map[string]dryness   // pool -> what it was found to be
+	finished map[types.UID]uint64 // pod -> revision with which all was done
+	next     time.Time            // before it there is no pass
+	nextTell time.Time            // before it nobody is told anything
 }
 
 // setupBinding adds the controller that binds pods late to mgr.
@@ -79,7 +78,7 @@ func setupBinding(mgr manager.Manager, o Options, t *tenures, e *events) error {
 		looker:     looker{api: mgr.GetAPIReader(), chooser: o.Chooser},
 		server:     server{speaker: speaker{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, tenures: t, events: e, metrics: o.Metrics, depose: o.Depose},
 		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, now: time.Now,
-		known: map[types.UID]*latecomer{}, states: map[string]*ledger.State{}, dry: map[string]dryness{}, finished: map[types.UID]uint64{},
+		known: map[types.UID]*latecomer{}, dry: map[string]dryness{}, finished: map[types.UID]uint64{},
 	}
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{everybody} })
 	return build(mgr, "binding", 1).

@@ -573,6 +573,37 @@ func TestJudgement(t *testing.T) {
 	}
 }
 
+func TestAllPoolsAreReadOnlyWhereTheWatchShowsSomethingNew(t *testing.T) {
+	t.Parallel()
+	first := version("first", 1, true, "10.0.0.1-10.0.0.9")
+	second := version("second", 2, false, "10.0.0.9-10.0.0.20")
+	told := second.DeepCopy()
+	told.Status.Conditions = []metav1.Condition{judgement(told, []*crdv1.SpiderIPPool{first}, "me")}
+	elsewhere := version("first", 1, true, "10.0.0.1-10.0.0.10")
+	for name, c := range map[string]struct {
+		pool   *crdv1.SpiderIPPool
+		others []*crdv1.SpiderIPPool
+		want   bool
+	}{
+		"it was told what stands against it":     {told, []*crdv1.SpiderIPPool{first}, true},
+		"it was not told yet":                    {second, []*crdv1.SpiderIPPool{first}, false},
+		"something else stands against it":       {told, []*crdv1.SpiderIPPool{elsewhere}, false},
+		"nothing stands against it any more":     {told, nil, false},
+		"a pool far away has nothing against it": {told, []*crdv1.SpiderIPPool{first, {ObjectMeta: metav1.ObjectMeta{Name: "far"}, Spec: crdv1.IPPoolSpec{Subnet: "fd00::/64"}}}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all := shownPools{c.pool.Name: c.pool}
+			for _, o := range c.others {
+				all[o.Name] = o
+			}
+			if got := (&readiness{pools: all, tenures: newTenures("me")}).stays(c.pool); got != c.want {
+				t.Errorf("it stays: %t", got)
+			}
+		})
+	}
+}
+
 func TestAPodIsKeptAsItIs(t *testing.T) {
 	t.Parallel()
 	deleted := metav1.Now()

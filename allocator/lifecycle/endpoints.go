@@ -20,9 +20,10 @@ import (
 // endpoints keeps a SpiderEndpoint for each live pod that has an address and a
 // node. It is written once and deleted once, and nothing is decided by it.
 type endpoints struct {
-	client client.Client // reads from the cache
-	claims *Claims
-	pools  ledger.Pools
+	client  client.Client // reads from the cache
+	claims  *Claims
+	pools   ledger.Pools
+	tenures *tenures
 }
 
 // endpointPatience is how long an endpoint that is kept for an address waits for
@@ -97,7 +98,7 @@ func (e *endpoints) holds(pool, prefix string, is func(*allocator.Record, netip.
 	if !ok {
 		return false
 	}
-	state, err := ledger.Read(object)
+	state, err := e.tenures.read(object)
 	return err != nil || is(state.Record, p.Addr()) // what cannot be read is kept
 }
 

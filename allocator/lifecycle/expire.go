@@ -100,7 +100,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	if begun, _, _ := e.tenures.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
-	state, err := ledger.Read(pool)
+	state, err := e.tenures.read(pool)
 	if err != nil {
 		return after(ctx, err, expireInterval)
 	}

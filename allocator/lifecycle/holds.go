@@ -76,7 +76,7 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 	if begun, _, _ := h.tenures.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
-	state, err := ledger.Read(pool)
+	state, err := h.tenures.read(pool)
 	if err != nil {
 		return after(ctx, err, holdInterval)
 	}

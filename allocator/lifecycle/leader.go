@@ -60,7 +60,7 @@ func Setup(mgr manager.Manager, o Options) error {
 	}
 	t := newTenures(newTerm())
 	tell := newEvents(mgr)
-	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools}
+	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools, tenures: t}
 	endpointsOf := make(chan event.TypedGenericEvent[*Pod], 1024)
 	freed := func(p *Pod) {
 		select {

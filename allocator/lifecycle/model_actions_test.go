@@ -453,7 +453,7 @@ func (w *world) bindings(i int, l *leader) []action {
 		if err := (looker{api: reader{s}, chooser: w.chooser()}).look(s.ctx(), late, basis{}, w.clock); err != nil || late.standing != asking {
 			continue
 		}
-		b := &binder{server: server{ledger: s, tenures: l.tenures}, pools: s, states: map[string]*ledger.State{}, dry: map[string]dryness{}}
+		b := &binder{server: server{ledger: s, tenures: l.tenures}, pools: s, dry: map[string]dryness{}}
 		asked := []*asks{late.asks()}
 		supplies := b.supplies(asked, w.clock)
 		verdict := decide(asked, supplies)[0]

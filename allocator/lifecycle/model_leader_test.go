@@ -83,7 +83,7 @@ func (l *leader) clone() *leader {
 func cloneTenures(t *tenures) *tenures {
 	c := newTenures(t.term)
 	for pool, tn := range t.byPool {
-		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, census: tn.census, inherited: tn.inherited}
+		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, census: tn.census, read: tn.read, inherited: tn.inherited}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
 		own.ends, own.appeared = maps.Clone(tn.ends), maps.Clone(tn.appeared)
 		c.byPool[pool] = own

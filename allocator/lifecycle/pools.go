@@ -1,10 +1,12 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go4.org/netipx"
@@ -42,7 +44,7 @@ type readiness struct {
 	client  client.Client // writes
 	api     client.Reader // not a cache
 	ledger  Applier
-	pools   ledger.Pools
+	pools   Pools
 	claims  claimants
 	tenures *tenures
 	depose  func(error)
@@ -72,7 +74,7 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		controllerutil.AddFinalizer(pool, crdv1.PoolFinalizer)
 		return again(r.client.Update(ctx, pool)) // its event leads back here
 	}
-	if _, err := ledger.Read(pool); err != nil {
+	if _, err := r.tenures.read(pool); err != nil {
 		return again(r.tellUnreadable(ctx, pool, err))
 	}
 	if ready(pool) {
@@ -80,6 +82,9 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	}
 	if begun, _, _ := r.tenures.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	if r.stays(pool) {
+		return reconcile.Result{RequeueAfter: rejudge}, nil
 	}
 	return r.judge(ctx, pool)
 }
@@ -115,7 +120,7 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if !controllerutil.ContainsFinalizer(pool, crdv1.PoolFinalizer) {
 		return reconcile.Result{}, nil
 	}
-	state, err := ledger.Read(pool)
+	state, err := r.tenures.read(pool)
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
@@ -144,11 +149,8 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	verdict := judgement(self, others, r.tenures.term)
-	if verdict.Status == metav1.ConditionTrue {
-		mark, err := r.tenures.mark(pool, func() (uint64, error) { return r.census.mark(ctx, pool.Name) })
-		if err != nil || r.claims.Revision() < mark {
-			return reconcile.Result{RequeueAfter: catchUp}, err
-		}
+	if seen, err := r.seesClaimants(ctx, pool, verdict); err != nil || !seen {
+		return reconcile.Result{RequeueAfter: catchUp}, err
 	}
 	var back map[netip.Addr]*Pod
 	news := false
@@ -179,6 +181,16 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	return reconcile.Result{RequeueAfter: rejudge}, nil
 }
 
+// seesClaimants reports whether the view shows all pods that claim addresses of a
+// pool that is to be Ready.
+func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool, verdict metav1.Condition) (bool, error) {
+	if verdict.Status != metav1.ConditionTrue {
+		return true, nil // nothing is given from it
+	}
+	mark, err := r.tenures.mark(pool, func() (uint64, error) { return r.census.mark(ctx, pool.Name) })
+	return r.claims.Revision() >= mark, err
+}
+
 // report tells what was put back, and notes whose it is.
 func (r *readiness) report(ctx context.Context, pool string, back map[netip.Addr]*Pod) {
 	holders := map[netip.Addr]types.UID{} // address -> its pod
@@ -207,6 +219,21 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 		}
 	}
 	return back
+}
+
+// stays reports whether nothing has changed about what stands against a pool, by
+// what the watch shows: then there is no need to read all pools.
+func (r *readiness) stays(pool *crdv1.SpiderIPPool) bool {
+	var others []*crdv1.SpiderIPPool
+	for p := range r.pools.All() {
+		if p.UID != pool.UID && subnetsOverlap(p, pool) {
+			others = append(others, p)
+		}
+	}
+	slices.SortFunc(others, func(a, b *crdv1.SpiderIPPool) int { return cmp.Compare(a.Name, b.Name) }) // as a list has them
+	now, before := judgement(pool, others, r.tenures.term), meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
+	return now.Status == metav1.ConditionFalse && now.Reason != crdv1.ReasonWaiting && before != nil && before.Status == now.Status &&
+		before.Reason == now.Reason && before.Message == now.Message && before.ObservedGeneration == now.ObservedGeneration
 }
 
 // neighbours reads the pool and those whose subnets overlap with its own. It

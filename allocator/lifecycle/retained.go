@@ -63,7 +63,7 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 		k.first.set(pool.Name, nil)
 		return reconcile.Result{RequeueAfter: retainedInterval}, nil
 	}
-	state, err := ledger.Read(pool)
+	state, err := k.tenures.read(pool)
 	if err != nil {
 		return after(ctx, err, retainedInterval)
 	}
@@ -141,7 +141,7 @@ func (k *retained) over(ctx context.Context, o *owners, a netip.Addr, id allocat
 // free frees the addresses that are vacant still, once the API server has said
 // that no live pod claims one of them.
 func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[netip.Addr]string) error {
-	state, err := ledger.Read(pool)
+	state, err := k.tenures.read(pool)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,6 @@ func (b *binder) supplies(all []*asks, now time.Time) map[string]*supply {
 			}
 		}
 	}
-	maps.DeleteFunc(b.states, func(pool string, _ *ledger.State) bool { return asking[pool] == 0 })
 	maps.DeleteFunc(b.dry, func(_ string, d dryness) bool { return now.After(d.until) })
 	supplies := map[string]*supply{}
 	for pool, limit := range asking {
@@ -39,13 +38,9 @@ func (b *binder) supply(name string, limit int) *supply {
 	if !ok {
 		return &supply{foreign: true, unready: "it does not exist", record: &allocator.Record{}}
 	}
-	state, ok := b.states[name]
-	if !ok || state.Pool.ResourceVersion != pool.ResourceVersion || state.Pool.UID != pool.UID {
-		var err error
-		if state, err = ledger.Read(pool); err != nil {
-			return &supply{foreign: true, unready: "it cannot be read: " + err.Error(), record: &allocator.Record{}}
-		}
-		b.states[name] = state
+	state, err := b.tenures.read(pool)
+	if err != nil {
+		return &supply{foreign: true, unready: "it cannot be read: " + err.Error(), record: &allocator.Record{}}
 	}
 	s := &supply{version: pool.ResourceVersion, uid: pool.UID, size: state.Space.Size(), record: state.Record}
 	if err := ledger.Ready(pool); err != nil {

@@ -45,6 +45,7 @@ type tenure struct {
 	begun     bool
 	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
+	read      *ledger.State            // the version that was read last, whoever has it
 	census    *uint64                  // the mark of the census before the pool is Ready; nil until there was one
 
 	holders  map[netip.Addr]types.UID // settled address -> its pod
@@ -139,6 +140,25 @@ func (t *tenures) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[net
 		maps.Copy(tn.holders, holders)
 		tn.unseen = unseen
 	}
+}
+
+// read is ledger.Read for objects that are shared and never changed. Many jobs look
+// at a version of a pool: it is decoded once.
+func (t *tenures) read(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
+	t.mu.Lock()
+	known := t.getLocked(pool.Name).read
+	t.mu.Unlock()
+	if known != nil && known.Pool == pool {
+		return known, nil
+	}
+	state, err := ledger.Read(pool)
+	if err != nil {
+		return nil, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.getLocked(pool.Name).read = state
+	return state, nil
 }
 
 // mark returns what a census has said of a pool, and holds one where there was

@@ -1,0 +1,167 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"spidernet.io/spiderpool/allocator"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// crowd answers lists of pods, page by page, once it is let.
+type crowd struct {
+	client.Reader // nil: nothing is got
+
+	pods []metav1.PartialObjectMetadata
+	err  error
+	let  chan struct{} // nil: at once
+
+	mu    sync.Mutex
+	lists int // first pages
+}
+
+func (c *crowd) List(_ context.Context, into client.ObjectList, opts ...client.ListOption) error {
+	var o client.ListOptions
+	for _, opt := range opts {
+		opt.ApplyToList(&o)
+	}
+	from, _ := strconv.Atoi(o.Continue)
+	if from == 0 {
+		c.mu.Lock()
+		c.lists++
+		c.mu.Unlock()
+		if c.let != nil {
+			<-c.let
+		}
+	}
+	list, ok := into.(*metav1.PartialObjectMetadataList)
+	if !ok {
+		return fmt.Errorf("nobody lists a %T", into)
+	}
+	to := min(from+int(o.Limit), len(c.pods))
+	list.ResourceVersion, list.Items = "900", c.pods[from:to]
+	if to < len(c.pods) {
+		list.Continue = strconv.Itoa(to)
+	}
+	return c.err
+}
+
+func (c *crowd) begun() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lists
+}
+
+// claiming returns a pod of that revision that claims an address of a pool.
+func claiming(pool, address string, revision int) metav1.PartialObjectMetadata {
+	claims := []crdv1.Claim{{Pool: pool, Address: netip.MustParseAddr(address)}}
+	return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Name: fmt.Sprintf("pod-%d", revision), ResourceVersion: strconv.Itoa(revision), Annotations: annotationsOf("token", claims),
+	}}
+}
+
+func TestCensusReturnsTheHighestRevisionOfAClaim(t *testing.T) {
+	t.Parallel()
+	pods := []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7), claiming("p", "10.0.0.2", 5), claiming("q", "10.0.0.3", 9)}
+	for i := range pageSize { // the last of p is on another page
+		pods = append(pods, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("other-", i), ResourceVersion: "800"}})
+	}
+	pods = append(pods, claiming("p", "10.0.0.4", 300))
+	for pool, want := range map[string]uint64{"p": 300, "q": 9, "r": 0} {
+		got, err := (&census{api: &crowd{pods: pods}}).mark(t.Context(), pool)
+		if got != want || err != nil {
+			t.Errorf("the mark of %s is %d, %v, want %d", pool, got, err, want)
+		}
+	}
+}
+
+func TestCensusIsSharedByThoseThatAskMeanwhile(t *testing.T) {
+	t.Parallel()
+	api := &crowd{pods: []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7)}, let: make(chan struct{})}
+	c := &census{api: api}
+	var all sync.WaitGroup
+	ask := func(n int) {
+		for range n {
+			all.Go(func() {
+				if mark, err := c.mark(t.Context(), "p"); mark != 7 || err != nil {
+					t.Errorf("the mark is %d, %v", mark, err)
+				}
+			})
+		}
+	}
+	ask(1)
+	for api.begun() == 0 {
+		runtime.Gosched()
+	}
+	ask(50) // what they would see, the list under way may not
+	for c.asked.Load() < 51 {
+		runtime.Gosched()
+	}
+	close(api.let)
+	all.Wait()
+	if api.begun() != 2 {
+		t.Errorf("%d lists for one that asked, and 50 that asked meanwhile; want 2", api.begun())
+	}
+}
+
+func TestACensusThatFailedSaysNothing(t *testing.T) {
+	t.Parallel()
+	api := &crowd{pods: []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7)}, err: errors.New("away")}
+	c, tn := &census{api: api}, newTenures("t")
+	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
+	tn.of(pool)
+	mark := func() (uint64, error) {
+		return tn.mark(pool, func() (uint64, error) { return c.mark(t.Context(), "p") })
+	}
+	if _, err := mark(); err == nil {
+		t.Error("a list that failed is no error")
+	}
+	api.err = nil
+	for range 2 { // the second is remembered
+		if got, err := mark(); got != 7 || err != nil {
+			t.Errorf("the mark is %d, %v", got, err)
+		}
+	}
+	if api.begun() != 2 {
+		t.Errorf("%d lists, want the one that failed and one more", api.begun())
+	}
+	pool = &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: types.UID("2")}}
+	tn.of(pool)
+	if _, err := mark(); err != nil || api.begun() != 3 {
+		t.Errorf("%d lists, %v: a pool made anew needs its own census", api.begun(), err)
+	}
+}
+
+func TestAVersionOfAPoolIsReadOnce(t *testing.T) {
+	t.Parallel()
+	tn := newTenures("t")
+	pool := &crdv1.SpiderIPPool{
+		ObjectMeta: metav1.ObjectMeta{Name: "p", ResourceVersion: "1"},
+		Spec:       crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.1-10.0.0.9"}},
+	}
+	first, err1 := tn.read(pool)
+	again, err2 := tn.read(pool)
+	if first != again || err1 != nil || err2 != nil {
+		t.Errorf("read as %p, %v and %p, %v", first, err1, again, err2)
+	}
+	next := pool.DeepCopy()
+	next.ResourceVersion, next.Status.Settled = "2", []string{"10.0.0.1"}
+	if state, err := tn.read(next); err != nil || state.Record.State(netip.MustParseAddr("10.0.0.1")) != allocator.StateSettled {
+		t.Errorf("another version was not read: %v", err)
+	}
+	next = next.DeepCopy()
+	next.Status.Settled = []string{"no address"}
+	if _, err := tn.read(next); err == nil {
+		t.Error("a version that cannot be read was not read")
+	}
+}
