@@ -41,7 +41,7 @@ func Identity(pod, namespace string, controller *metav1.OwnerReference, c config
 	gv, err := schema.ParseGroupVersion(controller.APIVersion)
 	kind := schema.GroupKind{Group: gv.Group, Kind: controller.Kind}
 	stable := c.EnableStatefulSet && slices.Contains(statefulSets, kind) || slices.Contains(c.StableIdentityKinds, kind)
-	if err != nil || !stable || !plain(pod) || !plain(controller.Name) {
+	if err != nil || !stable || !short(pod) || !plain(controller.Name) {
 		return allocator.Identity{}, ""
 	}
 	if slices.Contains(statefulSets, kind) && !numbered(controller.Name, pod) { // no StatefulSet makes such a pod
@@ -53,6 +53,10 @@ func Identity(pod, namespace string, controller *metav1.OwnerReference, c config
 	}
 	return allocator.Identity{Namespace: namespace, Group: kind.Group, Kind: kind.Kind, Name: controller.Name, Pod: pod}, uid
 }
+
+// short reports whether a pod's name can be a label too, as those of a StatefulSet
+// are. A longer one would only fill the record.
+func short(name string) bool { return plain(name) && len(name) <= validation.LabelValueMaxLength }
 
 // longestUID is the length of the UIDs that the API server gives.
 const longestUID = len("123e4567-e89b-12d3-a456-426614174000")

@@ -79,13 +79,14 @@ func TestStableIdentity(t *testing.T) {
 			owner: controller("v1", "GameServer", "chess"), pod: "chess",
 			config: func(c *config.Config) { c.StableIdentityKinds = []schema.GroupKind{games} },
 		},
-		"of somebody else's StatefulSet":   {owner: controller("apps.example.com/v1", "StatefulSet", "web"), pod: "web-0"},
-		"of a core StatefulSet":            {owner: controller("v1", "StatefulSet", "web"), pod: "web-0"},
-		"of a ReplicaSet":                  {owner: controller("apps/v1", "ReplicaSet", "web"), pod: "web-0"},
-		"of a name to be made up":          {owner: controller("apps/v1", "StatefulSet", "web")},
-		"of a version that cannot be read": {owner: controller("apps/v1/v2", "StatefulSet", "web"), pod: "web-0"},
-		"of an owner whose name is none":   {owner: controller("apps/v1", "StatefulSet", "we b/1"), pod: "web-0"},
-		"of a pod whose name is none":      {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web 0"},
+		"of somebody else's StatefulSet":              {owner: controller("apps.example.com/v1", "StatefulSet", "web"), pod: "web-0"},
+		"of a core StatefulSet":                       {owner: controller("v1", "StatefulSet", "web"), pod: "web-0"},
+		"of a ReplicaSet":                             {owner: controller("apps/v1", "ReplicaSet", "web"), pod: "web-0"},
+		"of a name to be made up":                     {owner: controller("apps/v1", "StatefulSet", "web")},
+		"of a version that cannot be read":            {owner: controller("apps/v1/v2", "StatefulSet", "web"), pod: "web-0"},
+		"of an owner whose name is none":              {owner: controller("apps/v1", "StatefulSet", "we b/1"), pod: "web-0"},
+		"of a pod whose name is too long for a label": {owner: controller("apps/v1", "StatefulSet", strings.Repeat("w", 62)), pod: strings.Repeat("w", 62) + "-0"},
+		"of a pod whose name is none":                 {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web 0"},
 		"of an owner that is no controller": {
 			owner: func() metav1.OwnerReference {
 				o := controller("apps/v1", "StatefulSet", "web")

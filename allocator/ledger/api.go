@@ -18,9 +18,9 @@ type API interface {
 	UpdateStatus(ctx context.Context, pool *crdv1.SpiderIPPool) (*crdv1.SpiderIPPool, error)
 }
 
-// fieldManager is the one manager of all of a pool's status, so that managed
+// FieldManager is the one manager of all of a pool's status, so that managed
 // fields stay small however many replicas write.
-const fieldManager = "spiderpool"
+const FieldManager = "spiderpool"
 
 // NewAPI returns the API server behind c, which MUST NOT read from a cache.
 func NewAPI(c client.Client) API { return clientAPI{c} }
@@ -38,7 +38,7 @@ func (a clientAPI) Get(ctx context.Context, name string) (*crdv1.SpiderIPPool, e
 }
 
 func (a clientAPI) UpdateStatus(ctx context.Context, pool *crdv1.SpiderIPPool) (*crdv1.SpiderIPPool, error) {
-	if err := a.client.Status().Update(ctx, pool, client.FieldOwner(fieldManager)); err != nil {
+	if err := a.client.Status().Update(ctx, pool, client.FieldOwner(FieldManager)); err != nil {
 		return nil, err
 	}
 	return pool, nil

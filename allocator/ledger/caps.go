@@ -23,13 +23,13 @@ type Caps struct {
 const (
 	leastNamespace = 64
 	leastOwner     = 8
-	// mostNamespace leaves the others half of the record's room, at some hundred
-	// bytes for each reservation, in pools whose tenth is more than etcd stores.
-	mostNamespace = 4096
+	// mostNamespace leaves the others half of the record's room in pools whose tenth
+	// is more than etcd stores, with names as long as names can be.
+	mostNamespace = 2048
 )
 
 // Of returns the caps in a pool of size addresses: for a namespace a tenth of
-// the pool, but at least 64, never over half of it and never over 4,096; for a
+// the pool, but at least 64, never over half of it and never over 2,048; for a
 // controller half of that, but at least 8 where the namespace has as many. Both
 // are at least 1.
 func (c Caps) Of(size uint64) (namespace, owner int) {
@@ -50,21 +50,16 @@ func (c Caps) Of(size uint64) (namespace, owner int) {
 type unseen struct {
 	byNamespace map[string]int // namespace -> reservations
 	byOwner     map[string]int // digest of the controller's UID -> reservations
-	vacant      map[string]int // namespace -> addresses kept for stable identities that no pod has
+	vacant      map[string]int // see Vacancies
 }
 
 // count is made once for a transaction and then kept by who reserves and gives
 // back in it: a batch has hundreds of those.
 func (tx *Tx) count() *unseen {
 	if tx.unseen == nil {
-		tx.unseen = &unseen{byNamespace: map[string]int{}, byOwner: map[string]int{}, vacant: map[string]int{}}
+		tx.unseen = &unseen{byNamespace: map[string]int{}, byOwner: map[string]int{}, vacant: Vacancies(tx.Record)}
 		for _, r := range tx.Record.Awaited() {
 			tx.unseen.add(r, 1)
-		}
-		for _, r := range tx.Record.Retained() {
-			if r.Vacant() {
-				tx.unseen.vacant[r.Identity.Namespace]++
-			}
 		}
 	}
 	return tx.unseen
@@ -91,21 +86,12 @@ func ownerOf(r allocator.Reservation) string {
 }
 
 // mayKeep says why no more addresses are kept for the identities of a namespace.
-// An owner may say that it covers two billion pods, and each that ever was would
-// have one for ever. What counts are addresses that no pod has; those of a healthy
-// owner are few.
 func (tx *Tx) mayKeep(r allocator.Reservation) error {
-	most := mostVacant(tx.free.Size())
-	if n := tx.count().vacant[r.For.Namespace]; n >= most {
-		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonOverCap, Reason: fmt.Sprintf(
-			"%d addresses are kept in it for stable identities of namespace %q that have no pod, of at most %d (scale their owners down, or delete them)", n, r.For.Namespace, most)}
+	if reason := KeepsEnough(tx.count().vacant, r.For.Namespace, tx.Space.Size()); reason != "" {
+		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonOverCap, Reason: reason}
 	}
 	return nil
 }
-
-// mostVacant is half of the pool, rounded up, so that a namespace never keeps all
-// of it from the others, and in large pools what leaves room in the record.
-func mostVacant(size uint64) int { return int(min(size/2+size%2, mostNamespace)) }
 
 // withinCaps says which cap one more reservation would break.
 func (tx *Tx) withinCaps(r allocator.Reservation, caps Caps) error {

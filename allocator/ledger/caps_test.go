@@ -26,8 +26,8 @@ func TestCapsFollowTheSizeOfThePool(t *testing.T) {
 		"a /24":                               {Caps{}, 254, 64, 32},
 		"the last that 64 is a tenth of":      {Caps{}, 649, 64, 32},
 		"a tenth":                             {Caps{}, 1000, 100, 50},
-		"a /16":                               {Caps{}, 65534, 4096, 2048},
-		"an IPv6 /64":                         {Caps{}, math.MaxInt64, 4096, 2048},
+		"a /16":                               {Caps{}, 65534, 2048, 1024},
+		"an IPv6 /64":                         {Caps{}, math.MaxInt64, 2048, 1024},
 		"a namespace's cap given":             {Caps{Namespace: 10}, 254, 10, 8},
 		"more than half of the pool given":    {Caps{Namespace: 200}, 254, 200, 100},
 		"an owner's cap given":                {Caps{Owner: 3}, 254, 64, 3},
@@ -193,7 +193,7 @@ func TestANamespaceKeepsHalfOfAPoolForPodsThatAreNotThere(t *testing.T) {
 
 func TestMostVacant(t *testing.T) {
 	t.Parallel()
-	for size, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 5: 3, 254: 127, 65534: 4096, math.MaxInt64: 4096} {
+	for size, want := range map[uint64]int{0: 0, 1: 1, 2: 1, 5: 3, 254: 127, 65534: 2048, math.MaxInt64: 2048} {
 		if got := mostVacant(size); got != want {
 			t.Errorf("of %d addresses %d, want %d", size, got, want)
 		}

@@ -1,5 +1,5 @@
-// Package ledger is the only writer of the status of pools: it makes the
-// transitions of package allocator durable.
+// Package ledger is the only writer of the records in the status of pools: it
+// makes the transitions of package allocator durable.
 //
 //	callers          queue of a pool           API server
 //	Apply(change) ─┐
@@ -12,7 +12,8 @@
 //
 // What it keeps:
 //
-//   - Nothing is answered before the API server has answered (I4).
+//   - No change is answered before the API server has stored it (I4); one that
+//     finds nothing to write is answered from what the watch shows.
 //   - Each write carries the resourceVersion it was computed from; a conflict
 //     reads once and computes anew (I5).
 //   - A write whose outcome is unknown is resolved by reading before anything

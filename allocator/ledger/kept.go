@@ -33,6 +33,33 @@ func Kept(record *allocator.Record, a netip.Addr, unready string) (cause, text s
 	return "", ""
 }
 
+// Vacancies counts by namespace the addresses that a record keeps for stable
+// identities which have no pod, or whose last pod may be running still.
+func Vacancies(record *allocator.Record) map[string]int {
+	vacant := map[string]int{}
+	for _, r := range record.Retained() {
+		if r.Vacant() || r.Held() {
+			vacant[r.Identity.Namespace]++
+		}
+	}
+	return vacant
+}
+
+// KeepsEnough says why a pool of size addresses keeps no more of them for the
+// identities of a namespace; empty where it may. An owner may say that it covers
+// two billion pods, and each that ever was would have one for ever. What counts
+// are addresses that no pod is known to use; those of a healthy owner are few.
+func KeepsEnough(vacant map[string]int, namespace string, size uint64) string {
+	if n, most := vacant[namespace], mostVacant(size); n >= most {
+		return fmt.Sprintf("%d addresses are kept in it for stable identities of namespace %q that have no pod, of at most %d (scale their owners down, or delete them)", n, namespace, most)
+	}
+	return ""
+}
+
+// mostVacant is half of the pool, rounded up, so that a namespace never keeps all
+// of it from the others, and in large pools what leaves room in the record.
+func mostVacant(size uint64) int { return int(min(size/2+size%2, mostNamespace)) }
+
 // weights are the causes of refusals, the lightest first. What is the matter
 // with the pod's own address, or with a pool itself, says more than that others
 // were there first.

@@ -29,32 +29,49 @@ type given struct {
 // What is there for the pod already goes before all that is new: the address
 // kept for its stable identity, and what was reserved when it was bound late
 // before. With several candidates they are therefore all asked for that first.
+// Who binds late has decided which pool is to give something new, the first: in
+// another it would overtake those that wait there.
 func (o order) first(pools []string, try func(pool string, do func(*Tx) error) error) (given, error) {
-	passes := []bool{false}
-	if len(pools) > 1 && (o.late || o.stable()) {
-		passes = []bool{true, false}
-	}
 	var exhausted ExhaustedError
-	for _, present := range passes {
-		for _, pool := range pools {
-			w := want{order: o, present: present}
-			err := try(pool, w.do)
-			if err == nil {
-				return given{crdv1.Claim{Pool: pool, Address: w.address}, w.fresh}, nil
-			}
-			refused := refusal(pool, err)
-			switch {
-			case refused == nil:
-				return given{}, err
-			case refused.final || !present:
-				exhausted.Refusals = append(exhausted.Refusals, refused)
-			}
-			if refused.final {
-				return given{}, &exhausted
-			}
+	for _, c := range o.candidates(pools) {
+		w := want{order: o, present: c.present}
+		err := try(c.pool, w.do)
+		if err == nil {
+			return given{crdv1.Claim{Pool: c.pool, Address: w.address}, w.fresh}, nil
+		}
+		refused := refusal(c.pool, err)
+		switch {
+		case refused == nil:
+			return given{}, err
+		case refused.final || !c.present:
+			exhausted.Refusals = append(exhausted.Refusals, refused)
+		}
+		if refused.final {
+			return given{}, &exhausted
 		}
 	}
 	return given{}, &exhausted
+}
+
+// candidate is a pool to be asked.
+type candidate struct {
+	pool    string
+	present bool // only for what is there already
+}
+
+func (o order) candidates(pools []string) (all []candidate) {
+	if len(pools) > 1 && (o.late || o.stable()) {
+		for _, pool := range pools {
+			all = append(all, candidate{pool, true})
+		}
+	}
+	if o.late {
+		pools = pools[:1]
+	}
+	for _, pool := range pools {
+		all = append(all, candidate{pool, false})
+	}
+	return all
 }
 
 // stable reports whether the pod has a stable identity.

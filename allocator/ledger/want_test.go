@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -253,5 +254,28 @@ func TestBindWantsAPodThatExists(t *testing.T) {
 	_, err := New(Options{API: &m, Pools: &m}).Bind(t.Context(), toCome("default", ""), [][]string{{"p"}}, nil)
 	if err == nil || m.writes > 0 {
 		t.Errorf("got %v after %d writes", err, m.writes)
+	}
+}
+
+func TestWhoIsAskedForWhat(t *testing.T) {
+	t.Parallel()
+	var named order
+	named.reservation.For.Name = "web"
+	late := named
+	late.late = true
+	for name, c := range map[string]struct {
+		order order
+		pools []string
+		want  []candidate
+	}{
+		"a pod to come":                     {order{}, []string{"a", "b"}, []candidate{{"a", false}, {"b", false}}},
+		"one with a stable identity":        {named, []string{"a", "b"}, []candidate{{"a", true}, {"b", true}, {"a", false}, {"b", false}}},
+		"one that is bound late":            {late, []string{"a", "b"}, []candidate{{"a", true}, {"b", true}, {"a", false}}},
+		"one that is bound late, one pool":  {late, []string{"a"}, []candidate{{"a", false}}},
+		"a stable identity in but one pool": {named, []string{"a"}, []candidate{{"a", false}}},
+	} {
+		if got := c.order.candidates(c.pools); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
 	}
 }

@@ -37,6 +37,7 @@ type addresses struct {
 	metrics   *Metrics
 	events    *events
 	depose    func(error) // stops leading
+	slow      reminders   // of pools in which something waits
 	freed     func(*Pod)  // tells that an address of a pod is free again; does not block
 }
 
@@ -63,8 +64,12 @@ func (a *addresses) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 	if baseline == 0 {
 		revision := a.claims.Revision()
 		reached, reset, err := a.history.reached(ctx, pool.Name, before.SeenThrough())
-		if err != nil || !reached {
-			return reconcile.Result{RequeueAfter: catchUp}, err
+		if err != nil {
+			return reconcile.Result{}, err
+		}
+		if !reached {
+			a.remind(ctx, pool.Name, "no address of the pool is settled or comes free until the view of the pods has caught up", "view", revision, "needed", before.SeenThrough())
+			return reconcile.Result{RequeueAfter: catchUp}, nil
 		}
 		if reset > 0 {
 			if err := a.resetMark(ctx, pool, before.SeenThrough(), reset); err != nil {
@@ -175,18 +180,40 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 	}
 	done, holders, over := t.outcome()
 	a.tenures.hold(pool.Name, holders)
+	unmet := a.meet(ctx, pool.Name, t.late, over.appeared)
 	a.tenures.drop(pool.Name, over)
 	a.tell(ctx, pool.Name, done)
-	for key, p := range t.late {
-		a.conflicts.meet(ctx, pool.Name, key.address, p)
-	}
 	switch {
 	case t.early:
+		a.remind(ctx, pool.Name, "addresses do not come free until the view of the pods has caught up", "view", a.claims.Revision(), "needed", t.final.SeenThrough())
 		return reconcile.Result{RequeueAfter: catchUp}, nil
+	case unmet:
+		return reconcile.Result{RequeueAfter: retry}, nil
 	case t.full:
+		a.remind(ctx, pool.Name, "addresses of pods that vanished stay settled until other holds of the pool have ended: it has as many as it may", "holds", mostHeld)
 		return reconcile.Result{RequeueAfter: holdInterval}, nil
 	}
 	return reconcile.Result{}, nil
+}
+
+// remind has the log say what goes on for long.
+func (a *addresses) remind(ctx context.Context, pool, what string, keysAndValues ...any) {
+	if a.slow.due(pool+" "+what, time.Now(), remindGap) {
+		log.FromContext(ctx).Info(what, append([]any{"pool", pool}, keysAndValues...)...)
+	}
+}
+
+// meet deals with those that claim what is another's. Whom it could not deal with
+// stays to be acted upon.
+func (a *addresses) meet(ctx context.Context, pool string, late, over map[carried]*Pod) (unmet bool) {
+	for key, p := range late {
+		if err := a.conflicts.meet(ctx, pool, key.address, p); err != nil {
+			log.FromContext(ctx).Error(err, "two live pods may carry one address still; trying again", "pool", pool, "address", key.address)
+			delete(over, key)
+			unmet = true
+		}
+	}
+	return unmet
 }
 
 // tell reports what was done: to the log always, to people where it is unusual.

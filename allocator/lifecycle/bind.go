@@ -84,7 +84,7 @@ func setupBinding(mgr manager.Manager, o Options, t *tenures, e *events) error {
 	return build(mgr, "binding", 1).
 		Watches(&crdv1.SpiderIPPool{}, all).
 		Watches(&corev1.Namespace{}, all, ctrlbuilder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
-		WatchesRawSource(podSource(o.Claims, waitingEvents)).
+		WatchesRawSource(podSource(o.Claims, waitingEvents, func(uint64) {})).
 		Complete(b)
 }
 

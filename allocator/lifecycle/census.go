@@ -43,8 +43,9 @@ func eachPod(ctx context.Context, api client.Reader, namespace string, do func(*
 }
 
 // census says how far the view of the pods must have come before it shows all
-// that claim addresses of a pool. A pool that was deleted by force and made again
-// has forgotten them, and a view that is late would not miss them.
+// that claim addresses. A pool that was deleted by force and made again, by that
+// name or another, knows nothing of them, and a view that is late would not miss
+// them.
 //
 // All pods are listed for it. Many pools may be new at once, in a cluster with
 // many pods: those that ask while a list is under way share the next one.
@@ -54,34 +55,34 @@ type census struct {
 	asked atomic.Uint64
 
 	mu     sync.Mutex
-	served uint64            // asked, when the last list began
-	marks  map[string]uint64 // pool -> the highest revision of a pod that claims an address of it
+	served uint64 // asked, when the last list began
+	last   uint64 // what it said: the highest revision of a pod that claims an address
 }
 
 // mark returns the revision that a view must have reached to show all pods that
-// claim addresses of a pool now.
-func (c *census) mark(ctx context.Context, pool string) (uint64, error) {
+// claim addresses now.
+func (c *census) mark(ctx context.Context) (uint64, error) {
 	mine := c.asked.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.served >= mine {
-		return c.marks[pool], nil
+		return c.last, nil
 	}
-	served, marks := c.asked.Load(), map[string]uint64{}
+	served, mark := c.asked.Load(), uint64(0)
 	_, err := eachPod(ctx, c.api, "", func(pod *metav1.PartialObjectMetadata) error {
-		claims, _ := crdv1.ClaimsOf(pod.Annotations) // what cannot be read claims nothing, in the view too
-		for _, claim := range claims {
-			revision, err := strconv.ParseUint(pod.ResourceVersion, 10, 64)
-			if err != nil {
-				return fmt.Errorf("resourceVersion %q is no number", pod.ResourceVersion)
-			}
-			marks[claim.Pool] = max(marks[claim.Pool], revision)
+		if claims, _ := crdv1.ClaimsOf(pod.Annotations); len(claims) == 0 { // what cannot be read claims nothing, in the view too
+			return nil
 		}
+		revision, err := strconv.ParseUint(pod.ResourceVersion, 10, 64)
+		if err != nil {
+			return fmt.Errorf("resourceVersion %q is no number", pod.ResourceVersion)
+		}
+		mark = max(mark, revision)
 		return nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	c.served, c.marks = served, marks
-	return marks[pool], nil
+	c.served, c.last = served, mark
+	return mark, nil
 }

@@ -77,11 +77,12 @@ func TestCensusReturnsTheHighestRevisionOfAClaim(t *testing.T) {
 		pods = append(pods, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("other-", i), ResourceVersion: "800"}})
 	}
 	pods = append(pods, claiming("p", "10.0.0.4", 300))
-	for pool, want := range map[string]uint64{"p": 300, "q": 9, "r": 0} {
-		got, err := (&census{api: &crowd{pods: pods}}).mark(t.Context(), pool)
-		if got != want || err != nil {
-			t.Errorf("the mark of %s is %d, %v, want %d", pool, got, err, want)
-		}
+	got, err := (&census{api: &crowd{pods: pods}}).mark(t.Context())
+	if got != 300 || err != nil {
+		t.Errorf("the mark is %d, %v, want 300", got, err)
+	}
+	if got, err := (&census{api: &crowd{pods: pods[3:9]}}).mark(t.Context()); got != 0 || err != nil {
+		t.Errorf("the mark of pods that claim nothing is %d, %v", got, err)
 	}
 }
 
@@ -93,7 +94,7 @@ func TestCensusIsSharedByThoseThatAskMeanwhile(t *testing.T) {
 	ask := func(n int) {
 		for range n {
 			all.Go(func() {
-				if mark, err := c.mark(t.Context(), "p"); mark != 7 || err != nil {
+				if mark, err := c.mark(t.Context()); mark != 7 || err != nil {
 					t.Errorf("the mark is %d, %v", mark, err)
 				}
 			})
@@ -121,7 +122,7 @@ func TestACensusThatFailedSaysNothing(t *testing.T) {
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	tn.of(pool)
 	mark := func() (uint64, error) {
-		return tn.mark(pool, func() (uint64, error) { return c.mark(t.Context(), "p") })
+		return tn.mark(pool, func() (uint64, error) { return c.mark(t.Context()) })
 	}
 	if _, err := mark(); err == nil {
 		t.Error("a list that failed is no error")

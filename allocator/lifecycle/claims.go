@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
@@ -24,7 +25,9 @@ import (
 type Claims struct {
 	client   kubernetes.Interface
 	informer cache.SharedIndexInformer
-	lists    atomic.Uint64 // how often all pods were listed
+	lists    atomic.Uint64             // how often all pods were listed
+	listed   atomic.Pointer[time.Time] // when that was begun last
+	received atomic.Uint64             // the highest revision of a pod that the watch has brought
 }
 
 const (
@@ -43,7 +46,7 @@ var (
 // NewClaims returns an index that is empty until Start.
 func NewClaims(client kubernetes.Interface) (*Claims, error) {
 	c := &Claims{client: client}
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(podOf), informers.WithTweakListOptions(c.countLists))
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(c.receive), informers.WithTweakListOptions(c.countLists))
 	c.informer = factory.Core().V1().Pods().Informer()
 	err := c.informer.AddIndexers(cache.Indexers{
 		byAddress: keys(func(p *Pod) []string {
@@ -74,6 +77,8 @@ func NewClaims(client kubernetes.Interface) (*Claims, error) {
 // bookmarks, and one that begins with all pods says so.
 func (c *Claims) countLists(o *metav1.ListOptions) {
 	if !o.AllowWatchBookmarks || o.SendInitialEvents != nil && *o.SendInitialEvents {
+		now := time.Now()
+		c.listed.Store(&now)
 		c.lists.Add(1)
 	}
 }
@@ -81,6 +86,30 @@ func (c *Claims) countLists(o *metav1.ListOptions) {
 // Lists returns how often all pods were listed. Between two lists pods may have
 // come and gone unseen; while the number stays the same, none has.
 func (c *Claims) Lists() uint64 { return c.lists.Load() }
+
+// listTime is how long a list of all pods may take. What pods do meanwhile is
+// seen by nobody, though it was begun and counted before.
+const listTime = time.Minute
+
+// Listing reports whether all pods may be being listed anew.
+func (c *Claims) Listing() bool {
+	return c.lists.Load() > 1 && time.Since(*c.listed.Load()) < listTime
+}
+
+// Received returns the highest revision of a pod that the watch has brought. All
+// up to Revision was received; handlers may not have been told of it yet.
+func (c *Claims) Received() uint64 { return c.received.Load() }
+
+// receive keeps what is looked at of a pod that the watch brings, and notes it.
+func (c *Claims) receive(object any) (any, error) {
+	kept, err := podOf(object)
+	if p, ok := kept.(*Pod); ok {
+		for seen := c.received.Load(); seen < p.Revision && !c.received.CompareAndSwap(seen, p.Revision); {
+			seen = c.received.Load()
+		}
+	}
+	return kept, err
+}
 
 func keys(of func(*Pod) []string) cache.IndexFunc {
 	return func(object any) ([]string, error) {
@@ -172,6 +201,12 @@ func (c *Claims) Claimants(pool string) []*Pod {
 	return slices.DeleteFunc(c.find(byPool, pool), (*Pod).done)
 }
 
+// Pools returns the names of the pools that pods claim addresses of, whether there
+// are such pools or not.
+func (c *Claims) Pools() []string {
+	return slices.Sorted(slices.Values(c.informer.GetIndexer().ListIndexFuncValues(byPool)))
+}
+
 // UsersOf returns the live pods, as namespace/name, that claim addresses of a
 // pool.
 func (c *Claims) UsersOf(pool string) map[netip.Addr][]string {
@@ -201,7 +236,7 @@ func (c *Claims) Get(key string) (*Pod, bool) {
 
 func (c *Claims) find(index, key string) []*Pod {
 	objects, err := c.informer.GetIndexer().ByIndex(index, key)
-	if err != nil { // no such index: NewClaims made both
+	if err != nil { // no such index: NewClaims made all
 		panic(err)
 	}
 	pods := make([]*Pod, 0, len(objects))

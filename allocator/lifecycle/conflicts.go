@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -31,8 +30,9 @@ type conflicts struct {
 	metrics *Metrics
 }
 
-// meet deals with one pod that claims an address which is another's.
-func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod) {
+// meet deals with one pod that claims an address which is another's. An error
+// says that it is to be met again.
+func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod) error {
 	logger := log.FromContext(ctx).WithValues("pool", pool, "address", a, "pod", p.String(), "uid", p.UID, "node", p.Node)
 	logger.Error(errTwo, "two live pods may carry one address")
 	c.metrics.violated(violatedI1)
@@ -47,26 +47,26 @@ func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod)
 		}
 	}
 	if younger.Node != "" {
-		return
+		return nil
 	}
-	switch err := c.unbind(ctx, younger); {
-	case err == nil:
+	done, err := c.unbind(ctx, younger)
+	if err != nil {
+		return fmt.Errorf("taking address %s from pod %s: %w", a, younger, err)
+	}
+	if done {
 		logStep(log.FromContext(ctx), unbound, pool, a, younger, "why", "an older pod claims it, and this one has no node")
 		c.metrics.step(unbound)
-	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err): // it changed: its event leads here again
-		logger.Error(err, "taking the address from a pod")
 	}
+	return nil
 }
 
 // unbind takes all addresses from a pod that has no node: late binding gives it
-// others. The write fails if the pod is bound to a node meanwhile.
-func (c *conflicts) unbind(ctx context.Context, p *Pod) error {
+// others. The write fails if the pod changes meanwhile: it may be bound to a node.
+func (c *conflicts) unbind(ctx context.Context, p *Pod) (done bool, err error) {
 	var pod corev1.Pod
-	if err := c.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil {
-		return err
-	}
-	if pod.UID != p.UID || pod.Spec.NodeName != "" {
-		return nil
+	err = c.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod)
+	if err != nil || pod.UID != p.UID || pod.Spec.NodeName != "" {
+		return false, client.IgnoreNotFound(err)
 	}
 	gone := map[string]any{} // key -> null, which removes it
 	for key := range pod.Annotations {
@@ -78,7 +78,8 @@ func (c *conflicts) unbind(ctx context.Context, p *Pod) error {
 		"uid": pod.UID, "resourceVersion": pod.ResourceVersion, "annotations": gone,
 	}})
 	if err != nil {
-		return fmt.Errorf("encoding a patch of pod %s: %w", p, err)
+		return false, fmt.Errorf("encoding a patch of pod %s: %w", p, err)
 	}
-	return c.client.Patch(ctx, &pod, client.RawPatch(types.MergePatchType, patch))
+	err = c.client.Patch(ctx, &pod, client.RawPatch(types.MergePatchType, patch))
+	return err == nil, client.IgnoreNotFound(err)
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -422,6 +423,75 @@ func TestEndsBeforeTheBaselineProveNothing(t *testing.T) {
 	}
 }
 
+func TestALongerGraceCountsThoughItWasShortened(t *testing.T) {
+	t.Parallel()
+	ts := newTenures("me")
+	h := ends{tenures: ts, claims: view{}, queue: deaf{}}
+	with := func(grace time.Duration, revision uint64) *Pod {
+		p := pod("a", tokenA, revision)
+		p.Node, p.Grace = "n", grace
+		return p
+	}
+	h.OnAdd(with(0, 1), false)
+	h.OnUpdate(with(0, 1), with(2*time.Hour, 2)) // deleted, with much time to end
+	h.OnUpdate(with(2*time.Hour, 2), with(0, 3)) // deleted by force: its node may not learn of it
+	h.OnDelete(with(0, 3))
+	if e := ts.byPool["p"].ends[carried{"uid-a", x}]; !e.vanished || e.pod.Grace != 2*time.Hour {
+		t.Errorf("its end is %+v", e)
+	}
+	if len(ts.graces) != 0 {
+		t.Errorf("remembered for ever: %v", ts.graces)
+	}
+}
+
+func TestPoolsOfOneSubnetAreJudgedOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	a, b := version("a", 1, false, "10.0.0.1"), version("b", 2, false, "10.0.0.2")
+	far := version("far", 3, false, "fd00::1")
+	far.Spec.Subnet = "fd00::/64"
+	var turns turns
+	if !turns.take(a) || !turns.take(far) {
+		t.Error("nothing was in the way")
+	}
+	if turns.take(b) {
+		t.Error("two of one subnet are judged at once")
+	}
+	turns.giveBack(a)
+	if !turns.take(b) {
+		t.Error("the first was done")
+	}
+}
+
+func TestAPodThatCarriesAnAddressOfAPoolThatIsGoneStandsAgainstAnotherWithIt(t *testing.T) {
+	t.Parallel()
+	p := pod("a", tokenA, 1) // of pool p
+	r := readiness{claims: crowded{p}}
+	for name, c := range map[string]struct {
+		near neighbourhood
+		want bool
+	}{
+		"its pool is gone":                   {neighbourhood{self: version("q", 1, false, x.String()), names: map[string]bool{"q": true}}, true},
+		"its pool is there":                  {neighbourhood{self: version("q", 1, false, x.String()), names: map[string]bool{"q": true, "p": true}}, false},
+		"the other pool has other addresses": {neighbourhood{self: version("q", 1, false, x.Next().String()), names: map[string]bool{"q": true}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if a, got, from := r.stray(c.near); (got == p) != c.want || c.want && (a != x || from != "p") {
+				t.Errorf("got %s, %v, %q", a, got, from)
+			}
+		})
+	}
+}
+
+// crowded are claimants.
+type crowded []*Pod
+
+func (crowded) Revision() uint64 { return 0 }
+
+func (crowded) Pools() []string { return []string{"p"} }
+
+func (c crowded) Claimants(string) []*Pod { return c }
+
 func TestDropKeepsWhatIsNewer(t *testing.T) {
 	t.Parallel()
 	ts := newTenures("me")
@@ -452,6 +522,10 @@ type watcher struct {
 }
 
 func (w *watcher) Lists() uint64 { return w.lists }
+
+func (*watcher) Listing() bool { return false }
+
+func (w *watcher) Received() uint64 { return w.revision }
 
 func (*watcher) Since(context.Context, string) (Gap, error) { return Gap{}, errors.New("nobody asks") }
 
@@ -488,23 +562,32 @@ func TestWhatBecomesOfAReservationThatNoPodCarries(t *testing.T) {
 	for name, c := range map[string]struct {
 		before *allocator.Record // when this leader took the pool over
 		lists  uint64
+		came   bool
+		ended  bool   // and tending has not got to it
+		told   uint64 // handlers, of what they must have been told until 45
 		seen   Gap
 		want   string
 	}{
-		"watched all along, and beyond the proof":          {before: &allocator.Record{}, lists: 3, seen: Gap{through: 50}, want: expired},
-		"what is seen is behind the proof":                 {before: &allocator.Record{}, lists: 3, seen: Gap{through: 49}},
-		"a pod came and went beyond the view":              {before: &allocator.Record{}, lists: 3, seen: Gap{50, map[string]bool{string(tokenA): true}}},
-		"the watch broke, so a pod may have come and gone": {before: &allocator.Record{}, lists: 4, seen: Gap{through: 50}, want: held},
-		"it stood before this leader did":                  {before: reservedFor(t, tokenA), lists: 3, seen: Gap{through: 50}, want: held},
+		"watched all along, and beyond the proof":          {before: &allocator.Record{}, lists: 3, told: 45, seen: Gap{through: 50}, want: expired},
+		"what is seen is behind the proof":                 {before: &allocator.Record{}, lists: 3, told: 45, seen: Gap{through: 49}},
+		"handlers were not told of all that the view has":  {before: &allocator.Record{}, lists: 3, told: 44, seen: Gap{through: 50}},
+		"a pod came and went beyond the view":              {before: &allocator.Record{}, lists: 3, came: true, told: 45, seen: Gap{through: 50}},
+		"the end of its pod was not acted upon yet":        {before: &allocator.Record{}, lists: 3, ended: true, told: 45, seen: Gap{through: 50}},
+		"the watch broke, so a pod may have come and gone": {before: &allocator.Record{}, lists: 4, told: 45, seen: Gap{through: 50}, want: held},
+		"it stood before this leader did":                  {before: reservedFor(t, tokenA), lists: 3, told: 45, seen: Gap{through: 50}, want: held},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ts := newTenures("me")
 			ts.of(pool)
 			ts.begin(pool, c.before)
+			ts.noteTold(c.told)
+			if c.ended {
+				ts.noteEnd(end{pod: pod("a", tokenA, 40), revision: 41, vanished: true})
+			}
 			e := &expire{claims: &watcher{lists: c.lists}, tenures: ts}
 			r, _ := reservedFor(t, tokenA).AwaitedAt(x)
-			if got := e.verdict("p", due{x, r, &sight{lists: 3, absent: 50}}, c.seen); got != c.want {
+			if got := e.verdict("p", due{x, r, &sight{lists: 3, absent: 50, told: 45, came: c.came}}, c.seen); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -559,7 +642,7 @@ func TestJudgement(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := judgement(c.pool, c.others, "me")
+			got := judgement(ledger.Read, c.pool, c.others, "me")
 			if c.want == "" {
 				if got.Status != metav1.ConditionTrue || got.ObservedGeneration != 3 {
 					t.Errorf("got %+v, want Ready for generation 3", got)
@@ -578,7 +661,7 @@ func TestAllPoolsAreReadOnlyWhereTheWatchShowsSomethingNew(t *testing.T) {
 	first := version("first", 1, true, "10.0.0.1-10.0.0.9")
 	second := version("second", 2, false, "10.0.0.9-10.0.0.20")
 	told := second.DeepCopy()
-	told.Status.Conditions = []metav1.Condition{judgement(told, []*crdv1.SpiderIPPool{first}, "me")}
+	told.Status.Conditions = []metav1.Condition{judgement(ledger.Read, told, []*crdv1.SpiderIPPool{first}, "me")}
 	elsewhere := version("first", 1, true, "10.0.0.1-10.0.0.10")
 	for name, c := range map[string]struct {
 		pool   *crdv1.SpiderIPPool

@@ -19,19 +19,21 @@
 //	claims.go     the index of pods by address that all of them look at
 //	pod.go        what is kept of a pod, and when it is finished
 //	nodes.go      the nodes, and for how long each has been Ready
+//	remind.go     what the log says again while it lasts
 //	restored.go   whether the cluster is still the same (I11)
 //
 // Two may believe that they lead, and a view of the pods may be late or jump
 // over what happened. So no address is taken out of a record without a proof:
 //
-//   - Release and hold rest on three things. Who settles raises the record's
-//     mark, podsSeenThrough; who releases has seen at least that much and looks
-//     at the claims only then. The end of the pod was seen by this leader, after
-//     it had taken the pool over, and the address was that very pod's. And the
-//     write says by its resourceVersion that nothing happened in between, by
-//     its term that nobody else leads.
-//   - All else rests on a grace counted on this leader's clock, an uncached read,
-//     and the same write.
+//   - Release rests on three things. Who settles raises the record's mark,
+//     podsSeenThrough; who releases has seen at least that much and looks at the
+//     claims only then. The end of the pod was seen by this leader, after it had
+//     taken the pool over, and the address was that very pod's. And the write
+//     says by its resourceVersion that nothing happened in between, by its term
+//     that nobody else leads.
+//   - What ended unseen is held, and a hold takes nothing out of the record.
+//   - All else rests on an uncached read and the same write, and, where it is time
+//     that tells, on a grace counted on this leader's clock.
 //
 // The tests named model drive all of this, and the real ledger, through every
 // order of small worlds, with leaders that are late, paused or dead.

@@ -18,7 +18,8 @@ import (
 )
 
 // endpoints keeps a SpiderEndpoint for each live pod that has an address and a
-// node. It is written once and deleted once, and nothing is decided by it.
+// node. It is written once and deleted once. Nothing is taken out of a record for
+// what it says; it may tell the node of a pod that ended while nobody led.
 type endpoints struct {
 	client  client.Client // reads from the cache
 	claims  *Claims

@@ -30,6 +30,7 @@ var _ cache.ResourceEventHandler = ends{}
 func (h ends) OnAdd(object any, _ bool) {
 	if p, ok := object.(*Pod); ok {
 		h.appear(p)
+		h.tenures.noteTold(p.Revision)
 	}
 }
 
@@ -46,6 +47,10 @@ func (h ends) OnUpdate(before, after any) {
 	p, ok2 := after.(*Pod)
 	if !ok1 || !ok2 {
 		return
+	}
+	defer h.tenures.noteTold(p.Revision)
+	if o.UID == p.UID && o.Grace > p.Grace {
+		h.tenures.noteGrace(p.UID, o.Grace)
 	}
 	switch {
 	case o.UID != p.UID: // another pod of the name: the watch jumped over the end of the first
@@ -78,6 +83,7 @@ func (h ends) OnDelete(object any) {
 	switch o := object.(type) {
 	case *Pod:
 		h.gone(o, o.Revision, false)
+		h.tenures.noteTold(o.Revision)
 	case cache.DeletedFinalStateUnknown:
 		if p, ok := o.Obj.(*Pod); ok {
 			h.gone(p, h.claims.Revision(), true)
@@ -86,10 +92,18 @@ func (h ends) OnDelete(object any) {
 }
 
 // gone notes the end of a pod that was live when it was last seen. Where the
-// watch jumped, it may have been bound to a node since.
+// watch jumped, it may have been bound to a node since. A deletion by force first
+// stores a grace of nothing, which a kubelet that is cut off never sees: what it
+// was told before counts.
 func (h ends) gone(p *Pod, revision uint64, jumped bool) {
+	grace := h.tenures.takeGrace(p.UID)
 	if p.Finished {
 		return // noted when it finished
+	}
+	if grace > p.Grace {
+		longer := *p
+		longer.Grace = grace
+		p = &longer
 	}
 	h.tenures.noteEnd(end{pod: p, revision: revision, vanished: jumped || p.Node != "", noticed: time.Now()})
 	h.tend(p)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,7 +31,8 @@ const expireInterval = 2 * time.Second
 // been deleted by force. So the view of the pods must have been watching since
 // the reservation was first seen here, without a break, and what happened
 // then until beyond the moment at which no pod carried it is looked up. Where it
-// was not, the address is held.
+// was not, the address is held. A pod that came and went in view is a matter of
+// tending, which must have been told of all that the view has.
 type expire struct {
 	ledger  Applier
 	pools   ledger.Pools
@@ -45,17 +45,16 @@ type expire struct {
 	now     func() time.Time
 
 	first memory[allocator.Token, *sight] // how this leader first saw a reservation
-
-	mu     sync.Mutex
-	lists  uint64    // how often pods had been listed when this was last looked at
-	listed time.Time // when that was found to have risen
+	slow  reminders                       // of pools that may have no more holds of unknown nodes
 }
 
 // watching is what expiry asks about the view of the pods: *Claims.
 type watching interface {
 	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool)
 	Lists() uint64
+	Listing() bool
 	Revision() uint64
+	Received() uint64
 	Since(ctx context.Context, namespace string) (Gap, error)
 }
 
@@ -65,13 +64,11 @@ type sight struct {
 	lists  uint64    // how often pods had been listed then
 	blind  bool      // a list may have been under way then
 	absent uint64    // revision of the first proof that no pod carries it; 0 before
+	told   uint64    // what handlers must have been told before it is believed that no pod came; 0 before
+	came   bool      // a pod came, and something happened to it: tending deals with that
 	again  time.Time // not before it is looked up whether a pod carries it
 	pause  time.Duration
 }
-
-// listTime is how long a list of all pods may take. What pods do meanwhile is
-// seen by nobody, though it was begun and counted before.
-const listTime = time.Minute
 
 // longestPause bounds how seldom a reservation that stays is looked up.
 const longestPause = time.Minute
@@ -98,7 +95,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := e.tenures.of(pool); !begun {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: expireInterval}, nil
 	}
 	state, err := e.tenures.read(pool)
 	if err != nil {
@@ -117,7 +114,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 // that exist are not a matter of time: they are looked at from the beginning.
 func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 	now, lists := e.now(), e.claims.Lists()
-	before, blind := e.first.of(pool), e.blind(lists, now)
+	before, blind := e.first.of(pool), e.claims.Listing()
 	first := map[allocator.Token]*sight{}
 	all := map[string][]due{} // namespace -> reservations
 	for address, r := range record.Awaited() {
@@ -138,17 +135,6 @@ func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 	return all
 }
 
-// blind reports whether a list of all pods may be under way.
-func (e *expire) blind(lists uint64, now time.Time) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.lists != 0 && e.lists != lists {
-		e.listed = now
-	}
-	e.lists = lists
-	return !e.listed.IsZero() && now.Sub(e.listed) < listTime
-}
-
 // expire gives back, or holds, those of the reservations that no pod of the
 // namespace carries. The grace is over, so none can come any more.
 func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace string, all []due) error {
@@ -156,11 +142,38 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 	if err != nil {
 		return err
 	}
-	var gone []due
-	for _, d := range all {
-		is, err := e.gone(ctx, there, crdv1.Claim{Pool: pool.Name, Address: d.address}, d.reservation)
-		if err != nil {
+	gone, err := e.absent(ctx, pool.Name, there, all)
+	if err != nil {
+		return err
+	}
+	seen := Gap{through: e.claims.Revision()}
+	if slices.ContainsFunc(gone, func(d due) bool { return d.absent > seen.through }) {
+		if seen, err = e.claims.Since(ctx, namespace); err != nil {
 			return err
+		}
+	}
+	over := map[netip.Addr]fate{}
+	for _, d := range gone {
+		d.came = d.came || seen.tokens[string(d.reservation.Token)]
+		if d.told == 0 && seen.through >= d.absent {
+			d.told = e.claims.Received()
+		}
+		if verb := e.verdict(pool.Name, d, seen); verb != "" {
+			over[d.address] = fate{verb, d.reservation}
+		}
+	}
+	if len(over) == 0 {
+		return nil
+	}
+	return e.write(ctx, pool, over)
+}
+
+// absent returns those that no pod carries, and notes since which revision.
+func (e *expire) absent(ctx context.Context, pool string, there there, all []due) (gone []due, err error) {
+	for _, d := range all {
+		is, err := e.gone(ctx, there, crdv1.Claim{Pool: pool, Address: d.address}, d.reservation)
+		if err != nil {
+			return nil, err
 		}
 		if !is {
 			d.absent = 0
@@ -172,22 +185,7 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 		}
 		gone = append(gone, d)
 	}
-	seen := Gap{through: e.claims.Revision()}
-	if slices.ContainsFunc(gone, func(d due) bool { return d.absent > seen.through }) {
-		if seen, err = e.claims.Since(ctx, namespace); err != nil {
-			return err
-		}
-	}
-	over := map[netip.Addr]fate{}
-	for _, d := range gone {
-		if verb := e.verdict(pool.Name, d, seen); verb != "" {
-			over[d.address] = fate{verb, d.reservation}
-		}
-	}
-	if len(over) == 0 {
-		return nil
-	}
-	return e.write(ctx, pool, over)
+	return gone, nil
 }
 
 // fate is what becomes of a reservation.
@@ -202,7 +200,7 @@ func (e *expire) verdict(pool string, d due, seen Gap) string {
 	switch {
 	case e.tenures.inherits(pool, d.reservation.Token), d.blind, e.claims.Lists() != d.lists:
 		return held
-	case seen.through < d.absent, seen.tokens[string(d.reservation.Token)]:
+	case d.came, seen.through < d.absent, e.tenures.told() < d.told, e.tenures.knowsEnd(pool, d.reservation.Token):
 		return ""
 	}
 	return expired
@@ -219,6 +217,9 @@ func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[n
 		p.Namespace, p.Name, p.UID = f.reservation.Pod.Namespace, f.reservation.Pod.Name, types.UID(f.reservation.Pod.UID)
 		logStep(log.FromContext(ctx), f.verb, pool.Name, address, p, "why", "no pod carries its token", "token", f.reservation.Token)
 		e.metrics.step(f.verb)
+	}
+	if len(done) < len(over) && e.slow.due(pool.Name, e.now(), remindGap) {
+		log.FromContext(ctx).Info("reservations whose pods may have come and gone stay reserved until other holds of unknown nodes have ended: the pool has as many as it may", "pool", pool.Name, "reservations", len(over)-len(done))
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ type holds struct {
 	now     func() time.Time
 
 	first memory[heldAt, time.Time] // when this leader first saw a hold, on its own clock
-	told  memory[string, time.Time] // which nodes were said to keep holds of unknown nodes, and when
+	told  reminders                 // of nodes that keep holds of unknown nodes
 }
 
 // heldAt is one hold of one address.
@@ -70,11 +70,10 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 	pool, ok := h.pools.Pool(r.Name)
 	if !ok {
 		h.first.set(r.Name, nil)
-		h.told.set(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := h.tenures.of(pool); !begun {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: holdInterval}, nil
 	}
 	state, err := h.tenures.read(pool)
 	if err != nil {
@@ -128,14 +127,9 @@ func (h *holds) over(ctx context.Context, pool string, standing map[heldAt]time.
 // tell says now and then which node keeps the holds of unknown nodes: without it
 // nobody could tell what to mend.
 func (h *holds) tell(ctx context.Context, pool, node string) {
-	const every = time.Minute
-	if node == "" {
+	if node == "" || !h.told.due(pool+" "+node, h.now(), 0) {
 		return
 	}
-	if at, ok := h.told.of(pool)[node]; ok && h.now().Sub(at) < every {
-		return
-	}
-	h.told.set(pool, map[string]time.Time{node: h.now()})
 	log.FromContext(ctx).Info("holds of unknown nodes go on: a node has not been Ready for long enough, and nobody vouches that it is off", "pool", pool, "node", node)
 }
 

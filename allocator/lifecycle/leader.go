@@ -72,7 +72,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		func() error {
 			return build(mgr, "addresses", tendedAtOnce).
 				For(&crdv1.SpiderIPPool{}).
-				WatchesRawSource(podSource(o.Claims, func(q queue) cache.ResourceEventHandler { return ends{t, o.Claims, q} })).
+				WatchesRawSource(podSource(o.Claims, func(q queue) cache.ResourceEventHandler { return ends{t, o.Claims, q} }, t.noteTold)).
 				Complete(&addresses{
 					ledger: o.Ledger, pools: o.Pools, claims: o.Claims, identity: o.Identity, endpoints: e, tenures: t,
 					history:   &history{api: mgr.GetAPIReader(), claims: o.Claims, listed: map[string]uint64{}},
@@ -92,7 +92,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		func() error {
 			return build(mgr, "endpoints", 8).
 				For(&crdv1.SpiderEndpoint{}).
-				WatchesRawSource(podSource(o.Claims, endpointEvents)).
+				WatchesRawSource(podSource(o.Claims, endpointEvents, func(uint64) {})).
 				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*Pod, reconcile.Request]{
 					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*Pod], q queue) {
 						q.AddAfter(keyOf(ev.Object), shown)
@@ -178,14 +178,16 @@ func newTerm() string { return strings.ToLower(rand.Text()[:12]) }
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // podSource feeds a controller from the claims index: from all pods that it
-// has, and then from the watch.
-func podSource(claims *Claims, handler func(queue) cache.ResourceEventHandler) source.Source {
-	return &pods{claims: claims, handler: handler}
+// has, and then from the watch. told is given the revision of the former.
+func podSource(claims *Claims, handler func(queue) cache.ResourceEventHandler, told func(uint64)) source.Source {
+	return &pods{claims: claims, handler: handler, told: told}
 }
 
 type pods struct {
 	claims       *Claims
 	handler      func(queue) cache.ResourceEventHandler
+	told         func(uint64)
+	from         uint64 // revision of what the handler is told first
 	registration cache.ResourceEventHandlerRegistration
 }
 
@@ -193,6 +195,7 @@ var _ source.SyncingSource = (*pods)(nil)
 
 // Start adds the handler; it does not wait.
 func (p *pods) Start(_ context.Context, q queue) (err error) {
+	p.from = p.claims.Revision()
 	p.registration, err = p.claims.informer.AddEventHandler(p.handler(q))
 	return err
 }
@@ -202,6 +205,7 @@ func (p *pods) WaitForSync(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), p.registration.HasSynced) {
 		return fmt.Errorf("waiting for the list of pods: %w", context.Cause(ctx))
 	}
+	p.told(p.from)
 	return nil
 }
 

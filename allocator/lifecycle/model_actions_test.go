@@ -368,6 +368,7 @@ func (w *world) restart(i, view int) {
 	for _, name := range slices.Sorted(maps.Keys(pods)) {
 		h.OnAdd(pods[name], true)
 	}
+	l.tenures.noteTold(revisionAt(view))
 }
 
 // jobs are what a leader may decide to do. One that has nothing to write is over at once.

@@ -66,7 +66,7 @@ func nobodyLeads(lives int) *leader {
 func (l *leader) clone() *leader {
 	c := *l
 	c.tenures = cloneTenures(l.tenures)
-	c.expiring = &expire{lists: l.expiring.lists, listed: l.expiring.listed}
+	c.expiring = &expire{}
 	for pool, sights := range l.expiring.first.byPool {
 		own := map[allocator.Token]*sight{}
 		for token, s := range sights {
@@ -82,6 +82,7 @@ func (l *leader) clone() *leader {
 
 func cloneTenures(t *tenures) *tenures {
 	c := newTenures(t.term)
+	c.upTo, c.graces = t.upTo, maps.Clone(t.graces)
 	for pool, tn := range t.byPool {
 		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, census: tn.census, read: tn.read, inherited: tn.inherited}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
@@ -192,6 +193,7 @@ func (l *leader) relists(w *world) {
 		}
 		h.OnAdd(after[name], false)
 	}
+	l.tenures.noteTold(w.revision())
 }
 
 // seesNodes takes a leader's view of the nodes to what they are.
@@ -212,7 +214,7 @@ func (l *leader) seesNodes(w *world) {
 	}
 }
 
-// Ready, Weak, Off, Live, Get, Carrier, Claimants, Revision, Lists, Since and Of are what a leader knows from its watches.
+// Ready, Weak, Off, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listing, Since and Of are what a leader knows from its watches.
 
 func (s *turn) Ready(node string) (time.Time, time.Duration) {
 	n := &Nodes{now: s.clock, ready: s.l.ready}
@@ -274,6 +276,16 @@ func (s *turn) Claimants(pool string) []*Pod {
 	return slices.DeleteFunc(s.pods(), func(p *Pod) bool { return p.Finished || !carries(p, pool, netip.Addr{}) })
 }
 
+func (s *turn) Pools() []string {
+	names := map[string]bool{}
+	for _, p := range s.pods() {
+		for _, c := range p.Claims {
+			names[c.Pool] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
 // carries reports whether a pod claims an address of a pool; the zero values stand for any.
 func carries(p *Pod, pool string, a netip.Addr) bool {
 	for _, c := range p.Claims {
@@ -286,7 +298,11 @@ func carries(p *Pod, pool string, a netip.Addr) bool {
 
 func (s *turn) Revision() uint64 { return revisionAt(s.view) }
 
+func (s *turn) Received() uint64 { return revisionAt(s.view) }
+
 func (s *turn) Lists() uint64 { return s.l.lists }
+
+func (s *turn) Listing() bool { return false } // a list is one step
 
 func (s *turn) Since(context.Context, string) (Gap, error) {
 	g := Gap{through: s.reads.revision(), tokens: map[string]bool{}}

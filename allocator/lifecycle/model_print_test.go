@@ -17,8 +17,16 @@ import (
 type key [16]byte
 
 func (w *world) key() key {
-	a, b := w.text(0, 1), w.text(1, 0) // it does not matter which of two leaders is which
-	sum := sha256.Sum256([]byte(min(a, b)))
+	var text string
+	switch { // it does not matter which of two leaders is which
+	case w.leaders[0].term == "":
+		text = w.text(1, 0)
+	case w.leaders[1].term == "":
+		text = w.text(0, 1)
+	default:
+		text = min(w.text(0, 1), w.text(1, 0))
+	}
+	sum := sha256.Sum256([]byte(text))
 	return key(sum[:16])
 }
 
@@ -131,10 +139,11 @@ func (p printer) leader(l *leader) {
 	for _, name := range slices.Sorted(maps.Keys(l.ready)) {
 		fmt.Fprintf(p, " %s ready %s %s", name, p.age(l.ready[name].since), p.age(l.ready[name].begun))
 	}
-	for _, pod := range slices.Sorted(maps.Keys(p.w.viewAt(l.view))) {
-		p.pod(p.w.viewAt(l.view)[pod])
+	view := p.w.viewAt(l.view)
+	for _, pod := range slices.Sorted(maps.Keys(view)) {
+		p.pod(view[pod])
 	}
-	fmt.Fprintf(p, " reached %v\n", l.reached)
+	fmt.Fprintf(p, " reached %v up to %d graces %v\n", l.reached, l.tenures.upTo, l.tenures.graces)
 	for _, pool := range slices.Sorted(maps.Keys(l.tenures.byPool)) {
 		p.tenure(pool, l.tenures.byPool[pool])
 	}
@@ -203,10 +212,9 @@ func (p printer) memory(l *leader) {
 	for _, pool := range slices.Sorted(maps.Keys(l.expiring.first.byPool)) {
 		for _, token := range slices.Sorted(maps.Keys(l.expiring.first.byPool[pool])) {
 			s := l.expiring.first.byPool[pool][token]
-			fmt.Fprintf(p, "sight %s %s %s lists %d blind %t absent %d again %t", pool, token, p.age(s.since), l.lists-s.lists, s.blind, s.absent, p.w.clock.Before(s.again))
+			fmt.Fprintf(p, "sight %s %s %s lists %d blind %t absent %d told %d came %t again %t", pool, token, p.age(s.since), l.lists-s.lists, s.blind, s.absent, s.told, s.came, p.w.clock.Before(s.again))
 		}
 	}
-	fmt.Fprintf(p, " listed %d %s", l.lists-l.expiring.lists, p.age(l.expiring.listed))
 	for _, pool := range slices.Sorted(maps.Keys(l.holding)) {
 		texts := map[string]bool{}
 		for k, since := range l.holding[pool] {

@@ -94,6 +94,9 @@ var scenarios = map[string]*scenario{
 		pools: map[string]string{"p": "10.0.0.1", "q": "fd00::1"}, slots: [][]string{{"p"}, {"q"}},
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "lost": 1},
 	},
+	"a pod comes and vanishes while handlers are told late": {
+		pods: []string{"a"}, jobs: []string{"tend", "expire"}, lags: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
+	},
 	"a pool is deleted by force and made again": {
 		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
 	},

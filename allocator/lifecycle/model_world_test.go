@@ -44,8 +44,9 @@ type world struct {
 
 // happening is what a watch shows of one change of one pod.
 type happening struct {
-	gone bool
-	pod  *Pod
+	gone  bool
+	pod   *Pod
+	after map[string]*Pod // all pods then: name -> pod; never changed
 }
 
 // admission is a pod on its way from the webhook to etcd.
@@ -93,7 +94,7 @@ func (w *world) revision() uint64 { return revisionAt(len(w.log)) }
 func (w *world) store(pod *corev1.Pod) {
 	pod.ResourceVersion = strconv.FormatUint(revisionAt(len(w.log)+1), 10)
 	w.pods[pod.Name] = pod
-	w.log = append(w.log, happening{pod: compact(pod)})
+	w.happens(happening{pod: compact(pod)})
 }
 
 // edit stores a changed version of a pod.
@@ -108,7 +109,7 @@ func (w *world) remove(name string) {
 	pod := w.pods[name].DeepCopy()
 	pod.ResourceVersion = strconv.FormatUint(revisionAt(len(w.log)+1), 10)
 	delete(w.pods, name)
-	w.log = append(w.log, happening{gone: true, pod: compact(pod)})
+	w.happens(happening{gone: true, pod: compact(pod)})
 	if on, ok := w.wire[pod.UID]; ok {
 		on.stored = false
 		w.wire[pod.UID] = on
@@ -126,15 +127,22 @@ func compact(pod *corev1.Pod) *Pod {
 
 // viewAt returns the pods as the first n happenings leave them: name -> pod.
 func (w *world) viewAt(n int) map[string]*Pod {
-	pods := map[string]*Pod{}
-	for _, h := range w.log[:n] {
-		if h.gone {
-			delete(pods, h.pod.Name)
-			continue
-		}
-		pods[h.pod.Name] = h.pod
+	if n == 0 {
+		return nil
 	}
-	return pods
+	return w.log[n-1].after
+}
+
+func (w *world) happens(h happening) {
+	h.after = maps.Clone(w.viewAt(len(w.log)))
+	if h.after == nil {
+		h.after = map[string]*Pod{}
+	}
+	h.after[h.pod.Name] = h.pod
+	if h.gone {
+		delete(h.after, h.pod.Name)
+	}
+	w.log = append(w.log, h)
 }
 
 // newPod returns the object of a pod that was admitted; without claims it waits.

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"go4.org/netipx"
@@ -49,14 +51,16 @@ type readiness struct {
 	tenures *tenures
 	depose  func(error)
 	census  *census
+	turns   turns
 
 	identity Identifier
 	metrics  *Metrics
 }
 
-// claimants says which live pods claim addresses of a pool: *Claims.
+// claimants says which live pods claim addresses of which pools: *Claims.
 type claimants interface {
 	progress
+	Pools() []string
 	Claimants(pool string) []*Pod
 }
 
@@ -81,7 +85,7 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := r.tenures.of(pool); !begun {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: retake}, nil
 	}
 	if r.stays(pool) {
 		return reconcile.Result{RequeueAfter: rejudge}, nil
@@ -110,7 +114,7 @@ func (r *readiness) tellUnreadable(ctx context.Context, pool *crdv1.SpiderIPPool
 		return nil
 	}
 	log.FromContext(ctx).Error(cause, "the pool cannot be used", "pool", pool.Name)
-	return r.client.Status().Patch(ctx, next, client.MergeFromWithOptions(pool, client.MergeFromWithOptimisticLock{}))
+	return r.client.Status().Patch(ctx, next, client.MergeFromWithOptions(pool, client.MergeFromWithOptimisticLock{}), client.FieldOwner(ledger.FieldManager))
 }
 
 // letGo takes the finalizer away when no address is taken. Nothing is reserved
@@ -136,41 +140,63 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	return reconcile.Result{}, nil
 }
 
+// turns let pools of overlapping subnets be judged one after the other: two that
+// gained one address at the same moment would else not see one another become
+// Ready. Safe for concurrent use.
+type turns struct {
+	mu  sync.Mutex
+	now map[types.UID]*crdv1.SpiderIPPool
+}
+
+// take reports whether it is the pool's turn; if so, it MUST be given back.
+func (t *turns) take(pool *crdv1.SpiderIPPool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, other := range t.now {
+		if subnetsOverlap(other, pool) {
+			return false
+		}
+	}
+	if t.now == nil {
+		t.now = map[types.UID]*crdv1.SpiderIPPool{}
+	}
+	t.now[pool.UID] = pool
+	return true
+}
+
+func (t *turns) giveBack(pool *crdv1.SpiderIPPool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.now, pool.UID)
+}
+
 // judge compares the pool with all others and writes the verdict. Before a pool
 // is Ready it has back what live pods claim of it (I8): it may be one that was
 // deleted by force and made again. Those that were admitted before that and are
 // stored only now have theirs put back by the tending of the pool.
 func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
-	self, others, err := r.neighbours(ctx, pool)
+	seen, err := r.seesClaimants(ctx, pool)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if self == nil {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+	if !seen || !r.turns.take(pool) {
+		return reconcile.Result{RequeueAfter: retake}, nil
 	}
-	verdict := judgement(self, others, r.tenures.term)
-	if seen, err := r.seesClaimants(ctx, pool, verdict); err != nil || !seen {
-		return reconcile.Result{RequeueAfter: catchUp}, err
-	}
-	var back map[netip.Addr]*Pod
-	news := false
-	err = r.ledger.Apply(ctx, pool.Name, ledger.Change{Do: r.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-		if tx.Pool.Generation != self.Generation {
-			return errReplaced
-		}
-		back = r.putBack(tx)
-		news = meta.SetStatusCondition(&tx.Conditions, verdict) || news
-		return nil
-	})})
-	if errors.Is(err, errReplaced) {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
-	}
+	defer r.turns.giveBack(pool)
+	near, err := r.neighbours(ctx, pool)
 	if err != nil {
-		return reconcile.Result{}, stop(err, r.depose)
+		return reconcile.Result{}, err
 	}
-	r.report(ctx, pool.Name, back)
-	if news {
-		log.FromContext(ctx).Info("judged the pool", "pool", pool.Name, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
+	if near.self == nil {
+		return reconcile.Result{RequeueAfter: retake}, nil
+	}
+	verdict := r.verdict(near)
+	written, err := r.write(ctx, near.self, verdict)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if !written {
+		return reconcile.Result{RequeueAfter: retake}, nil
 	}
 	switch verdict.Reason {
 	case crdv1.ReasonInitialised:
@@ -181,29 +207,68 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	return reconcile.Result{RequeueAfter: rejudge}, nil
 }
 
-// seesClaimants reports whether the view shows all pods that claim addresses of a
-// pool that is to be Ready.
-func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool, verdict metav1.Condition) (bool, error) {
-	if verdict.Status != metav1.ConditionTrue {
-		return true, nil // nothing is given from it
+func (r *readiness) verdict(near neighbourhood) metav1.Condition {
+	verdict := judgement(ledger.Read, near.self, near.others, r.tenures.term)
+	if a, p, from := r.stray(near); p != nil && verdict.Status == metav1.ConditionTrue {
+		return unready(near.self, crdv1.ReasonOverlap, fmt.Sprintf("pod %s carries %s from pool %q, which is gone; delete the pod, or make that pool again", p, a, from))
 	}
-	mark, err := r.tenures.mark(pool, func() (uint64, error) { return r.census.mark(ctx, pool.Name) })
+	return verdict
+}
+
+// write puts back what is claimed of the pool, and writes the verdict of the
+// version that was judged, unless that is not the present one.
+func (r *readiness) write(ctx context.Context, judged *crdv1.SpiderIPPool, verdict metav1.Condition) (written bool, err error) {
+	back := map[netip.Addr]*Pod{} // in whichever attempt: the answer to one may be lost
+	var stored *allocator.Record
+	news := false
+	err = r.ledger.Apply(ctx, judged.Name, ledger.Change{Do: r.tenures.fence(judged.UID, func(tx *ledger.Tx) error {
+		if tx.Pool.Generation != judged.Generation {
+			return errReplaced
+		}
+		maps.Copy(back, r.putBack(tx))
+		stored = tx.Record
+		news = meta.SetStatusCondition(&tx.Conditions, verdict) || news
+		return nil
+	})})
+	if errors.Is(err, errReplaced) {
+		return false, nil
+	}
+	if err != nil {
+		return false, stop(err, r.depose)
+	}
+	maps.DeleteFunc(back, func(a netip.Addr, _ *Pod) bool { return !stored.InUse(a) })
+	r.report(ctx, judged.Name, back)
+	if news {
+		log.FromContext(ctx).Info("judged the pool", "pool", judged.Name, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
+	}
+	return true, nil
+}
+
+// seesClaimants reports whether the view shows all pods that claim addresses of a
+// pool that may become Ready.
+func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool) (bool, error) {
+	mark, err := r.tenures.mark(pool, func() (uint64, error) {
+		mark, err := r.census.mark(ctx)
+		if now := r.claims.Revision(); err == nil && now < mark {
+			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", mark)
+		}
+		return mark, err
+	})
 	return r.claims.Revision() >= mark, err
 }
 
-// report tells what was put back, and notes whose it is.
+// report tells what was put back.
 func (r *readiness) report(ctx context.Context, pool string, back map[netip.Addr]*Pod) {
-	holders := map[netip.Addr]types.UID{} // address -> its pod
 	for address, p := range back {
-		holders[address] = p.UID
 		logStep(log.FromContext(ctx), putBack, pool, address, p)
 		r.metrics.step(putBack)
 		r.metrics.violated(violatedI2)
 	}
-	r.tenures.hold(pool, holders)
 }
 
-// putBack settles what live pods claim of the pool and its record does not know.
+// putBack settles what live pods claim of the pool and its record does not know,
+// and notes whose it is. That is too early where the write fails, and does no
+// harm: nothing is released that is not in use.
 func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 	back := map[netip.Addr]*Pod{}
 	for _, p := range r.claims.Claimants(tx.Pool.Name) {
@@ -218,6 +283,11 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 			}
 		}
 	}
+	holders := map[netip.Addr]types.UID{}
+	for a, p := range back {
+		holders[a] = p.UID
+	}
+	r.tenures.hold(tx.Pool.Name, holders)
 	return back
 }
 
@@ -231,30 +301,58 @@ func (r *readiness) stays(pool *crdv1.SpiderIPPool) bool {
 		}
 	}
 	slices.SortFunc(others, func(a, b *crdv1.SpiderIPPool) int { return cmp.Compare(a.Name, b.Name) }) // as a list has them
-	now, before := judgement(pool, others, r.tenures.term), meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
+	now, before := judgement(r.tenures.read, pool, others, r.tenures.term), meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
 	return now.Status == metav1.ConditionFalse && now.Reason != crdv1.ReasonWaiting && before != nil && before.Status == now.Status &&
 		before.Reason == now.Reason && before.Message == now.Message && before.ObservedGeneration == now.ObservedGeneration
 }
 
-// neighbours reads the pool and those whose subnets overlap with its own. It
-// returns nil where the pool is not as the cache has it.
-func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (self *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, err error) {
+// neighbourhood is what the API server has of pools.
+type neighbourhood struct {
+	self   *crdv1.SpiderIPPool   // nil where it is not as the cache has it
+	others []*crdv1.SpiderIPPool // whose subnets overlap with its own
+	names  map[string]bool       // of all
+}
+
+// neighbours reads the pool and all others.
+func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (neighbourhood, error) {
+	n := neighbourhood{names: map[string]bool{}}
 	var all crdv1.SpiderIPPoolList
 	if err := r.api.List(ctx, &all); err != nil {
-		return nil, nil, fmt.Errorf("listing pools: %w", err)
+		return n, fmt.Errorf("listing pools: %w", err)
 	}
 	for i := range all.Items {
-		switch p := &all.Items[i]; {
-		case p.UID == pool.UID:
-			self = p
-		case subnetsOverlap(p, pool):
-			others = append(others, p)
+		p := &all.Items[i]
+		n.names[p.Name] = true
+		switch {
+		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == r.tenures.term:
+			n.self = p
+		case p.UID != pool.UID && subnetsOverlap(p, pool):
+			n.others = append(n.others, p)
 		}
 	}
-	if self != nil && (self.Generation != pool.Generation || self.Status.Term != r.tenures.term) {
-		return nil, nil, nil
+	return n, nil
+}
+
+// stray returns a live pod that carries an address of the pool from one that was
+// deleted by force: no record tells of it.
+func (r *readiness) stray(n neighbourhood) (a netip.Addr, p *Pod, from string) {
+	space, err := ledger.SpaceOf(&n.self.Spec)
+	if err != nil {
+		return a, nil, ""
 	}
-	return self, others, nil
+	for _, name := range r.claims.Pools() {
+		if n.names[name] {
+			continue
+		}
+		for _, p := range r.claims.Claimants(name) {
+			for _, c := range p.Claims {
+				if c.Pool == name && space.Contains(c.Address) {
+					return c.Address, p, name
+				}
+			}
+		}
+	}
+	return a, nil, ""
 }
 
 func subnetsOverlap(a, b *crdv1.SpiderIPPool) bool {
@@ -263,17 +361,20 @@ func subnetsOverlap(a, b *crdv1.SpiderIPPool) bool {
 	return err1 != nil || err2 != nil || pa.Overlaps(pb)
 }
 
+// reading is ledger.Read, or one that remembers.
+type reading func(*crdv1.SpiderIPPool) (*ledger.State, error)
+
 // judgement says whether a pool may be used beside the others: no address of it
 // may be one of an older pool, of one that is Ready already, or in use from any
 // other. Others that do not carry the term were not taken over by who judges:
 // another leader may be making them Ready.
-func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, term string) metav1.Condition {
-	self, err := ledger.Read(pool)
+func judgement(read reading, pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, term string) metav1.Condition {
+	self, err := read(pool)
 	if err != nil {
 		return unready(pool, crdv1.ReasonCorrupt, err.Error())
 	}
 	for _, o := range others {
-		if reason, message := against(self, pool, o, term); reason != "" {
+		if reason, message := against(read, self, pool, o, term); reason != "" {
 			return unready(pool, reason, message)
 		}
 	}
@@ -287,12 +388,12 @@ func judgement(pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, term stri
 }
 
 // against says what another pool has against this one being Ready, if anything.
-func against(self *ledger.State, pool, o *crdv1.SpiderIPPool, term string) (reason, message string) {
+func against(read reading, self *ledger.State, pool, o *crdv1.SpiderIPPool, term string) (reason, message string) {
 	space, err := ledger.SpaceOf(&o.Spec)
 	if err != nil {
 		return "", "" // nothing was ever given from a spec that cannot be read
 	}
-	other, err := ledger.Read(o)
+	other, err := read(o)
 	common, overlap := self.Space.Overlap(space)
 	switch {
 	case overlap && (err != nil || ready(o) || older(o, pool)):
@@ -323,16 +424,12 @@ func has(space allocator.Space, gateway *string) bool {
 }
 
 func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition {
-	const longest = 1024 // a line of a record may be longer than a condition can be
-	if len(message) > longest {
-		message = message[:longest] + "…"
-	}
 	return metav1.Condition{
 		Type:               crdv1.ConditionReady,
 		Status:             metav1.ConditionFalse,
 		ObservedGeneration: pool.Generation,
 		Reason:             reason,
-		Message:            message,
+		Message:            clip(message, 1024), // a line of a record may be longer than a condition can be
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -57,7 +58,7 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := k.tenures.of(pool); !begun {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: retainedInterval}, nil
 	}
 	if len(pool.Status.Retained) == 0 {
 		k.first.set(pool.Name, nil)
@@ -239,11 +240,17 @@ func (o *owners) get(ctx context.Context, id allocator.Identity) (*unstructured.
 	owner := &unstructured.Unstructured{}
 	owner.SetGroupVersionKind(mapping.GroupVersionKind)
 	err = o.api.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, owner)
-	if apierrors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) && !unserved(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading owner %s: %w", id, err)
 	}
 	return owner, nil
+}
+
+// unserved reports whether a 404 is not about an object: the API server does not
+// serve its kind in that version any more, and the mapping is an old one.
+func unserved(err error) bool {
+	return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }

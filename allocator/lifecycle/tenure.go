@@ -79,11 +79,13 @@ type tenures struct {
 	term string
 
 	mu     sync.Mutex
-	byPool map[string]*tenure // pool -> tenure
+	byPool map[string]*tenure          // pool -> tenure
+	upTo   uint64                      // the highest revision of a pod that handlers were told
+	graces map[types.UID]time.Duration // pod -> the longest it was told to end within, where that was shortened
 }
 
 func newTenures(term string) *tenures {
-	return &tenures{term: term, byPool: map[string]*tenure{}}
+	return &tenures{term: term, byPool: map[string]*tenure{}, graces: map[types.UID]time.Duration{}}
 }
 
 // of returns how far the tenure of a pool is: whether it was taken over, the
@@ -210,6 +212,50 @@ func (t *tenures) noteLive(p *Pod) {
 		tn.appeared[key] = p
 		delete(tn.ends, key)
 	}
+}
+
+// noteTold notes that handlers were told of all that happened to pods until a
+// revision.
+func (t *tenures) noteTold(revision uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.upTo = max(t.upTo, revision)
+}
+
+// told returns the highest revision that handlers were told.
+func (t *tenures) told() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.upTo
+}
+
+// knowsEnd reports whether the end of a pod that carried a token was seen and not
+// acted upon.
+func (t *tenures) knowsEnd(pool string, token allocator.Token) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.getLocked(pool).ends {
+		if e.pod.Token == string(token) {
+			return true
+		}
+	}
+	return false
+}
+
+// noteGrace remembers a termination grace that was shortened.
+func (t *tenures) noteGrace(pod types.UID, grace time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.graces[pod] = max(t.graces[pod], grace)
+}
+
+// takeGrace returns the longest that was remembered of a pod, and forgets it.
+func (t *tenures) takeGrace(pod types.UID) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	grace := t.graces[pod]
+	delete(t.graces, pod)
+	return grace
 }
 
 // sights are what a leader saw and has not acted upon. They are copies.

@@ -33,6 +33,7 @@ type supply struct {
 	free     int               // new addresses that it can give, counted as far as they are asked for
 	withheld bool              // it has addresses that are not taken and are not handed out either
 	record   *allocator.Record // empty where it cannot be read
+	vacant   map[string]int    // ledger.Vacancies of it; nil before that is asked
 }
 
 // verdict is what was decided of one pod.
@@ -133,6 +134,8 @@ func (d *decision) slot(a *asks, candidates []string) (grant, []lack) {
 		switch s := d.pools[pool]; {
 		case s.unready != "":
 			lacks = append(lacks, lack{pool, crdv1.ReasonPoolNotReady, s.unready})
+		case s.keepsEnough(a.identity) != "": // before it is granted what it will be refused
+			lacks = append(lacks, lack{pool, crdv1.ReasonOverCap, s.keepsEnough(a.identity)})
 		case d.left[pool] > 0:
 			return grant{pool: pool, fresh: true}, nil
 		case d.queued[pool]:
@@ -194,6 +197,18 @@ func (s *supply) kept(i allocator.Identity) (*lack, bool) {
 		return &lack{reason: reason, text: text}, true
 	}
 	return nil, true
+}
+
+// keepsEnough says why the pool keeps no more addresses for the identities of a
+// namespace; empty where it may.
+func (s *supply) keepsEnough(i allocator.Identity) string {
+	if i == (allocator.Identity{}) {
+		return ""
+	}
+	if s.vacant == nil {
+		s.vacant = ledger.Vacancies(s.record)
+	}
+	return ledger.KeepsEnough(s.vacant, i.Namespace, s.size)
 }
 
 // explain returns the weightiest reason, and a message that names every

@@ -84,6 +84,11 @@ func notReady(s *supply, why string) *supply {
 	return s
 }
 
+func sized(size uint64, s *supply) *supply {
+	s.size = size
+	return s
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	type pools = map[string]*supply
@@ -143,6 +148,20 @@ func TestDecide(t *testing.T) {
 			asks:  []*asks{waiter("p", 1, []string{"a", "b"})},
 			pools: pools{"a": having(0), "b": notReady(having(5), "it is disabled")},
 			want:  []string{`p: PoolNotReady pool "a": ` + full + `; pool "b": it is disabled`}, wantWaitsFor: []string{"a"},
+		},
+		"whose namespace keeps half of the pool holds up nobody": {
+			asks:  []*asks{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
+			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release)))},
+			want: []string{
+				`web-1: OverReservationCap pool "a": 1 addresses are kept in it for stable identities of namespace "ns" that have no pod, of at most 1 (scale their owners down, or delete them)`, "z: a",
+			},
+		},
+		"so does what is held for it": {
+			asks:  []*asks{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
+			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(func(r *allocator.Record) error { return r.Hold(x, allocator.Hold{Node: "n"}) })))},
+			want: []string{
+				`web-1: OverReservationCap pool "a": 1 addresses are kept in it for stable identities of namespace "ns" that have no pod, of at most 1 (scale their owners down, or delete them)`, "z: a",
+			},
 		},
 		"what was reserved for the pod before is found, full or not ready": {
 			asks: []*asks{waiter("p", 1, []string{"b", "a"})},
