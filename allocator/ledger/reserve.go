@@ -27,9 +27,10 @@ func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots [][
 
 // Bind is Reserve for a pod that exists: r names it whole, and its token is the
 // pod's LateToken, so that whoever binds the pod finds what was reserved for it
-// before. No cap of reservations bounds it, and it goes before the pods that come
-// now to a pool that is waited for. fence runs first in each of its transactions, those that
-// undo it included, and ends it by an error.
+// before. Something new comes of the first candidate of each slot only. No cap of
+// reservations bounds it, and it goes before the pods that come now to a pool that
+// is waited for. fence runs first in each of its transactions, those that undo it
+// included, and ends it by an error.
 //
 // Only what this very call newly reserved is undone: what it found was reserved
 // by an earlier call, whose answer may be on its way to the pod.

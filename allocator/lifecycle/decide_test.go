@@ -492,6 +492,17 @@ func (crowded) Pools() []string { return []string{"p"} }
 
 func (c crowded) Claimants(string) []*Pod { return c }
 
+func TestAFormerLeaderWritesNothing(t *testing.T) {
+	t.Parallel()
+	tx := ledger.Tx{State: &ledger.State{Pool: version("p", 1, true, "10.0.0.1")}, Record: &allocator.Record{}}
+	tx.Record.SetTerm("another")
+	wrote := false
+	err := newTenures("me").fence("p", func(*ledger.Tx) error { wrote = true; return nil })(&tx)
+	if !errors.Is(err, errDeposed) || wrote {
+		t.Errorf("a leader whose term is over was not deposed: %v, wrote %t", err, wrote)
+	}
+}
+
 func TestDropKeepsWhatIsNewer(t *testing.T) {
 	t.Parallel()
 	ts := newTenures("me")

@@ -47,7 +47,7 @@ func (s *scenario) world() *world {
 	}
 	w := &world{
 		s: s, clock: moment, pools: map[string]*crdv1.SpiderIPPool{}, pods: map[string]*corev1.Pod{}, endpoints: map[netip.Addr]*Pod{},
-		nodes: map[string]*corev1.Node{}, owner: setOf(1), admitted: map[allocator.Token]admission{}, wire: map[types.UID]onWire{},
+		nodes: map[string]*corev1.Node{}, owner: setOf("uid-of-web", 1), admitted: map[allocator.Token]admission{}, wire: map[types.UID]onWire{},
 		replicas: map[string]*operation{}, budget: maps.Clone(s.budget),
 	}
 	w.nodes["n"] = nodeAt("n", true, moment)
@@ -145,10 +145,12 @@ func (w *world) admissions(may may, costs costs) {
 				c.reserves(a, c, 1, true)
 			})
 		}
-		costs("outage", "admit "+a.name+" past the webhook", func(c *world) {
-			c.budget["admit"] = max(c.budget["admit"]-1, 0)
-			c.enters(admission{name: a.name, identity: a.identity})
-		})
+		if _, there := w.pods[a.name]; !there {
+			costs("outage", "admit "+a.name+" past the webhook", func(c *world) {
+				c.budget["admit"] = max(c.budget["admit"]-1, 0)
+				c.enters(admission{name: a.name, identity: a.identity})
+			})
+		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(w.replicas)) {
 		op := w.replicas[key]
@@ -302,9 +304,9 @@ func (w *world) surroundings(may may, costs costs) {
 		}
 	}
 	if w.owner == nil {
-		costs("scale", "the owner is made again", func(c *world) { c.owner = setOf(1) })
+		costs("scale", "the owner is made again", func(c *world) { c.owner = setOf("another-uid", 1) })
 	} else {
-		costs("scale", "the owner is scaled", func(c *world) { c.owner = setOf(1 - replicasOf(w)) })
+		costs("scale", "the owner is scaled", func(c *world) { c.owner = setOf(string(w.owner.GetUID()), 1-replicasOf(w)) })
 		costs("orphan", "the owner is deleted, its pods are not", func(c *world) { c.owner = nil })
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.s.pools)) {
@@ -368,7 +370,6 @@ func (w *world) restart(i, view int) {
 	for _, name := range slices.Sorted(maps.Keys(pods)) {
 		h.OnAdd(pods[name], true)
 	}
-	l.tenures.noteTold(revisionAt(view))
 }
 
 // jobs are what a leader may decide to do. One that has nothing to write is over at once.
@@ -404,7 +405,9 @@ func (w *world) commits(i int, op *operation, lost bool) {
 	if op.bind != nil {
 		s.bind(op)
 	} else {
+		before := w.kept(op.pool)
 		s.run(op.job, op.pool)
+		w.keepsOn(op, before)
 	}
 	if !w.s.lags && !s.deposed {
 		l.notices(w)
@@ -414,6 +417,31 @@ func (w *world) commits(i int, op *operation, lost bool) {
 		return
 	}
 	w.ends(i, s)
+}
+
+// kept returns what a pool keeps for stable identities that no pod has.
+func (w *world) kept(pool string) (all []allocator.Identity) {
+	if w.pools[pool] == nil {
+		return nil
+	}
+	for _, v := range w.record(pool).Record.Retained() {
+		if v.Vacant() {
+			all = append(all, v.Identity)
+		}
+	}
+	return all
+}
+
+// keepsOn checks that nothing was freed which an owner wanted when that was decided (I3).
+func (w *world) keepsOn(op *operation, before []allocator.Identity) {
+	if op.job != "retained" || op.at.owner == nil {
+		return
+	}
+	for _, id := range before {
+		if covers(op.at.owner, id.Pod) && !slices.Contains(w.kept(op.pool), id) {
+			w.violate("I3: what was kept for pod %s is free although its owner has it come back", id.Pod)
+		}
+	}
 }
 
 // ends ends a leader that has found another.

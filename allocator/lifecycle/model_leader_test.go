@@ -49,13 +49,15 @@ type operation struct {
 
 // start returns a leader that was just elected. Its view may be an old one.
 func start(name string, lives, view int) *leader {
-	return &leader{
+	l := &leader{
 		term: fmt.Sprintf("%s-%d", name, lives), lives: lives, view: view, told: view, lists: 1,
 		tenures:  newTenures(fmt.Sprintf("%s-%d", name, lives)),
 		expiring: &expire{},
 		holding:  map[string]map[heldAt]time.Time{}, keeping: map[string]map[allocator.Identity]time.Time{},
 		reached: map[string]uint64{}, nodes: map[string]*corev1.Node{}, ready: map[string]stretch{},
 	}
+	l.tenures.noteTold(revisionAt(view))
+	return l
 }
 
 // nobodyLeads is the place of a leader that has ended.

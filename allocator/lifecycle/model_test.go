@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -66,6 +67,12 @@ var scenarios = map[string]*scenario{
 	"leaders come and go with old views": {
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 1, "start": 2},
 	},
+	"two pods, one after the other, and a leader with an old view": {
+		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "start": 1},
+	},
+	"a leader with an old view holds, and ends holds": {
+		pods: []string{"a"}, jobs: []string{"tend", "holds"}, budget: map[string]int{"admit": 1, "start": 1, "tick": 1},
+	},
 	"an answer is lost": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, budget: map[string]int{"admit": 2, "lost": 1, "tick": 1},
 	},
@@ -86,6 +93,9 @@ var scenarios = map[string]*scenario{
 	},
 	"a pod of a stable identity is deleted by force": {
 		pods: []string{"web-0"}, jobs: []string{"tend", "holds", "retained"}, budget: map[string]int{"admit": 2, "force": 1, "scale": 1, "tick": 1},
+	},
+	"an owner is deleted, its pods are not, and made again": {
+		pods: []string{"web-0"}, jobs: []string{"tend", "retained"}, budget: map[string]int{"admit": 2, "orphan": 1, "scale": 1, "tick": 1},
 	},
 	"a pod is bound late": {
 		pods: []string{"a"}, jobs: []string{"tend", "bind"}, unassigned: true, budget: map[string]int{"admit": 2, "outage": 1},
@@ -109,10 +119,19 @@ var scenarios = map[string]*scenario{
 // that nobody records. A failure prints the shortest way to it.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	visit(t, scenarios, 20000)
+}
+
+// visit visits all worlds of each scenario, and reports how many there were.
+func visit(t *testing.T, scenarios map[string]*scenario, limit int) {
+	t.Helper()
+	var total atomic.Int64
+	t.Cleanup(func() { t.Logf("%d states in %d worlds", total.Load(), len(scenarios)) })
 	for name, s := range scenarios {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			states, way, wrong := s.explore(20000)
+			states, way, wrong := s.explore(limit)
+			total.Add(int64(states))
 			t.Logf("%d states", states)
 			if len(wrong) > 0 {
 				t.Errorf("%s\nthe way there:\n  %s", strings.Join(wrong, "\n"), strings.Join(way, "\n  "))

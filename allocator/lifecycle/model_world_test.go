@@ -198,11 +198,11 @@ func (a admission) reservation() allocator.Reservation {
 	return r
 }
 
-// setOf returns the owner of the stable identities.
-func setOf(replicas int64) *unstructured.Unstructured {
+// setOf returns the owner of the stable identities. Made again it has another UID.
+func setOf(uid string, replicas int64) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "apps/v1", "kind": "StatefulSet",
-		"metadata": map[string]any{"namespace": modelNamespace, "name": "web", "uid": "uid-of-web"},
+		"metadata": map[string]any{"namespace": modelNamespace, "name": "web", "uid": uid},
 		"spec":     map[string]any{"replicas": replicas},
 	}}
 }

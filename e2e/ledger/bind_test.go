@@ -68,7 +68,10 @@ func TestBindingFindsWhatWasReservedInAnyCandidate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := l.Bind(t.Context(), existing("found"), slots, noFence)
+	if claims, err := l.Bind(t.Context(), existing("found"), slots, noFence); err == nil {
+		t.Errorf("got %v: others may wait in the second candidate", claims)
+	}
+	before, err := l.Bind(t.Context(), existing("found"), [][]string{{large.Name}}, noFence)
 	if err != nil || before[0].Pool != large.Name {
 		t.Fatalf("got %v, %v", before, err)
 	}
