@@ -111,7 +111,7 @@ func libraryResult(a *Assignment) *types100.Result {
 	result := &types100.Result{CNIVersion: types100.ImplementedSpecVersion}
 	named := map[string]bool{} // destinations of the annotation's own routes
 	for _, r := range a.Routes {
-		named[r.Destination.String()] = true
+		named[netip.MustParsePrefix(r.Destination.String()).String()] = true // "0::/0" is "::/0"
 	}
 	for _, family := range a.Families {
 		config := &types100.IPConfig{Address: ipNet(family.Address)}
