@@ -3,6 +3,8 @@
 CLUSTER ?=
 # FUZZ is how long make fuzz runs each target.
 FUZZ ?= 10m
+# SOAK is how long make soak breaks things.
+SOAK ?= 10m
 
 # Tools, pinned here and nowhere else.
 CONTROLLER_GEN = go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0
@@ -11,7 +13,7 @@ HELM_DOCS      = go run github.com/norwoodj/helm-docs/cmd/helm-docs@v1.14.2
 GOLANGCI_LINT  = go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit verify generate lint bench fuzz cluster-up cluster-down
+.PHONY: help demo test unit verify generate lint bench fuzz soak cluster-up cluster-down
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +50,9 @@ bench: ## Benchmarks; figures are ratios within one run.
 
 fuzz: ## Each parser against what fuzzing makes up; FUZZ=10m is how long.
 	@cd e2e && go run ./fuzz/cmd/fuzz -each $(FUZZ)
+
+soak: ## Pods come and go among faults for SOAK=10m; SEED=n repeats a run.
+	@cd e2e && go run ./soak/cmd/soak -for $(SOAK) $(if $(SEED),-seed $(SEED))
 
 cluster-up: ## Start the real cluster and leave it up (root).
 	@cd e2e && go run ./cluster/cmd/cluster up -name "$(CLUSTER)"

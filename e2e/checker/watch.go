@@ -82,6 +82,23 @@ func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
 	return w.ledger.found, w.err
 }
 
+// Lost reports whether the watch has ended by itself: changes went by unseen.
+func (w *Watch) Lost() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// Abandon ends the watch wherever it is, and returns every double that it saw.
+func (w *Watch) Abandon() []Violation {
+	w.cancel()
+	<-w.done
+	return w.ledger.found
+}
+
 // upToDate says in what the pods last seen are not those that are there.
 func (w *Watch) upToDate(ctx context.Context) error {
 	var pods corev1.PodList

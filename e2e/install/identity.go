@@ -43,7 +43,7 @@ func NewIdentity(ctx context.Context, cfg *rest.Config, serviceAccount, server, 
 	if server == "" {
 		server = cfg.Host
 	}
-	authority, err := authorityOf(cfg)
+	authority, err := AuthorityOf(cfg)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -67,7 +67,8 @@ func NewIdentity(ctx context.Context, cfg *rest.Config, serviceAccount, server, 
 	return Identity{Dir: dir, Kubeconfig: file}, nil
 }
 
-func authorityOf(cfg *rest.Config) ([]byte, error) {
+// AuthorityOf returns the CA, in PEM, by which an API server is known.
+func AuthorityOf(cfg *rest.Config) ([]byte, error) {
 	if len(cfg.CAData) > 0 {
 		return cfg.CAData, nil
 	}

@@ -1,0 +1,141 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"spidernet.io/spiderpool/e2e/cluster/process"
+	"spidernet.io/spiderpool/e2e/install"
+)
+
+// faults breaks things.
+type faults struct {
+	stage  *stage
+	random *rand.Rand
+	out    io.Writer
+	begun  time.Time
+	kills  atomic.Int64
+	others atomic.Int64
+
+	restore func(context.Context) error // takes etcd back to a backup
+	backup  func(context.Context) error
+}
+
+// fault is something that is broken and mended again. It takes its time.
+type fault struct {
+	name string
+	do   func(context.Context) error
+}
+
+// run breaks one thing after the other until ctx ends; what was begun is mended.
+// Half way through, etcd is taken back to what it was some time before.
+func (f *faults) run(ctx context.Context, duration time.Duration) error {
+	mend := context.WithoutCancel(ctx)
+	third := f.begun.Add(duration / 3)
+	kept, restored := false, false
+	for ctx.Err() == nil {
+		wait(ctx, time.Duration(1000+f.random.IntN(3000))*time.Millisecond)
+		if ctx.Err() != nil {
+			break
+		}
+		next := f.all()[f.random.IntN(len(f.all()))]
+		switch now := time.Now(); {
+		case !kept && now.After(third):
+			kept, next = true, fault{"etcd is backed up", f.backup}
+		case kept && !restored && now.After(third.Add(duration/6)):
+			restored, next = true, fault{"etcd is restored", f.restore}
+		}
+		fmt.Fprintf(f.out, "soak: after %3.0f s: %s\n", time.Since(f.begun).Seconds(), next.name)
+		if err := next.do(mend); err != nil {
+			return fmt.Errorf("%s: %w", next.name, err)
+		}
+		f.others.Add(1)
+	}
+	return nil
+}
+
+func (f *faults) all() []fault {
+	replica := f.stage.replicas[f.random.IntN(len(f.stage.replicas))].Process
+	span := func(most int) time.Duration { return time.Duration(500+f.random.IntN(most*1000)) * time.Millisecond }
+	while := func(most int, on, off func()) func(context.Context) error {
+		return func(ctx context.Context) error {
+			on()
+			defer off()
+			wait(ctx, span(most))
+			return nil
+		}
+	}
+	return []fault{
+		{"a controller is killed", f.kill(replica, 0)},
+		{"a controller is killed and stays away", f.kill(replica, span(6))},
+		{"a controller stands still", func(ctx context.Context) error {
+			if err := replica.Pause(); err != nil {
+				return nil //nolint:nilerr // it has just ended by itself
+			}
+			wait(ctx, span(9))
+			return replica.Resume()
+		}},
+		{"the API server is killed", f.killPlane(f.stage.plane.APIServer)},
+		{"etcd is killed", f.killPlane(f.stage.plane.Etcd)},
+		{"the webhooks cannot be reached", while(6, func() { f.stage.webhooks.cut.Store(true) }, func() { f.stage.webhooks.cut.Store(false) })},
+		{"watches are held back", while(9, func() { f.stage.proxy.hold(true) }, func() { f.stage.proxy.hold(false) })},
+		{"requests are late, and answers are lost", while(9, func() { f.stage.proxy.setSlow(true) }, func() { f.stage.proxy.setSlow(false) })},
+		{"the certificate is made anew", f.rotate},
+	}
+}
+
+// kill kills a process; the supervisor starts it again after a while.
+func (f *faults) kill(p *process.Process, away time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		f.kills.Add(1)
+		f.stage.leave(p, true)
+		defer f.stage.leave(p, false)
+		if !p.Alive() {
+			return nil
+		}
+		if err := p.Kill(ctx); err != nil {
+			return err
+		}
+		wait(ctx, away)
+		return nil
+	}
+}
+
+// killPlane kills a part of the control plane and starts it again.
+func (f *faults) killPlane(p *process.Process) func(context.Context) error {
+	return func(ctx context.Context) error {
+		f.kills.Add(1)
+		if err := p.Kill(ctx); err != nil {
+			return err
+		}
+		wait(ctx, time.Duration(f.random.IntN(3000))*time.Millisecond)
+		if err := p.Restart(); err != nil {
+			return err
+		}
+		return f.stage.plane.Ready(ctx)
+	}
+}
+
+// rotate deletes the Secret of the certificate and kills the replicas one after
+// the other: each makes, or finds, the new one at its start.
+func (f *faults) rotate(ctx context.Context) error {
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: install.Namespace, Name: "spiderpool-serving-cert"}}
+	if err := client.IgnoreNotFound(f.stage.client.Delete(ctx, secret)); err != nil {
+		return err
+	}
+	for _, c := range f.stage.replicas {
+		if err := f.kill(c.Process, 0)(ctx); err != nil {
+			return err
+		}
+		wait(ctx, 2*time.Second)
+	}
+	return nil
+}

@@ -1,0 +1,241 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+// finishes is the label of pods that end by themselves.
+const finishes = "soak/finishes"
+
+// nodes are kubelets, and the scheduler, that run nothing. They do to the API what
+// those would do, and remember what would answer on the wire: a pod that was
+// deleted by force goes on for as long as its grace, whatever the API says.
+type nodes struct {
+	client client.Client            // an admin
+	as     map[string]client.Client // node -> its user
+	names  []string
+	random *rand.Rand
+	ended  func([]netip.Addr) // pods have ended as they should
+
+	mu      sync.Mutex
+	running map[types.UID]*sandbox
+	waited  map[types.UID]bool // pods whose wait was counted
+	doubles []string           // that were on the wire
+	longest time.Duration      // that a pod waited for its addresses
+}
+
+// sandbox is a pod that would answer.
+type sandbox struct {
+	name      string
+	addresses []netip.Addr
+	until     time.Time // zero: it goes on
+}
+
+// newNodes makes the nodes.
+func newNodes(ctx context.Context, cfg *rest.Config, c client.Client, random *rand.Rand, ended func([]netip.Addr)) (*nodes, error) {
+	n := &nodes{client: c, as: map[string]client.Client{}, random: random, ended: ended, running: map[types.UID]*sandbox{}, waited: map[types.UID]bool{}}
+	for i := range 3 {
+		name := fmt.Sprintf("soak-node-%d", i)
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
+		if err := c.Create(ctx, node); err != nil {
+			return nil, err
+		}
+		as := rest.CopyConfig(cfg)
+		as.Impersonate = rest.ImpersonationConfig{UserName: "system:node:" + name, Groups: []string{"system:nodes", "system:authenticated"}}
+		own, err := client.New(as, client.Options{Scheme: c.Scheme()})
+		if err != nil {
+			return nil, err
+		}
+		n.as[name], n.names = own, append(n.names, name)
+	}
+	return n, nil
+}
+
+// run is what the nodes do until ctx ends. What fails, since something is away, is
+// tried again.
+func (n *nodes) run(ctx context.Context) {
+	var beat time.Time
+	for ctx.Err() == nil {
+		if time.Since(beat) > 5*time.Second {
+			beat = time.Now()
+			for _, name := range n.names {
+				_ = n.heartbeat(ctx, name)
+			}
+		}
+		n.sync(ctx)
+		wait(ctx, 100*time.Millisecond)
+	}
+}
+
+// heartbeat renews the lease of a node, and has it Ready.
+func (n *nodes) heartbeat(ctx context.Context, name string) error {
+	now := metav1.NewMicroTime(time.Now())
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: name}}
+	err := n.client.Get(ctx, client.ObjectKeyFromObject(lease), lease)
+	lease.Spec.HolderIdentity, lease.Spec.RenewTime, lease.Spec.LeaseDurationSeconds = &name, &now, new(int32(40))
+	switch {
+	case apierrors.IsNotFound(err):
+		err = n.client.Create(ctx, lease)
+	case err == nil:
+		err = n.client.Update(ctx, lease)
+	}
+	if err != nil {
+		return err
+	}
+	var node corev1.Node
+	if err := n.client.Get(ctx, client.ObjectKey{Name: name}, &node); err != nil {
+		return err
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return nil
+		}
+	}
+	before := node.DeepCopy()
+	node.Status.Conditions = []corev1.NodeCondition{{
+		Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "Pretended", LastHeartbeatTime: metav1.Now(), LastTransitionTime: metav1.Now(),
+	}}
+	return n.as[name].Status().Patch(ctx, &node, client.StrategicMergeFrom(before))
+}
+
+// sync does for each pod what is next.
+func (n *nodes) sync(ctx context.Context) {
+	var pods corev1.PodList
+	if err := n.client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
+		return // it is away; what runs goes on
+	}
+	there := map[types.UID]bool{}
+	for i := range pods.Items {
+		there[pods.Items[i].UID] = true
+	}
+	n.reap(there)
+	for i := range pods.Items {
+		if ctx.Err() == nil {
+			_ = n.next(ctx, &pods.Items[i])
+		}
+	}
+}
+
+// reap ends what runs and has no object any more, once its grace is over.
+func (n *nodes) reap(there map[types.UID]bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for uid, s := range n.running {
+		switch {
+		case there[uid]:
+		case s.until.IsZero():
+			s.until = time.Now().Add(time.Second)
+		case time.Now().After(s.until):
+			delete(n.running, uid)
+		}
+	}
+}
+
+// next does what comes next for a pod.
+func (n *nodes) next(ctx context.Context, pod *corev1.Pod) error {
+	claims, _ := crdv1.ClaimsOf(pod.Annotations)
+	n.noteWait(pod, len(claims) > 0)
+	over := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
+	switch {
+	case pod.Spec.NodeName == "" && pod.DeletionTimestamp == nil:
+		if len(pod.Spec.SchedulingGates) > 0 {
+			return nil
+		}
+		node := n.names[n.random.IntN(len(n.names))]
+		return n.client.SubResource("binding").Create(ctx, pod, &corev1.Binding{Target: corev1.ObjectReference{Kind: "Node", Name: node}})
+	case pod.Spec.NodeName == "":
+		return nil
+	case pod.DeletionTimestamp != nil:
+		return n.end(ctx, pod, corev1.PodFailed, over)
+	case over || len(claims) == 0:
+		return nil
+	case pod.Status.Phase == corev1.PodRunning && pod.Labels[finishes] != "" && time.Since(pod.CreationTimestamp.Time) > 3*time.Second:
+		return n.end(ctx, pod, corev1.PodSucceeded, false)
+	}
+	return n.start(ctx, pod, claims)
+}
+
+func (n *nodes) noteWait(pod *corev1.Pod, has bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if has && !n.waited[pod.UID] {
+		n.waited[pod.UID] = true
+		n.longest = max(n.longest, time.Since(pod.CreationTimestamp.Time))
+	}
+}
+
+// start has a pod answer, and says so.
+func (n *nodes) start(ctx context.Context, pod *corev1.Pod, claims []crdv1.Claim) error {
+	n.mu.Lock()
+	if n.running[pod.UID] == nil {
+		s := &sandbox{name: pod.Name + " on " + pod.Spec.NodeName}
+		for _, c := range claims {
+			s.addresses = append(s.addresses, c.Address)
+			for _, other := range n.running {
+				for _, a := range other.addresses {
+					if a == c.Address {
+						n.doubles = append(n.doubles, fmt.Sprintf("%s: %s, beside %s", a, s.name, other.name))
+					}
+				}
+			}
+		}
+		n.running[pod.UID] = s
+	}
+	n.mu.Unlock()
+	if pod.Status.Phase == corev1.PodRunning {
+		return nil
+	}
+	return n.report(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}})
+}
+
+// end ends a pod, says so, and removes its object where that is asked for.
+func (n *nodes) end(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, said bool) error {
+	n.mu.Lock()
+	s := n.running[pod.UID]
+	delete(n.running, pod.UID)
+	n.mu.Unlock()
+	if !said {
+		ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.Now()}}
+		if err := n.report(ctx, pod, phase, ended); err != nil {
+			return err
+		}
+		if s != nil {
+			n.ended(s.addresses)
+		}
+	}
+	if pod.DeletionTimestamp == nil {
+		return nil
+	}
+	err := n.as[pod.Spec.NodeName].Delete(ctx, pod, client.GracePeriodSeconds(0), client.Preconditions{UID: &pod.UID})
+	return client.IgnoreNotFound(err)
+}
+
+func (n *nodes) report(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, state corev1.ContainerState) error {
+	before := pod.DeepCopy()
+	pod.Status.Phase = phase
+	pod.Status.ContainerStatuses = make([]corev1.ContainerStatus, len(pod.Spec.Containers))
+	for i, c := range pod.Spec.Containers {
+		pod.Status.ContainerStatuses[i] = corev1.ContainerStatus{Name: c.Name, Image: c.Image, State: state, Ready: state.Running != nil}
+	}
+	ready := corev1.ConditionFalse
+	if state.Running != nil {
+		ready = corev1.ConditionTrue
+	}
+	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.Now()})
+	return n.as[pod.Spec.NodeName].Status().Patch(ctx, pod, client.StrategicMergeFrom(before))
+}

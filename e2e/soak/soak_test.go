@@ -1,0 +1,54 @@
+package soak_test
+
+import (
+	"io"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"spidernet.io/spiderpool/e2e/soak"
+)
+
+// seedVariable repeats another run.
+const seedVariable = "SPIDERPOOL_SEED"
+
+// Two minutes of what make soak does for longer.
+func TestSoak(t *testing.T) {
+	log.SetLogger(logr.Discard()) // of the stand-in
+	seed := uint64(time.Now().UnixNano())
+	if text := os.Getenv(seedVariable); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("reading $%s: %v", seedVariable, err)
+		}
+	}
+	dir, err := os.MkdirTemp("", "soak-") //nolint:usetesting // it is kept where something is wrong
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := soak.Run(t.Context(), soak.Options{Duration: 2 * time.Minute, Seed: seed, Dir: dir, Out: writer{t}})
+	t.Logf("seed %d; %s=%d repeats it: %s", seed, seedVariable, seed, report)
+	if err == nil {
+		err = report.Err()
+	}
+	if err != nil {
+		t.Fatalf("%v; the controllers' logs are in %s", err, dir)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// writer has a test log what is written.
+type writer struct{ t *testing.T }
+
+var _ io.Writer = writer{}
+
+func (w writer) Write(text []byte) (int, error) {
+	w.t.Logf("%s", text)
+	return len(text), nil
+}

@@ -1,0 +1,120 @@
+package soak
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"spidernet.io/spiderpool/e2e/behaviours"
+	"spidernet.io/spiderpool/e2e/kruise"
+)
+
+const (
+	workers = 6
+	// mostPods bounds the pods of one worker, so that all together want a little
+	// more than there is.
+	mostPods = 12
+	// mostReplicas bounds each controller's.
+	mostReplicas = 10
+)
+
+// workload makes pods come and go. What fails, since something is away, is left.
+type workload struct {
+	client client.Client
+	made   atomic.Int64
+	tries  atomic.Int64
+}
+
+func pools() map[string]string {
+	return behaviours.FromPools([]string{poolV4}, []string{poolV6})
+}
+
+// worker works until ctx ends.
+func (l *workload) worker(ctx context.Context, id int, random *rand.Rand) {
+	var mine []*corev1.Pod
+	for i := 0; ctx.Err() == nil; i++ {
+		l.tries.Add(1)
+		wait(ctx, time.Duration(50+random.IntN(200))*time.Millisecond)
+		if what := random.IntN(10); len(mine) == 0 || what < 5 && len(mine) < mostPods {
+			pod := behaviours.NewPod(namespace, fmt.Sprintf("pod-%d-%d", id, i), pools())
+			if random.IntN(4) == 0 {
+				pod.Labels = map[string]string{finishes: "soon"}
+			}
+			if l.client.Create(ctx, pod) == nil {
+				l.made.Add(1)
+				mine = append(mine, pod)
+			}
+			continue
+		}
+		at := random.IntN(len(mine))
+		if l.remove(ctx, mine[at], random.IntN(10)) == nil {
+			mine = append(mine[:at], mine[at+1:]...)
+		}
+	}
+}
+
+// remove deletes a pod in one of the ways in which people do.
+func (l *workload) remove(ctx context.Context, pod *corev1.Pod, how int) error {
+	switch {
+	case how < 2:
+		return client.IgnoreNotFound(l.client.Delete(ctx, pod, client.GracePeriodSeconds(0)))
+	case how < 4:
+		eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
+		return client.IgnoreNotFound(l.client.SubResource("eviction").Create(ctx, pod, eviction))
+	}
+	return client.IgnoreNotFound(l.client.Delete(ctx, pod))
+}
+
+// owners returns one controller of each kind, to be made or found by its name.
+func owners() []client.Object {
+	template := func(app string) corev1.PodTemplateSpec {
+		pod := behaviours.NewPod(namespace, "", pools())
+		return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": app}, Annotations: pod.Annotations}, Spec: pod.Spec}
+	}
+	meta := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: namespace, Name: name} }
+	selector := func(app string) *metav1.LabelSelector {
+		return &metav1.LabelSelector{MatchLabels: map[string]string{"app": app}}
+	}
+	stateful := func(name string) *appsv1.StatefulSet {
+		return &appsv1.StatefulSet{ObjectMeta: meta(name), Spec: appsv1.StatefulSetSpec{
+			Replicas: new(int32(2)), ServiceName: name, PodManagementPolicy: appsv1.ParallelPodManagement, Selector: selector(name), Template: template(name),
+		}}
+	}
+	return []client.Object{
+		&appsv1.ReplicaSet{ObjectMeta: meta("rs"), Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(2)), Selector: selector("rs"), Template: template("rs")}},
+		stateful("web"), stateful("db"),
+		&kruise.CloneSet{ObjectMeta: meta("clones"), Spec: kruise.CloneSetSpec{Replicas: new(int32(2)), Selector: selector("clones"), Template: template("clones")}},
+	}
+}
+
+// scaler scales controllers until ctx ends, and now and then makes one anew: a
+// StatefulSet without its pods, which go on.
+func (l *workload) scaler(ctx context.Context, random *rand.Rand) {
+	for ctx.Err() == nil {
+		all := owners()
+		object := all[random.IntN(len(all))]
+		if l.client.Create(ctx, object) == nil {
+			continue
+		}
+		switch random.IntN(8) {
+		case 0:
+			how := metav1.DeletePropagationBackground
+			if _, stateful := object.(*appsv1.StatefulSet); stateful && random.IntN(2) == 0 {
+				how = metav1.DeletePropagationOrphan
+			}
+			_ = l.client.Delete(ctx, object, client.PropagationPolicy(how))
+		default:
+			patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, random.IntN(mostReplicas+1))
+			_ = l.client.Patch(ctx, object, client.RawPatch("application/merge-patch+json", []byte(patch)))
+		}
+		wait(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+	}
+}
