@@ -32,6 +32,8 @@ type nodes struct {
 	random *rand.Rand
 	ended  func([]netip.Addr) // pods have ended as they should
 
+	round   sync.Mutex // held while the nodes look at the pods and do what is next
+	begun   time.Time
 	mu      sync.Mutex
 	running map[types.UID]*sandbox
 	waited  map[types.UID]bool // pods whose wait was counted
@@ -48,7 +50,7 @@ type sandbox struct {
 
 // newNodes makes the nodes.
 func newNodes(ctx context.Context, cfg *rest.Config, c client.Client, random *rand.Rand, ended func([]netip.Addr)) (*nodes, error) {
-	n := &nodes{client: c, as: map[string]client.Client{}, random: random, ended: ended, running: map[types.UID]*sandbox{}, waited: map[types.UID]bool{}}
+	n := &nodes{begun: time.Now(), client: c, as: map[string]client.Client{}, random: random, ended: ended, running: map[types.UID]*sandbox{}, waited: map[types.UID]bool{}}
 	for i := range 3 {
 		name := fmt.Sprintf("soak-node-%d", i)
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
@@ -115,6 +117,8 @@ func (n *nodes) heartbeat(ctx context.Context, name string) error {
 
 // sync does for each pod what is next.
 func (n *nodes) sync(ctx context.Context) {
+	n.round.Lock()
+	defer n.round.Unlock()
 	var pods corev1.PodList
 	if err := n.client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
 		return // it is away; what runs goes on
@@ -189,7 +193,7 @@ func (n *nodes) start(ctx context.Context, pod *corev1.Pod, claims []crdv1.Claim
 			for _, other := range n.running {
 				for _, a := range other.addresses {
 					if a == c.Address {
-						n.doubles = append(n.doubles, fmt.Sprintf("%s: %s, beside %s", a, s.name, other.name))
+						n.doubles = append(n.doubles, fmt.Sprintf("after %.0f s, %s: %s, beside %s", time.Since(n.begun).Seconds(), a, s.name, other.name))
 					}
 				}
 			}
@@ -238,4 +242,11 @@ func (n *nodes) report(ctx context.Context, pod *corev1.Pod, phase corev1.PodPha
 	}
 	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: ready, LastTransitionTime: metav1.Now()})
 	return n.as[pod.Spec.NodeName].Status().Patch(ctx, pod, client.StrategicMergeFrom(before))
+}
+
+// forget ends all that runs: the API server went back to what it was.
+func (n *nodes) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.running)
 }

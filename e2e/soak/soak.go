@@ -221,12 +221,12 @@ func (r *run) takeBackup(ctx context.Context) (err error) {
 func (r *run) takeBack(ctx context.Context) error {
 	r.watching.Lock()
 	defer r.watching.Unlock()
-	r.nodes.mu.Lock() // nobody starts what will never have been
+	r.nodes.round.Lock() // nobody starts what will never have been
+	defer r.nodes.round.Unlock()
 	r.stage.leave(r.stage.plane.ControllerManager, true)
 	err := r.stage.plane.Restore(ctx, r.backup)
 	r.stage.leave(r.stage.plane.ControllerManager, false)
-	clear(r.nodes.running)
-	r.nodes.mu.Unlock()
+	r.nodes.forget()
 	if err != nil {
 		return err
 	}
