@@ -41,10 +41,12 @@ func (f *faults) run(ctx context.Context, duration time.Duration) error {
 	mend := context.WithoutCancel(ctx)
 	third := f.begun.Add(duration / 3)
 	kept, restored := false, false
-	for ctx.Err() == nil {
+	for {
 		wait(ctx, time.Duration(1000+f.random.IntN(3000))*time.Millisecond)
-		if ctx.Err() != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return nil
+		default:
 		}
 		next := f.all()[f.random.IntN(len(f.all()))]
 		switch now := time.Now(); {
@@ -59,7 +61,6 @@ func (f *faults) run(ctx context.Context, duration time.Duration) error {
 		}
 		f.others.Add(1)
 	}
-	return nil
 }
 
 func (f *faults) all() []fault {

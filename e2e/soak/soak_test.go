@@ -3,35 +3,26 @@ package soak_test
 import (
 	"io"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/e2e/behaviours"
 	"spidernet.io/spiderpool/e2e/soak"
 )
-
-// seedVariable repeats another run.
-const seedVariable = "SPIDERPOOL_SEED"
 
 // Two minutes of what make soak does for longer.
 func TestSoak(t *testing.T) {
 	log.SetLogger(logr.Discard()) // of the stand-in
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv(seedVariable); text != "" {
-		var err error
-		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("reading $%s: %v", seedVariable, err)
-		}
-	}
+	seed := behaviours.Seed(t)
 	dir, err := os.MkdirTemp("", "soak-") //nolint:usetesting // it is kept where something is wrong
 	if err != nil {
 		t.Fatal(err)
 	}
 	report, err := soak.Run(t.Context(), soak.Options{Duration: 2 * time.Minute, Seed: seed, Dir: dir, Out: writer{t}})
-	t.Logf("seed %d; %s=%d repeats it: %s", seed, seedVariable, seed, report)
+	t.Log(report)
 	if err == nil {
 		err = report.Err()
 	}

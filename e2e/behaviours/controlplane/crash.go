@@ -5,11 +5,8 @@ import (
 	_ "embed" // the manifest
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -34,31 +31,16 @@ const (
 	// crashPatience bounds one burst: reservations of the dead may fill the pool
 	// until they expire.
 	crashPatience = 3 * behaviours.Grace
-	// seedVariable repeats the moments of another run.
-	seedVariable = "SPIDERPOOL_SEED"
 )
 
 func crash(t *testing.T, e *behaviours.Env) {
-	random := rand.New(rand.NewPCG(seed(t), 0))
+	random := rand.New(rand.NewPCG(behaviours.Seed(t), 0))
 	for round := range crashTimes {
 		after := 1 + random.Int64N(crashPods)
 		if !t.Run(fmt.Sprintf("kill %d after %d pods", round+1, after), func(t *testing.T) { crashOnce(t, e, round, after) }) {
 			return
 		}
 	}
-}
-
-func seed(t *testing.T) uint64 {
-	t.Helper()
-	s := uint64(time.Now().UnixNano()) // any number will do
-	if text := os.Getenv(seedVariable); text != "" {
-		var err error
-		if s, err = strconv.ParseUint(text, 10, 64); err != nil {
-			t.Fatalf("reading $%s: %v", seedVariable, err)
-		}
-	}
-	t.Logf("seed %d; %s=%d repeats it", s, seedVariable, s)
-	return s
 }
 
 func crashOnce(t *testing.T, e *behaviours.Env, round int, after int64) {

@@ -38,7 +38,7 @@ const (
 )
 
 func lifeRestart(t *testing.T, e *behaviours.Env) {
-	random := rand.New(rand.NewPCG(seed(t), 0))
+	random := rand.New(rand.NewPCG(behaviours.Seed(t), 0))
 	for name, p := range map[string]*process.Process{
 		"the controller": e.Controller.Process, "the API server": e.Plane.APIServer, "etcd": e.Plane.Etcd,
 	} {
