@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
@@ -20,11 +21,17 @@ import (
 )
 
 // kube talks to the one API server of all tests.
-var kube client.Client
+var (
+	kube       client.Client
+	kubeConfig *rest.Config
+)
 
 func TestMain(m *testing.M) {
+	if os.Getenv(historyVariable) != "" {
+		os.Exit(historyProcess())
+	}
 	os.Exit(apiserver.Main(m, func(s *apiserver.Server) error {
-		kube = s.Client
+		kube, kubeConfig = s.Client, s.Config
 		return nil
 	}))
 }
