@@ -88,14 +88,15 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 	return reconcile.Result{RequeueAfter: holdInterval}, nil
 }
 
-// standing returns for how long this leader has seen each hold.
+// standing returns for how long this leader has seen each hold, without a live pod
+// that claims the address: where there is one, its end must be proven anew.
 func (h *holds) standing(pool string, record *allocator.Record) map[heldAt]time.Duration {
 	now, before := h.now(), h.first.of(pool)
 	first, seen := map[heldAt]time.Time{}, map[heldAt]time.Duration{}
 	for a, hold := range record.AllHeld() {
 		key := heldAt{a, hold}
 		since, ok := before[key]
-		if !ok {
+		if !ok || len(h.claims.Live(a)) > 0 {
 			since = now
 		}
 		first[key], seen[key] = since, now.Sub(since)

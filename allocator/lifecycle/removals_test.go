@@ -178,3 +178,26 @@ func TestLose(t *testing.T) {
 		})
 	}
 }
+
+func TestAHoldIsCountedAnewAfterALivePodHadItsAddress(t *testing.T) {
+	t.Parallel()
+	now := moment
+	h := &holds{claims: view{}, now: func() time.Time { return now }}
+	record := heldFor(t, tokenA)
+	hold, _ := record.HoldAt(x)
+	seen := func() time.Duration { return h.standing("p", record)[heldAt{x, hold}] }
+	seen()
+	now = now.Add(time.Hour)
+	if got := seen(); got != time.Hour {
+		t.Errorf("seen for %s", got)
+	}
+	h.claims = view{pods: []*Pod{pod("b", tokenB, 1)}}
+	if got := seen(); got != 0 {
+		t.Errorf("beside a live pod, seen for %s", got)
+	}
+	h.claims = view{}
+	now = now.Add(time.Second)
+	if got := seen(); got != time.Second {
+		t.Errorf("after it, seen for %s", got)
+	}
+}
