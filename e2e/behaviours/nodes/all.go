@@ -13,5 +13,6 @@ var All = []behaviours.Behaviour{
 	LifeLate,
 	LifeNode,
 	LifeSts,
+	NodeFaults,
 	Seed1,
 }
