@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/behaviours"
@@ -57,19 +58,16 @@ func crashOnce(t *testing.T, e *behaviours.Env, round int, after int64) {
 		})
 	}()
 	<-moment // admitDespiteCrash ends, well or not, so this comes
-	if err := e.Controller.Kill(t.Context()); err != nil {
-		t.Fatal(err)
+	if e.Controller.Alive() { // it has ended by itself where it lost the election to a busy machine
+		if err := e.Controller.Kill(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err := e.Controller.Restart(); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Controller.AwaitReady(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	reviveController(t, e)
 	<-done
 	// The successor leads once it has taken the pool over; only then does it see
 	// the pods end.
-	e.AwaitPool(t, crashPool, func(p *crdv1.SpiderIPPool) error {
+	awaitCrashPool(t, e, func(p *crdv1.SpiderIPPool) error {
 		if p.Status.Term == term {
 			return fmt.Errorf("still under the term of the dead, %q", term)
 		}
@@ -77,11 +75,27 @@ func crashOnce(t *testing.T, e *behaviours.Env, round int, after int64) {
 	})
 	awaitAllSettled(t, e)
 	e.DeleteAll(t, "crash")
-	e.AwaitPool(t, crashPool, func(p *crdv1.SpiderIPPool) error {
+	awaitCrashPool(t, e, func(p *crdv1.SpiderIPPool) error {
 		if len(p.Status.Settled) > 0 {
 			return fmt.Errorf("%v are settled although their pods have ended", p.Status.Settled)
 		}
 		return nil
+	})
+}
+
+// awaitCrashPool waits until the pool is as wanted, and starts the controller again
+// where it has ended, as a Deployment would.
+func awaitCrashPool(t *testing.T, e *behaviours.Env, wanted func(*crdv1.SpiderIPPool) error) {
+	t.Helper()
+	behaviours.Eventually(t, crashPatience, func(ctx context.Context) error {
+		if err := revive(ctx, e); err != nil {
+			return err
+		}
+		var pool crdv1.SpiderIPPool
+		if err := e.Client.Get(ctx, client.ObjectKey{Name: crashPool}, &pool); err != nil {
+			return err
+		}
+		return wanted(&pool)
 	})
 }
 
@@ -108,6 +122,9 @@ func admitDespiteCrash(t *testing.T, e *behaviours.Env, name string) {
 func awaitAllSettled(t *testing.T, e *behaviours.Env) {
 	t.Helper()
 	behaviours.Eventually(t, crashPatience, func(ctx context.Context) error {
+		if err := revive(ctx, e); err != nil {
+			return err
+		}
 		pods, err := e.Pods(ctx, "crash")
 		if err != nil {
 			return err
@@ -117,7 +134,7 @@ func awaitAllSettled(t *testing.T, e *behaviours.Env) {
 		}
 		return nil
 	})
-	e.AwaitPool(t, crashPool, func(p *crdv1.SpiderIPPool) error {
+	awaitCrashPool(t, e, func(p *crdv1.SpiderIPPool) error {
 		left := len(p.Status.Reserved) + len(p.Status.Held)
 		if p.Status.AllocatedIPCount == nil || *p.Status.AllocatedIPCount-int64(left) != crashPods {
 			return fmt.Errorf("status is %+v, want %d settled", p.Status, crashPods)
