@@ -57,7 +57,7 @@ func crashOnce(t *testing.T, e *behaviours.Env, round int, after int64) {
 			}
 		})
 	}()
-	<-moment // admitDespiteCrash ends, well or not, so this comes
+	<-moment                  // admitDespiteCrash ends, well or not, so this comes
 	if e.Controller.Alive() { // it has ended by itself where it lost the election to a busy machine
 		if err := e.Controller.Kill(t.Context()); err != nil {
 			t.Fatal(err)
