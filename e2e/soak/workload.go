@@ -91,6 +91,9 @@ func owners() []client.Object {
 	return []client.Object{
 		&appsv1.ReplicaSet{ObjectMeta: meta("rs"), Spec: appsv1.ReplicaSetSpec{Replicas: new(int32(2)), Selector: selector("rs"), Template: template("rs")}},
 		stateful("web"), stateful("db"),
+		&kruise.StatefulSet{ObjectMeta: meta("kept"), Spec: kruise.StatefulSetSpec{
+			Replicas: new(int32(2)), ServiceName: "kept", PodManagementPolicy: appsv1.ParallelPodManagement, Selector: selector("kept"), Template: template("kept"),
+		}},
 		&kruise.CloneSet{ObjectMeta: meta("clones"), Spec: kruise.CloneSetSpec{Replicas: new(int32(2)), Selector: selector("clones"), Template: template("clones")}},
 	}
 }
@@ -107,8 +110,11 @@ func (l *workload) scaler(ctx context.Context, random *rand.Rand) {
 		switch random.IntN(8) {
 		case 0:
 			how := metav1.DeletePropagationBackground
-			if _, stateful := object.(*appsv1.StatefulSet); stateful && random.IntN(2) == 0 {
-				how = metav1.DeletePropagationOrphan
+			switch object.(type) {
+			case *appsv1.StatefulSet, *kruise.StatefulSet:
+				if random.IntN(2) == 0 {
+					how = metav1.DeletePropagationOrphan
+				}
 			}
 			_ = l.client.Delete(ctx, object, client.PropagationPolicy(how))
 		default:
