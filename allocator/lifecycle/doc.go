@@ -13,8 +13,9 @@
 //	              serve.go binds one, condition.go and leftovers.go tell it
 //	gap.go        what happened beyond the view
 //	conflicts.go  two live pods that claim one address
-//	pools.go      make pools Ready, and let go of deleted ones; census.go lists
-//	              who claims addresses of a new one
+//	pools.go      make pools Ready, and let go of deleted ones: census.go lists
+//	              who claims addresses, judgement.go decides, turns.go has pools
+//	              of one subnet judged one after the other
 //	endpoints.go  write the SpiderEndpoint of a pod
 //	claims.go     the index of pods by address that all of them look at
 //	pod.go        what is kept of a pod, and when it is finished

@@ -41,3 +41,12 @@ func Await(ctx context.Context, within time.Duration, condition func(context.Con
 		}
 	}
 }
+
+// Pause is how a workload and a fault take their time; nothing is concluded from
+// it.
+func Pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

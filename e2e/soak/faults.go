@@ -14,6 +14,8 @@ import (
 
 	"spidernet.io/spiderpool/e2e/cluster/process"
 	"spidernet.io/spiderpool/e2e/install"
+
+	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
 // faults breaks things.
@@ -42,7 +44,7 @@ func (f *faults) run(ctx context.Context, duration time.Duration) error {
 	third := f.begun.Add(duration / 3)
 	kept, restored := false, false
 	for {
-		wait(ctx, time.Duration(1000+f.random.IntN(3000))*time.Millisecond)
+		behaviours.Pause(ctx, time.Duration(1000+f.random.IntN(3000))*time.Millisecond)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -70,7 +72,7 @@ func (f *faults) all() []fault {
 		return func(ctx context.Context) error {
 			on()
 			defer off()
-			wait(ctx, span(most))
+			behaviours.Pause(ctx, span(most))
 			return nil
 		}
 	}
@@ -79,7 +81,7 @@ func (f *faults) all() []fault {
 		{"a controller is killed and stays away", f.kill(replica, span(6))},
 		{"a controller stands still", func(ctx context.Context) error {
 			_ = replica.Pause() // it may just have ended by itself
-			wait(ctx, span(9))
+			behaviours.Pause(ctx, span(9))
 			_ = replica.Resume()
 			return nil
 		}},
@@ -104,7 +106,7 @@ func (f *faults) kill(p *process.Process, away time.Duration) func(context.Conte
 		if err := p.Kill(ctx); err != nil {
 			return err
 		}
-		wait(ctx, away)
+		behaviours.Pause(ctx, away)
 		return nil
 	}
 }
@@ -116,7 +118,7 @@ func (f *faults) killPlane(p *process.Process) func(context.Context) error {
 		if err := p.Kill(ctx); err != nil {
 			return err
 		}
-		wait(ctx, time.Duration(f.random.IntN(3000))*time.Millisecond)
+		behaviours.Pause(ctx, time.Duration(f.random.IntN(3000))*time.Millisecond)
 		if err := p.Restart(); err != nil {
 			return err
 		}
@@ -135,7 +137,7 @@ func (f *faults) rotate(ctx context.Context) error {
 		if err := f.kill(c.Process, 0)(ctx); err != nil {
 			return err
 		}
-		wait(ctx, 2*time.Second)
+		behaviours.Pause(ctx, 2*time.Second)
 	}
 	return nil
 }

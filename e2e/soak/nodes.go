@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	crdv1 "spidernet.io/spiderpool/crds/v1"
+
+	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
 // finishes is the label of pods that end by themselves.
@@ -80,7 +82,7 @@ func (n *nodes) run(ctx context.Context) {
 			}
 		}
 		n.sync(ctx)
-		wait(ctx, 100*time.Millisecond)
+		behaviours.Pause(ctx, 100*time.Millisecond)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
 // proxy stands between a controller and the API server, and passes on what it is
@@ -97,7 +99,7 @@ func (p *proxy) faulty(next http.Handler) http.Handler {
 			return
 		}
 		late, drop := p.plan()
-		wait(r.Context(), late)
+		behaviours.Pause(r.Context(), late)
 		if !drop {
 			next.ServeHTTP(w, r)
 			return
@@ -105,14 +107,6 @@ func (p *proxy) faulty(next http.Handler) http.Handler {
 		next.ServeHTTP(&unheard{http.Header{}}, r)
 		panic(http.ErrAbortHandler) // the connection breaks
 	})
-}
-
-// wait is how faults take their time; nothing is concluded from it.
-func wait(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 // heldBack writes once the proxy lets watches go on.

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"spidernet.io/spiderpool/allocator/ledger"
+
+	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
 // releases measures how long it takes until the address of a pod that has ended
@@ -42,7 +44,7 @@ func (r *releases) follow(ctx context.Context, s *stage) {
 			}
 			r.look(state)
 		}
-		wait(ctx, 100*time.Millisecond)
+		behaviours.Pause(ctx, 100*time.Millisecond)
 	}
 }
 

@@ -30,8 +30,8 @@ type Options struct {
 // Report is what came of it.
 type Report struct {
 	Pods, Kills, Faults int64
-	Doubles, Leaks      []string
-	Releases            int // that were measured
+	Doubles, Leaks      []string // every other violation counts as a double
+	Releases            int      // that were measured
 	SlowestRelease      time.Duration
 	LongestWait         time.Duration // of a pod for its addresses
 }
@@ -153,6 +153,8 @@ func (r *run) judge(ctx context.Context) error {
 		return err
 	}
 	left := behaviours.Await(ctx, calm, r.empty)
+	// Where the API server has forgotten what the watch had not seen, kubelets saw
+	// what ran all the same.
 	seen, err := r.watch.Stop(ctx)
 	if err != nil && !errors.Is(err, checker.ErrGap) {
 		return err
@@ -193,7 +195,7 @@ func (r *run) empty(ctx context.Context) error {
 // watch has not seen.
 func (r *run) keepWatching(ctx context.Context) {
 	for ctx.Err() == nil {
-		wait(ctx, time.Second)
+		behaviours.Pause(ctx, time.Second)
 		r.watching.Lock()
 		if r.watch.Lost() {
 			_ = r.watchAnew(ctx) // the next look tries again

@@ -183,7 +183,7 @@ func (s *stage) supervise(ctx context.Context) {
 			}
 			s.mu.Unlock()
 		}
-		wait(ctx, 500*time.Millisecond)
+		behaviours.Pause(ctx, 500*time.Millisecond)
 	}
 }
 

@@ -30,7 +30,6 @@ const (
 type workload struct {
 	client client.Client
 	made   atomic.Int64
-	tries  atomic.Int64
 }
 
 func pools() map[string]string {
@@ -41,8 +40,7 @@ func pools() map[string]string {
 func (l *workload) worker(ctx context.Context, id int, random *rand.Rand) {
 	var mine []*corev1.Pod
 	for i := 0; ctx.Err() == nil; i++ {
-		l.tries.Add(1)
-		wait(ctx, time.Duration(50+random.IntN(200))*time.Millisecond)
+		behaviours.Pause(ctx, time.Duration(50+random.IntN(200))*time.Millisecond)
 		if what := random.IntN(10); len(mine) == 0 || what < 5 && len(mine) < mostPods {
 			pod := behaviours.NewPod(namespace, fmt.Sprintf("pod-%d-%d", id, i), pools())
 			if random.IntN(4) == 0 {
@@ -121,6 +119,6 @@ func (l *workload) scaler(ctx context.Context, random *rand.Rand) {
 			patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, random.IntN(mostReplicas+1))
 			_ = l.client.Patch(ctx, object, client.RawPatch("application/merge-patch+json", []byte(patch)))
 		}
-		wait(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+		behaviours.Pause(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
 	}
 }

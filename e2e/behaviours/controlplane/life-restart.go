@@ -66,11 +66,11 @@ func killedAmongPods(t *testing.T, e *behaviours.Env, p *process.Process, after 
 	for worker := range restartWorkers {
 		go func() { done <- comeAndGo(ctx, e, fmt.Sprintf("%s-%d", p.Spec.Name, worker)) }()
 	}
-	pause(ctx, after)
+	behaviours.Pause(ctx, after)
 	if err := p.Kill(t.Context()); err != nil {
 		t.Error(err)
 	}
-	pause(ctx, after)
+	behaviours.Pause(ctx, after)
 	if err := p.Restart(); err != nil {
 		t.Error(err)
 	}
@@ -78,7 +78,7 @@ func killedAmongPods(t *testing.T, e *behaviours.Env, p *process.Process, after 
 		t.Error(err)
 	}
 	reviveController(t, e)
-	pause(ctx, 2*time.Second)
+	behaviours.Pause(ctx, 2*time.Second)
 	stop()
 	made := 0
 	for range restartWorkers {
@@ -98,7 +98,7 @@ func comeAndGo(ctx context.Context, e *behaviours.Env, prefix string) int {
 	for i := 0; ctx.Err() == nil; i++ {
 		pod := behaviours.NewPod("life-restart", fmt.Sprintf("%s-%d", prefix, i), behaviours.FromPools([]string{restartPool}, nil))
 		if err := e.Client.Create(ctx, pod); err != nil {
-			pause(ctx, 50*time.Millisecond)
+			behaviours.Pause(ctx, 50*time.Millisecond)
 			continue
 		}
 		made++
@@ -107,15 +107,6 @@ func comeAndGo(ctx context.Context, e *behaviours.Env, prefix string) int {
 		}
 	}
 	return made
-}
-
-// pause is how a workload and a fault take their time; nothing is concluded from
-// it.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 // reviveController starts the controller again where it has ended, as a

@@ -57,7 +57,7 @@ func nodeFaults(t *testing.T, e *behaviours.Env) {
 	}
 	faults := 0
 	for ; busy.Err() == nil; faults++ {
-		pause(busy, time.Duration(1+random.IntN(4))*time.Second)
+		behaviours.Pause(busy, time.Duration(1+random.IntN(4))*time.Second)
 		breakNode(busy, t, spare, random)
 	}
 	work.Wait()
@@ -106,7 +106,7 @@ func moves(ctx context.Context, e *behaviours.Env, worker int, spare string, ran
 			pod = behaviours.Pinned(pod, spare)
 		}
 		if e.Client.Create(ctx, pod) != nil {
-			pause(ctx, time.Second)
+			behaviours.Pause(ctx, time.Second)
 			continue
 		}
 		running := func(ctx context.Context) error {
@@ -117,7 +117,7 @@ func moves(ctx context.Context, e *behaviours.Env, worker int, spare string, ran
 		}
 		if behaviours.Await(ctx, 20*time.Second, running) == nil {
 			ran++
-			pause(ctx, time.Duration(random.IntN(4))*time.Second)
+			behaviours.Pause(ctx, time.Duration(random.IntN(4))*time.Second)
 		}
 		var how []client.DeleteOption
 		if random.IntN(3) == 0 {
@@ -128,15 +128,6 @@ func moves(ctx context.Context, e *behaviours.Env, worker int, spare string, ran
 	return ran
 }
 
-// pause is how a workload and a fault take their time; nothing is concluded from
-// it.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
 // breakNode breaks one thing of a node, and mends it.
 func breakNode(ctx context.Context, t *testing.T, n *cluster.Node, random *rand.Rand) {
 	t.Helper()
@@ -145,7 +136,7 @@ func breakNode(ctx context.Context, t *testing.T, n *cluster.Node, random *rand.
 		if err := p.Kill(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
-		pause(ctx, away)
+		behaviours.Pause(ctx, away)
 		return p.Restart()
 	}
 	var err error
@@ -163,7 +154,7 @@ func breakNode(ctx context.Context, t *testing.T, n *cluster.Node, random *rand.
 	default:
 		t.Logf("its cable is cut for %s", away)
 		if err = n.CutCable(); err == nil {
-			pause(ctx, away)
+			behaviours.Pause(ctx, away)
 			err = n.MendCable()
 		}
 	}
