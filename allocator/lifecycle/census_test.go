@@ -118,29 +118,61 @@ func TestCensusIsSharedByThoseThatAskMeanwhile(t *testing.T) {
 func TestACensusThatFailedSaysNothing(t *testing.T) {
 	t.Parallel()
 	api := &crowd{pods: []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7)}, err: errors.New("away")}
-	c, tn := &census{api: api}, newTenures("t")
-	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
-	tn.of(pool)
-	mark := func() (uint64, error) {
-		return tn.mark(pool, func() (uint64, error) { return c.mark(t.Context()) })
-	}
-	if _, err := mark(); err == nil {
+	r, pool := counting(api, version("p", 1, true, "10.0.0.1"))
+	if _, err := r.seesClaimants(t.Context(), pool); err == nil {
 		t.Error("a list that failed is no error")
 	}
 	api.err = nil
 	for range 2 { // the second is remembered
-		if got, err := mark(); got != 7 || err != nil {
-			t.Errorf("the mark is %d, %v", got, err)
+		if seen, err := r.seesClaimants(t.Context(), pool); seen || err != nil {
+			t.Errorf("a view of nothing shows all pods: %t, %v", seen, err)
 		}
 	}
 	if api.begun() != 2 {
 		t.Errorf("%d lists, want the one that failed and one more", api.begun())
 	}
-	pool = &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: types.UID("2")}}
-	tn.of(pool)
-	if _, err := mark(); err != nil || api.begun() != 3 {
-		t.Errorf("%d lists, %v: a pool made anew needs its own census", api.begun(), err)
+}
+
+// counting returns a judge of one pool.
+func counting(api client.Reader, pool *crdv1.SpiderIPPool) (*readiness, *crdv1.SpiderIPPool) {
+	r := &readiness{census: &census{api: api}, tenures: newTenures("t"), pools: shownPools{pool.Name: pool}, claims: crowded{}}
+	r.tenures.of(pool)
+	return r, pool
+}
+
+func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
+	t.Parallel()
+	api := &crowd{}
+	r, pool := counting(api, version("p", 1, true, "10.0.0.1"))
+	see := func(pool *crdv1.SpiderIPPool, lists int, why string) {
+		t.Helper()
+		r.tenures.of(pool)
+		if seen, err := r.seesClaimants(t.Context(), pool); !seen || err != nil || api.begun() != lists {
+			t.Errorf("%s: seen %t, %v, and %d lists, want %d", why, seen, err, api.begun(), lists)
+		}
 	}
+	see(pool, 1, "the first")
+	see(pool, 1, "the same")
+	edited := pool.DeepCopy()
+	edited.Generation++
+	see(edited, 2, "edited")
+	anew := edited.DeepCopy()
+	anew.UID = "another"
+	see(anew, 3, "made anew")
+
+	other := version("q", 5, true, "10.0.0.2")
+	r.pools = shownPools{"p": anew, "q": other}
+	r.tenures.count(anew, nil)
+	see(anew, 4, "beside another")
+	near := neighbourhood{self: anew, there: map[types.UID]bool{anew.UID: true, other.UID: true, "younger": true}}
+	if !r.counts(near) {
+		t.Error("the pools of then are there, and the census does not count")
+	}
+	delete(near.there, other.UID)
+	if r.counts(near) {
+		t.Error("a pool that had addresses to give since is gone, and the census counts")
+	}
+	see(anew, 5, "without another")
 }
 
 func TestAVersionOfAPoolIsReadOnce(t *testing.T) {

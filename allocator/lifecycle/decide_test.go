@@ -462,21 +462,21 @@ func TestPoolsOfOneSubnetAreJudgedOneAfterTheOther(t *testing.T) {
 	}
 }
 
-func TestAPodThatCarriesAnAddressOfAPoolThatIsGoneStandsAgainstAnotherWithIt(t *testing.T) {
+func TestAPodThatCarriesAnAddressFromAnotherPoolStandsAgainstThisOne(t *testing.T) {
 	t.Parallel()
 	p := pod("a", tokenA, 1) // of pool p
 	r := readiness{claims: crowded{p}}
 	for name, c := range map[string]struct {
-		near neighbourhood
+		self *crdv1.SpiderIPPool
 		want bool
 	}{
-		"its pool is gone":                   {neighbourhood{self: version("q", 1, false, x.String()), names: map[string]bool{"q": true}}, true},
-		"its pool is there":                  {neighbourhood{self: version("q", 1, false, x.String()), names: map[string]bool{"q": true, "p": true}}, false},
-		"the other pool has other addresses": {neighbourhood{self: version("q", 1, false, x.Next().String()), names: map[string]bool{"q": true}}, false},
+		"from another":                       {version("q", 1, false, x.String()), true},
+		"from this one":                      {version("p", 1, false, x.String()), false},
+		"the other pool has other addresses": {version("q", 1, false, x.Next().String()), false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if a, got, from := r.stray(c.near); (got == p) != c.want || c.want && (a != x || from != "p") {
+			if a, got, from := r.stray(c.self); (got == p) != c.want || c.want && (a != x || from != "p") {
 				t.Errorf("got %s, %v, %q", a, got, from)
 			}
 		})

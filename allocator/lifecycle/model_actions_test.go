@@ -20,7 +20,8 @@ import (
 
 // scenario says what there is, and what may happen how often.
 type scenario struct {
-	pools      map[string]string // name -> its addresses, of 10.0.0.0/24 or fd00::/64
+	pools      map[string]string // name -> its addresses, of 10.0.0.0/24 or fd00::/64; none: it is not there at first
+	later      map[string]string // the same of those that are made later; nil: all, with what they had
 	slots      [][]string        // what every pod asks for
 	pods       []string          // that may be admitted; web-… have a stable identity
 	jobs       []string          // of the leaders
@@ -45,6 +46,9 @@ func (s *scenario) world() *world {
 	if s.pools == nil {
 		s.pools, s.slots = map[string]string{"p": "10.0.0.1"}, [][]string{{"p"}}
 	}
+	if s.later == nil {
+		s.later = s.pools
+	}
 	w := &world{
 		s: s, clock: moment, pools: map[string]*crdv1.SpiderIPPool{}, pods: map[string]*corev1.Pod{}, endpoints: map[netip.Addr]*Pod{},
 		nodes: map[string]*corev1.Node{}, owner: setOf("uid-of-web", 1), admitted: map[allocator.Token]admission{}, wire: map[types.UID]onWire{},
@@ -52,7 +56,9 @@ func (s *scenario) world() *world {
 	}
 	w.nodes["n"] = nodeAt("n", true, moment)
 	for name, ips := range s.pools {
-		w.makePool(name, ips, true)
+		if ips != "" {
+			w.makePool(name, ips, true)
+		}
 	}
 	w.leaders = [2]*leader{start(leaderNames[0], 0, 0), nobodyLeads(0)}
 	w.leaders[0].seesNodes(w)
@@ -311,7 +317,9 @@ func (w *world) surroundings(may may, costs costs) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.s.pools)) {
 		if _, there := w.pools[name]; !there {
-			may("pool "+name+" is made again", func(c *world) { c.makePool(name, w.s.pools[name], false) })
+			if ips := w.s.later[name]; ips != "" {
+				may("pool "+name+" is made", func(c *world) { c.makePool(name, ips, false) })
+			}
 			continue
 		}
 		if len(w.admitted) == 0 { // what is on its way then, nobody can know of: it meets conflicts.go

@@ -20,6 +20,10 @@ var largeScenarios = map[string]*scenario{
 	"stable identities, strangers, and an owner that is scaled": {
 		pods: []string{"web-0", "z"}, jobs: []string{"tend", "retained"}, removes: true, budget: map[string]int{"admit": 3, "scale": 1, "tick": 1},
 	},
+	"a pool is deleted by force, and another with its address is made": {
+		pools: map[string]string{"p": "10.0.0.1", "q": ""}, later: map[string]string{"q": "10.0.0.1"}, slots: [][]string{{"q", "p"}},
+		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
+	},
 	"two leaders expire": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, budget: map[string]int{"admit": 2, "start": 1, "tick": 1},
 	},
@@ -87,7 +91,7 @@ func TestModelAtRandom(t *testing.T) {
 
 // calm is what happens by itself where nothing goes wrong, the most urgent first.
 var calm = []func(name string) bool{
-	starts("reserve for "), starts("refuse "), starts("kubelet ends "), with(" is Ready: true"), starts("the owner is made again"), starts("pool p is made again"),
+	starts("reserve for "), starts("refuse "), starts("kubelet ends "), with(" is Ready: true"), starts("the owner is made again"), starts("pool p is made"),
 	with(": watch nodes"), with(": watch"), with(": handlers are told"), with(" writes"),
 }
 

@@ -182,7 +182,7 @@ func (p printer) operation(op *operation) {
 func (p printer) tenure(pool string, t *tenure) {
 	fmt.Fprintf(p, "tenure %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
 	if t.census != nil {
-		fmt.Fprintf(p, " census %d", *t.census)
+		fmt.Fprintf(p, " census %d %d %v", t.census.mark, t.census.generation, t.census.pools)
 	}
 	if now := p.w.pools[pool]; now != nil {
 		for _, r := range p.w.record(pool).Record.Awaited() {

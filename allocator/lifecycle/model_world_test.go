@@ -249,7 +249,11 @@ func (w *world) check() []string {
 		}
 		for _, c := range p.Claims {
 			carry(c.Address, p.UID, name)
-			if pool := w.pools[c.Pool]; pool != nil && ready(pool) && !w.record(c.Pool).Record.Contains(c.Address) {
+			pool := w.pools[c.Pool]
+			if pool == nil || !ready(pool) || !w.record(c.Pool).Space.Contains(c.Address) { // it may be another of that name
+				continue
+			}
+			if !w.record(c.Pool).Record.Contains(c.Address) {
 				wrong = append(wrong, fmt.Sprintf("I2: pod %s carries %s, which pool %s does not record", name, c.Address, c.Pool))
 			}
 		}

@@ -155,7 +155,7 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if near.self == nil {
+	if near.self == nil || !r.counts(near) {
 		return reconcile.Result{RequeueAfter: retake}, nil
 	}
 	verdict := r.verdict(near)
@@ -177,8 +177,11 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 
 func (r *readiness) verdict(near neighbourhood) metav1.Condition {
 	verdict := judgement(ledger.Read, near.self, near.others, r.tenures.term)
-	if a, p, from := r.stray(near); p != nil && verdict.Status == metav1.ConditionTrue {
-		return unready(near.self, crdv1.ReasonOverlap, fmt.Sprintf("pod %s carries %s from pool %q, which is gone; delete the pod, or make that pool again", p, a, from))
+	if verdict.Status != metav1.ConditionTrue {
+		return verdict
+	}
+	if a, p, from := r.stray(near.self); p != nil {
+		return unready(near.self, crdv1.ReasonOverlap, fmt.Sprintf("pod %s carries %s from pool %q, which does not have it any more; delete the pod, or take the address out of spec.ips", p, a, from))
 	}
 	return verdict
 }
@@ -213,16 +216,43 @@ func (r *readiness) write(ctx context.Context, judged *crdv1.SpiderIPPool, verdi
 }
 
 // seesClaimants reports whether the view shows all pods that claim addresses of a
-// pool that may become Ready.
+// pool that may become Ready. Each generation of a pool has its census: it may
+// have got addresses that were another's.
 func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool) (bool, error) {
-	mark, err := r.tenures.mark(pool, func() (uint64, error) {
-		mark, err := r.census.mark(ctx)
-		if now := r.claims.Revision(); err == nil && now < mark {
-			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", mark)
+	census := r.tenures.counted(pool)
+	if census == nil {
+		census = &counted{generation: pool.Generation, pools: map[types.UID]bool{}}
+		for p := range r.pools.All() {
+			census.pools[p.UID] = true
 		}
-		return mark, err
-	})
-	return r.claims.Revision() >= mark, err
+		var err error
+		if census.mark, err = r.census.mark(ctx); err != nil {
+			return false, err
+		}
+		r.tenures.count(pool, census)
+		if now := r.claims.Revision(); now < census.mark {
+			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", census.mark)
+		}
+	}
+	return r.claims.Revision() >= census.mark, nil
+}
+
+// counts reports whether all pools that had addresses to give when the census
+// began are still there. One that is not may have given some since then. Which
+// came later than this one gets none that this one has: that would stand against
+// it.
+func (r *readiness) counts(near neighbourhood) bool {
+	census := r.tenures.counted(near.self)
+	if census == nil {
+		return false
+	}
+	for uid := range census.pools {
+		if !near.there[uid] {
+			r.tenures.count(near.self, nil)
+			return false
+		}
+	}
+	return true
 }
 
 // report tells what was put back.
@@ -278,19 +308,19 @@ func (r *readiness) stays(pool *crdv1.SpiderIPPool) bool {
 type neighbourhood struct {
 	self   *crdv1.SpiderIPPool   // nil where it is not as the cache has it
 	others []*crdv1.SpiderIPPool // whose subnets overlap with its own
-	names  map[string]bool       // of all
+	there  map[types.UID]bool    // all pools
 }
 
 // neighbours reads the pool and all others.
 func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (neighbourhood, error) {
-	n := neighbourhood{names: map[string]bool{}}
+	n := neighbourhood{there: map[types.UID]bool{}}
 	var all crdv1.SpiderIPPoolList
 	if err := r.api.List(ctx, &all); err != nil {
 		return n, fmt.Errorf("listing pools: %w", err)
 	}
 	for i := range all.Items {
 		p := &all.Items[i]
-		n.names[p.Name] = true
+		n.there[p.UID] = true
 		switch {
 		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == r.tenures.term:
 			n.self = p
@@ -301,16 +331,17 @@ func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (n
 	return n, nil
 }
 
-// stray returns a live pod that carries an address of the pool from one that was
-// deleted by force: no record tells of it.
-func (r *readiness) stray(n neighbourhood) (a netip.Addr, p *Pod, from string) {
-	space, err := ledger.SpaceOf(&n.self.Spec)
+// stray returns a live pod that carries an address of the pool from another: one
+// that was deleted by force, and is gone or was made again with other addresses.
+// No record tells of it.
+func (r *readiness) stray(self *crdv1.SpiderIPPool) (a netip.Addr, p *Pod, from string) {
+	space, err := ledger.SpaceOf(&self.Spec)
 	if err != nil {
 		return a, nil, ""
 	}
 	for _, name := range r.claims.Pools() {
-		if n.names[name] {
-			continue
+		if name == self.Name {
+			continue // it is put back
 		}
 		for _, p := range r.claims.Claimants(name) {
 			for _, c := range p.Claims {

@@ -46,7 +46,7 @@ type tenure struct {
 	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
 	read      *ledger.State            // the version that was read last, whoever has it
-	census    *uint64                  // the mark of the census before the pool is Ready; nil until there was one
+	census    *counted                 // before the pool is Ready; nil until there was one
 
 	holders  map[netip.Addr]types.UID // settled address -> its pod
 	unseen   map[netip.Addr]lost      // settled at the baseline, and nobody's
@@ -64,6 +64,13 @@ type lost struct {
 type carried struct {
 	uid     types.UID
 	address netip.Addr
+}
+
+// counted is what a census has said of a pool.
+type counted struct {
+	mark       uint64
+	generation int64              // of the pool
+	pools      map[types.UID]bool // that were there before
 }
 
 // end is a pod's end as this leader saw it.
@@ -163,25 +170,25 @@ func (t *tenures) read(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
 	return state, nil
 }
 
-// mark returns what a census has said of a pool, and holds one where there was
-// none since it was made, or taken over.
-func (t *tenures) mark(pool *crdv1.SpiderIPPool, hold func() (uint64, error)) (uint64, error) {
+// counted returns what a census has said of this generation of a pool; nil where
+// there was none.
+func (t *tenures) counted(pool *crdv1.SpiderIPPool) *counted {
 	t.mu.Lock()
-	known := t.getLocked(pool.Name).census
-	t.mu.Unlock()
-	if known != nil {
-		return *known, nil
+	defer t.mu.Unlock()
+	tn := t.getLocked(pool.Name)
+	if tn.uid != pool.UID || tn.census == nil || tn.census.generation != pool.Generation {
+		return nil
 	}
-	mark, err := hold()
-	if err != nil {
-		return 0, err
-	}
+	return tn.census
+}
+
+// count notes what a census has said of a pool; nil means that it counts no more.
+func (t *tenures) count(pool *crdv1.SpiderIPPool, c *counted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
-		tn.census = &mark
+		tn.census = c
 	}
-	return mark, nil
 }
 
 // forget drops a pool that is gone.
