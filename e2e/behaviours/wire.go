@@ -18,7 +18,7 @@ import (
 // which all pods reach.
 func (e *Env) Ping(t *testing.T, to netip.Addr) {
 	t.Helper()
-	Eventually(t, Patience, func(ctx context.Context) error { return e.ping(ctx, to) })
+	Eventually(t, Patience, func(ctx context.Context) error { return e.TryPing(ctx, to) })
 }
 
 // echo is what pings of one family are made of.
@@ -39,8 +39,8 @@ func echoFor(a netip.Addr) echo {
 // pingPatience is how long one answer is waited for.
 const pingPatience = 2 * time.Second
 
-// ping sends one request.
-func (e *Env) ping(ctx context.Context, to netip.Addr) error {
+// TryPing sends one request, and returns an error where no answer comes.
+func (e *Env) TryPing(ctx context.Context, to netip.Addr) error {
 	kind := echoFor(to)
 	var conn *icmp.PacketConn
 	err := e.Cluster.Control.InNetwork(func() (err error) { // the socket stays where it was made

@@ -13,6 +13,7 @@
 //	172.18.54.0/24  life-finished
 //	172.18.55.0/24  life-node
 //	172.18.56.0/24  life-double
+//	172.18.57.0/24  node-faults
 //	172.18.60.0/24  life-sts, and fc00:f853:ccd:e793::60:0/112
 //	172.18.70.0/24  life-late, and fc00:f853:ccd:e793::70:0/112
 //	172.18.75.0/24  life-late's foreign pods, and fc00:f853:ccd:e793::75:0/112

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -30,13 +31,13 @@ var nodeFaultsManifest []byte
 
 // NodeFaults proves: while pods that want the few addresses of a pool come and go,
 // some of them deleted by force, on a node whose kubelet, containerd and shims are
-// killed and whose cable is cut, no address is ever heard from two at one time,
-// and all are free in the end.
+// killed, whose cable is cut, and which is removed and added anew, no address is
+// ever heard from two at one time, and all are free in the end.
 var NodeFaults = behaviours.Behaviour{ID: "node-faults", Manifest: nodeFaultsManifest, Test: nodeFaults}
 
 const (
 	faultsPool    = "node-faults"
-	faultsWorkers = 6 // more than there are addresses
+	faultsWorkers = 8 // more than there are addresses
 	faultsFor     = 100 * time.Second
 )
 
@@ -44,20 +45,25 @@ func nodeFaults(t *testing.T, e *behaviours.Env) {
 	random := rand.New(rand.NewPCG(behaviours.Seed(t), 0))
 	spare := e.Borrow(t)
 	probers := map[netip.Addr]*behaviours.Prober{}
-	for a := netip.MustParseAddr("172.18.57.1"); a.Compare(netip.MustParseAddr("172.18.57.4")) <= 0; a = a.Next() {
+	for a := netip.MustParseAddr("172.18.57.1"); a.Compare(netip.MustParseAddr("172.18.57.6")) <= 0; a = a.Next() {
 		probers[a] = e.Probe(t, a)
 	}
 	busy, stop := context.WithTimeout(t.Context(), faultsFor)
 	defer stop()
 	var work sync.WaitGroup
-	var ran atomic.Int64
+	var did moved
 	for i := range faultsWorkers {
 		own := rand.New(rand.NewPCG(random.Uint64(), 0))
-		work.Go(func() { ran.Add(moves(busy, e, i, spare.Name, own)) })
+		work.Go(func() { did.moves(busy, e, i, spare.Name, own) })
 	}
-	faults := 0
-	for ; busy.Err() == nil; faults++ {
+	faults, removed := 0, false
+	for half := time.Now().Add(faultsFor / 2); busy.Err() == nil; faults++ {
 		behaviours.Pause(busy, time.Duration(1+random.IntN(4))*time.Second)
+		if !removed && time.Now().After(half) {
+			removed = true
+			removeNode(t, e, spare)
+			continue
+		}
 		breakNode(busy, t, spare, random)
 	}
 	work.Wait()
@@ -76,10 +82,12 @@ func nodeFaults(t *testing.T, e *behaviours.Env) {
 		}
 		heard += len(by)
 	}
-	if heard <= 2*len(probers) || faults < 3 {
-		t.Errorf("%d holders of %d addresses were heard among %d faults: too few to say anything", heard, len(probers), faults)
+	said := fmt.Sprintf("%d pods ran, %d answered a ping, among %d faults; %d holders of %d addresses were heard",
+		did.ran.Load(), did.answered.Load(), faults, heard, len(probers))
+	if heard <= len(probers) || faults < 3 || !removed || did.answered.Load() == 0 {
+		t.Errorf("too little happened: %s", said)
 	}
-	t.Logf("%d pods ran among %d faults; %d holders of %d addresses were heard", ran.Load(), faults, heard, len(probers))
+	t.Log(said)
 }
 
 func nothingTaken(ctx context.Context, e *behaviours.Env, name string) error {
@@ -97,9 +105,12 @@ func nothingTaken(ctx context.Context, e *behaviours.Env, name string) error {
 	return nil
 }
 
-// moves has one pod after the other take an address, until ctx ends, and returns
-// how many ran. What does not come to run in time is deleted all the same.
-func moves(ctx context.Context, e *behaviours.Env, worker int, spare string, random *rand.Rand) (ran int64) {
+// moved counts what pods did.
+type moved struct{ ran, answered atomic.Int64 }
+
+// moves has one pod after the other take an address, until ctx ends. What does
+// not come to run in time is deleted all the same.
+func (m *moved) moves(ctx context.Context, e *behaviours.Env, worker int, spare string, random *rand.Rand) {
 	for i := 0; ctx.Err() == nil; i++ {
 		pod := podOf(faultsPool, fmt.Sprintf("pod-%d-%d", worker, i), faultsPool)
 		if random.IntN(3) > 0 {
@@ -116,16 +127,33 @@ func moves(ctx context.Context, e *behaviours.Env, worker int, spare string, ran
 			return behaviours.Ready(pod)
 		}
 		if behaviours.Await(ctx, 20*time.Second, running) == nil {
-			ran++
+			m.ran.Add(1)
+			if a, err := netip.ParseAddr(pod.Status.PodIP); err == nil && e.TryPing(ctx, a) == nil {
+				m.answered.Add(1)
+			}
 			behaviours.Pause(ctx, time.Duration(random.IntN(4))*time.Second)
 		}
 		var how []client.DeleteOption
-		if random.IntN(3) == 0 {
+		if random.IntN(5) == 0 { // not more: what is held, nobody gets until its node has been well for long
 			how = append(how, client.GracePeriodSeconds(0))
 		}
 		_ = e.Client.Delete(context.WithoutCancel(ctx), pod, how...) // one that stays is deleted in the end
 	}
-	return ran
+}
+
+// removeNode switches a node off, deletes its object, and has it register anew.
+func removeNode(t *testing.T, e *behaviours.Env, n *cluster.Node) {
+	t.Helper()
+	t.Log("it is removed, and added anew")
+	if err := n.PullPlug(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	node := &corev1.Node{}
+	node.Name = n.Name
+	if err := e.Client.Delete(t.Context(), node); err != nil {
+		t.Fatal(err)
+	}
+	e.Restore(t.Context(), t, n)
 }
 
 // breakNode breaks one thing of a node, and mends it.
