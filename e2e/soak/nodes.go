@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -38,9 +39,20 @@ type nodes struct {
 	begun   time.Time
 	mu      sync.Mutex
 	running map[types.UID]*sandbox
-	waited  map[types.UID]bool // pods whose wait was counted
-	doubles []string           // that were on the wire
-	longest time.Duration      // that a pod waited for its addresses
+	waits   map[types.UID]string // pods that wait -> for what, as their condition says
+	waited  map[types.UID]bool   // pods that did
+	longest Wait
+	doubles []string // that were on the wire
+}
+
+// Wait is how long a pod waited for its addresses, and for what at last.
+type Wait struct {
+	Pod, For string
+	Took     time.Duration
+}
+
+func (w Wait) String() string {
+	return fmt.Sprintf("%s (%s, %s)", w.Took.Round(time.Second), w.Pod, cmp.Or(w.For, "nobody said why"))
 }
 
 // sandbox is a pod that would answer.
@@ -52,7 +64,7 @@ type sandbox struct {
 
 // newNodes makes the nodes.
 func newNodes(ctx context.Context, cfg *rest.Config, c client.Client, random *rand.Rand, ended func([]netip.Addr)) (*nodes, error) {
-	n := &nodes{begun: time.Now(), client: c, as: map[string]client.Client{}, random: random, ended: ended, running: map[types.UID]*sandbox{}, waited: map[types.UID]bool{}}
+	n := &nodes{begun: time.Now(), client: c, as: map[string]client.Client{}, random: random, ended: ended, running: map[types.UID]*sandbox{}, waited: map[types.UID]bool{}, waits: map[types.UID]string{}}
 	for i := range 3 {
 		name := fmt.Sprintf("soak-node-%d", i)
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
@@ -176,13 +188,24 @@ func (n *nodes) next(ctx context.Context, pod *corev1.Pod) error {
 	return n.start(ctx, pod, claims)
 }
 
+// noteWait notes how long a pod has waited once it has its addresses.
 func (n *nodes) noteWait(pod *corev1.Pod, has bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if has && !n.waited[pod.UID] {
-		n.waited[pod.UID] = true
-		n.longest = max(n.longest, time.Since(pod.CreationTimestamp.Time))
+	if n.waited[pod.UID] {
+		return
 	}
+	if !has {
+		if c := behaviours.Condition(pod); c != nil {
+			n.waits[pod.UID] = c.Reason
+		}
+		return
+	}
+	n.waited[pod.UID] = true
+	if took := time.Since(pod.CreationTimestamp.Time); took > n.longest.Took {
+		n.longest = Wait{pod.Name, n.waits[pod.UID], took}
+	}
+	delete(n.waits, pod.UID)
 }
 
 // start has a pod answer, and says so.

@@ -33,12 +33,12 @@ type Report struct {
 	Doubles, Leaks      []string // every other violation counts as a double
 	Releases            int      // that were measured
 	SlowestRelease      time.Duration
-	LongestWait         time.Duration // of a pod for its addresses
+	LongestWait         Wait // of a pod for its addresses
 }
 
 func (r Report) String() string {
 	text := fmt.Sprintf("%d pods, %d kills among %d faults, doubles %d, leaks %d, slowest of %d releases %s, longest wait for an address %s",
-		r.Pods, r.Kills, r.Faults, len(r.Doubles), len(r.Leaks), r.Releases, r.SlowestRelease.Round(time.Millisecond), r.LongestWait.Round(time.Second))
+		r.Pods, r.Kills, r.Faults, len(r.Doubles), len(r.Leaks), r.Releases, r.SlowestRelease.Round(time.Millisecond), r.LongestWait)
 	return strings.Join(slices.Concat([]string{text}, r.Doubles, r.Leaks), "\n  ")
 }
 
