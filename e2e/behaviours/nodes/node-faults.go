@@ -133,18 +133,18 @@ func (m *moved) moves(ctx context.Context, e *behaviours.Env, worker int, spare 
 }
 
 // removeNode switches a node off, deletes its object, and has it register anew.
-func removeNode(t *testing.T, e *behaviours.Env, n *cluster.Node) {
+func removeNode(ctx context.Context, t *testing.T, e *behaviours.Env, n *cluster.Node) {
 	t.Helper()
 	t.Log("it is removed, and added anew")
-	if err := n.PullPlug(t.Context()); err != nil {
+	if err := n.PullPlug(ctx); err != nil {
 		t.Fatal(err)
 	}
 	node := &corev1.Node{}
 	node.Name = n.Name
-	if err := e.Client.Delete(t.Context(), node); err != nil {
+	if err := e.Client.Delete(ctx, node); err != nil {
 		t.Fatal(err)
 	}
-	e.Restore(t.Context(), t, n)
+	e.Restore(ctx, t, n)
 }
 
 // breaks breaks one thing of a node after the other, until ctx ends; in the middle
@@ -156,7 +156,7 @@ func breaks(ctx context.Context, t *testing.T, e *behaviours.Env, n *cluster.Nod
 		behaviours.Pause(ctx, time.Duration(1+random.IntN(4))*time.Second)
 		if !removed && time.Now().After(half) {
 			removed = true
-			removeNode(t, e, n)
+			removeNode(context.WithoutCancel(ctx), t, e, n)
 			continue
 		}
 		breakNode(ctx, t, n, random)
