@@ -3,7 +3,9 @@ package soak
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -36,25 +38,30 @@ func pools() map[string]string {
 	return behaviours.FromPools([]string{poolV4}, []string{poolV6})
 }
 
+// ofWorker is the label that says which worker's a pod is. Nothing else does: when
+// etcd is restored, pods are back that a worker had deleted.
+const ofWorker = "soak/worker"
+
 // worker works until ctx ends.
 func (l *workload) worker(ctx context.Context, id int, random *rand.Rand) {
-	var mine []*corev1.Pod
+	own := map[string]string{ofWorker: strconv.Itoa(id)}
 	for i := 0; ctx.Err() == nil; i++ {
 		behaviours.Pause(ctx, time.Duration(50+random.IntN(200))*time.Millisecond)
-		if what := random.IntN(10); len(mine) == 0 || what < 5 && len(mine) < mostPods {
-			pod := behaviours.NewPod(namespace, fmt.Sprintf("pod-%d-%d", id, i), pools())
-			if random.IntN(4) == 0 {
-				pod.Labels = map[string]string{finishes: "soon"}
-			}
-			if l.client.Create(ctx, pod) == nil {
-				l.made.Add(1)
-				mine = append(mine, pod)
-			}
+		var mine corev1.PodList
+		if l.client.List(ctx, &mine, client.InNamespace(namespace), client.MatchingLabels(own)) != nil {
 			continue
 		}
-		at := random.IntN(len(mine))
-		if l.remove(ctx, mine[at], random.IntN(10)) == nil {
-			mine = append(mine[:at], mine[at+1:]...)
+		if n := len(mine.Items); n > 0 && (random.IntN(2) == 0 || n >= mostPods) {
+			_ = l.remove(ctx, &mine.Items[random.IntN(n)], random.IntN(10)) // or the next time
+			continue
+		}
+		pod := behaviours.NewPod(namespace, fmt.Sprintf("pod-%d-%d", id, i), pools())
+		pod.Labels = maps.Clone(own)
+		if random.IntN(4) == 0 {
+			pod.Labels[finishes] = "soon"
+		}
+		if l.client.Create(ctx, pod) == nil {
+			l.made.Add(1)
 		}
 	}
 }
