@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
 // Backup stops etcd for a moment and copies what it keeps. The copy goes with
@@ -53,12 +56,22 @@ func (c *ControlPlane) Restore(ctx context.Context, backup string) error {
 	if err := os.CopyFS(data, os.DirFS(backup)); err != nil {
 		return fmt.Errorf("restoring etcd's data: %w", err)
 	}
-	for _, p := range c.processes() {
+	if err := restart(c.Etcd, c.APIServer); err != nil {
+		return err
+	}
+	if err := c.Ready(ctx); err != nil { // for which the others wait a few seconds, and end
+		return err
+	}
+	return restart(slices.DeleteFunc(c.processes(), (*process.Process).Alive)...)
+}
+
+func restart(all ...*process.Process) error {
+	for _, p := range all {
 		if err := p.Restart(); err != nil {
 			return err
 		}
 	}
-	return c.Ready(ctx)
+	return nil
 }
 
 // etcdData returns the folder that etcd was told to keep its data in.

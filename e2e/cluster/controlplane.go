@@ -170,34 +170,35 @@ func (c *ControlPlane) launch(p plane, place process.Place) (err error) {
 // awaitReady waits until the API server says that it is ready, its built-in
 // roles included.
 func (c *ControlPlane) awaitReady(ctx context.Context) error {
-	return c.awaitOK(ctx, "the API server to be ready", "/readyz")
+	return c.awaitOK(ctx, "the API server to be ready", "/readyz", c.Etcd, c.APIServer)
 }
 
 // awaitServiceAccounts waits for what pods of the namespace default need, the
 // first thing that shows the controller manager at work.
 func (c *ControlPlane) awaitServiceAccounts(ctx context.Context) error {
-	return c.awaitOK(ctx, "the default service account", "/api/v1/namespaces/default/serviceaccounts/default")
+	return c.awaitOK(ctx, "the default service account", "/api/v1/namespaces/default/serviceaccounts/default", c.processes()...)
 }
 
-// awaitOK waits until the API server answers a GET of the path with OK.
-func (c *ControlPlane) awaitOK(ctx context.Context, what, path string) error {
+// awaitOK waits until the API server answers a GET of the path with OK, unless one
+// of the processes that this takes has ended.
+func (c *ControlPlane) awaitOK(ctx context.Context, what, path string, takes ...*process.Process) error {
 	client, err := rest.HTTPClientFor(c.Config)
 	if err != nil {
 		return err
 	}
 	defer client.CloseIdleConnections()
 	return await(ctx, what, func(ctx context.Context) error {
-		if err := c.check(); err != nil {
+		if err := check(takes); err != nil {
 			return hopeless{err}
 		}
 		return getOK(ctx, client, c.Config.Host+path)
 	})
 }
 
-// check returns an error if one of its processes has ended.
-func (c *ControlPlane) check() error {
+// check returns an error if one of the processes has ended.
+func check(processes []*process.Process) error {
 	var errs []error
-	for _, p := range c.processes() {
+	for _, p := range processes {
 		errs = append(errs, p.Check())
 	}
 	return errors.Join(errs...)
