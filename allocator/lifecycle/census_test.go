@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
@@ -164,11 +163,11 @@ func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
 	r.pools = shownPools{"p": anew, "q": other}
 	r.tenures.count(anew, nil)
 	see(anew, 4, "beside another")
-	near := neighbourhood{self: anew, there: map[types.UID]bool{anew.UID: true, other.UID: true, "younger": true}}
+	near := neighbourhood{self: anew, others: []*crdv1.SpiderIPPool{version("younger", 6, true, "10.0.0.3"), other}}
 	if !r.counts(near) {
 		t.Error("the pools of then are there, and the census does not count")
 	}
-	delete(near.there, other.UID)
+	near.others = near.others[:1]
 	if r.counts(near) {
 		t.Error("a pool that had addresses to give since is gone, and the census counts")
 	}

@@ -155,8 +155,11 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if near.self == nil || !r.counts(near) {
+	if near.self == nil {
 		return reconcile.Result{RequeueAfter: retake}, nil
+	}
+	if !r.counts(near) {
+		return reconcile.Result{RequeueAfter: rejudge}, nil // not sooner: what has gone may be in the cache still, and a census is dear
 	}
 	verdict := r.verdict(near)
 	written, err := r.write(ctx, near.self, verdict)
@@ -168,6 +171,7 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	}
 	switch verdict.Reason {
 	case crdv1.ReasonInitialised:
+		r.tenures.count(near.self, nil)
 		return reconcile.Result{}, nil
 	case crdv1.ReasonWaiting:
 		return reconcile.Result{RequeueAfter: retake}, nil
@@ -222,7 +226,7 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool)
 	census := r.tenures.counted(pool)
 	if census == nil {
 		census = &counted{generation: pool.Generation, pools: map[types.UID]bool{}}
-		for p := range r.pools.All() {
+		for _, p := range r.beside(pool) {
 			census.pools[p.UID] = true
 		}
 		var err error
@@ -246,8 +250,12 @@ func (r *readiness) counts(near neighbourhood) bool {
 	if census == nil {
 		return false
 	}
+	there := map[types.UID]bool{}
+	for _, o := range near.others {
+		there[o.UID] = true
+	}
 	for uid := range census.pools {
-		if !near.there[uid] {
+		if !there[uid] {
 			r.tenures.count(near.self, nil)
 			return false
 		}
@@ -292,35 +300,39 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 // stays reports whether nothing has changed about what stands against a pool, by
 // what the watch shows: then there is no need to read all pools.
 func (r *readiness) stays(pool *crdv1.SpiderIPPool) bool {
-	var others []*crdv1.SpiderIPPool
-	for p := range r.pools.All() {
-		if p.UID != pool.UID && subnetsOverlap(p, pool) {
-			others = append(others, p)
-		}
-	}
+	others := r.beside(pool)
 	slices.SortFunc(others, func(a, b *crdv1.SpiderIPPool) int { return cmp.Compare(a.Name, b.Name) }) // as a list has them
 	now, before := judgement(r.tenures.read, pool, others, r.tenures.term), meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
 	return now.Status == metav1.ConditionFalse && now.Reason != crdv1.ReasonWaiting && before != nil && before.Status == now.Status &&
 		before.Reason == now.Reason && before.Message == now.Message && before.ObservedGeneration == now.ObservedGeneration
 }
 
+// beside returns the other pools whose subnets overlap with a pool's own, by what
+// the watch shows.
+func (r *readiness) beside(pool *crdv1.SpiderIPPool) (others []*crdv1.SpiderIPPool) {
+	for p := range r.pools.All() {
+		if p.UID != pool.UID && subnetsOverlap(p, pool) {
+			others = append(others, p)
+		}
+	}
+	return others
+}
+
 // neighbourhood is what the API server has of pools.
 type neighbourhood struct {
 	self   *crdv1.SpiderIPPool   // nil where it is not as the cache has it
 	others []*crdv1.SpiderIPPool // whose subnets overlap with its own
-	there  map[types.UID]bool    // all pools
 }
 
 // neighbours reads the pool and all others.
 func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (neighbourhood, error) {
-	n := neighbourhood{there: map[types.UID]bool{}}
+	var n neighbourhood
 	var all crdv1.SpiderIPPoolList
 	if err := r.api.List(ctx, &all); err != nil {
 		return n, fmt.Errorf("listing pools: %w", err)
 	}
 	for i := range all.Items {
 		p := &all.Items[i]
-		n.there[p.UID] = true
 		switch {
 		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == r.tenures.term:
 			n.self = p

@@ -46,7 +46,7 @@ type tenure struct {
 	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
 	read      *ledger.State            // the version that was read last, whoever has it
-	census    *counted                 // before the pool is Ready; nil until there was one
+	census    *counted                 // nil where there was none since the pool was Ready
 
 	holders  map[netip.Addr]types.UID // settled address -> its pod
 	unseen   map[netip.Addr]lost      // settled at the baseline, and nobody's
@@ -70,7 +70,7 @@ type carried struct {
 type counted struct {
 	mark       uint64
 	generation int64              // of the pool
-	pools      map[types.UID]bool // that were there before
+	pools      map[types.UID]bool // of overlapping subnets that were there before
 }
 
 // end is a pod's end as this leader saw it.

@@ -177,7 +177,7 @@ func newPools() []Mutation {
 		},
 		{
 			Name:    "a census counts although a pool has gone since",
-			Edits:   []Edit{{"allocator/lifecycle/pools.go", "		if !near.there[uid] {\n", "		if uid == \"\" {\n"}},
+			Edits:   []Edit{{"allocator/lifecycle/pools.go", "		if !there[uid] {\n", "		if !there[uid] && uid == \"\" {\n"}},
 			Package: lifecycle, Test: "TestModelLarge/a_pool_is_deleted_by_force,_and_another_with_its_address_is_made", Says: "I1:",
 		},
 	}
