@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
@@ -161,17 +162,56 @@ func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
 
 	other := version("q", 5, true, "10.0.0.2")
 	r.pools = shownPools{"p": anew, "q": other}
-	r.tenures.count(anew, nil)
+	r.tenures.setHeadcount(anew, nil)
 	see(anew, 4, "beside another")
-	near := neighbourhood{self: anew, others: []*crdv1.SpiderIPPool{version("younger", 6, true, "10.0.0.3"), other}}
-	if !r.counts(near) {
+	there := func(uids ...types.UID) neighbourhood {
+		n := neighbourhood{self: anew, there: map[types.UID]bool{anew.UID: true}}
+		for _, uid := range uids {
+			n.there[uid] = true
+		}
+		return n
+	}
+	if !r.stillCounts(t.Context(), there(other.UID, "younger")) {
 		t.Error("the pools of then are there, and the census does not count")
 	}
-	near.others = near.others[:1]
-	if r.counts(near) {
+	if r.stillCounts(t.Context(), there("younger")) {
 		t.Error("a pool that had addresses to give since is gone, and the census counts")
 	}
 	see(anew, 5, "without another")
+	r.tenures.makes("younger")
+	if !r.stillCounts(t.Context(), there(other.UID, "younger")) {
+		t.Error("a pool that was made Ready since is there, and the census does not count")
+	}
+	if r.stillCounts(t.Context(), there(other.UID)) {
+		t.Error("a pool that was made Ready since is gone, and the census counts")
+	}
+	see(anew, 6, "without the younger")
+}
+
+// Times of creation have whole seconds: a pool that is made later may count as
+// the older one, become Ready first, and be gone when the other is judged.
+func TestACensusIsHeldAnewWhereAPoolThatCameLaterIsGone(t *testing.T) {
+	t.Parallel()
+	w := (&scenario{
+		pools: map[string]string{"r": "10.0.0.2", "p": "", "q": ""}, later: map[string]string{"p": "10.0.0.1", "q": "10.0.0.1"}, slots: [][]string{{"q", "p", "r"}},
+		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
+	}).world()
+	for _, name := range []string{
+		"admit a-0", "store a-0", "pool q is made", "one: tend q", "one: tend writes", "one: judge q", // its view has not come far enough
+		"pool p is made", "one: tend p", "one: tend writes", "one: watch", "one: judge p", "one: judge writes",
+		"admit a-1", "store a-1", "pool p is deleted by force", "one: judge q",
+	} {
+		w = w.named(name).do()
+	}
+	if w.leaders[0].pending != nil {
+		t.Error("q is judged by a view without the pod that p gave the address to")
+	}
+	for _, name := range []string{"one: watch", "one: judge q", "one: judge writes"} {
+		w = w.named(name).do()
+	}
+	if c := w.pools["q"].Status.Conditions; len(c) != 1 || c[0].Reason != crdv1.ReasonOverlap {
+		t.Errorf("the conditions of q are %+v", c)
+	}
 }
 
 func TestAVersionOfAPoolIsReadOnce(t *testing.T) {

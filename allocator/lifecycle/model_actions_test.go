@@ -122,6 +122,25 @@ func (w *world) actions() []action {
 	return all
 }
 
+// find returns the first action whose name is one of those wanted.
+func (w *world) find(is func(string) bool) (action, bool) {
+	for _, a := range w.actions() {
+		if is(a.name) {
+			return a, true
+		}
+	}
+	return action{}, false
+}
+
+// named returns an action that is possible now.
+func (w *world) named(name string) action {
+	a, ok := w.find(func(n string) bool { return n == name })
+	if !ok {
+		panic("nothing is called " + name)
+	}
+	return a
+}
+
 type (
 	may   func(name string, do func(*world))
 	costs func(what, name string, do func(*world))
@@ -322,7 +341,7 @@ func (w *world) surroundings(may may, costs costs) {
 			}
 			continue
 		}
-		if len(w.admitted) == 0 { // what is on its way then, nobody can know of: it meets conflicts.go
+		if len(w.admitted) == 0 { // what is on its way then, nobody can know of: a limit that the README names
 			costs("pool", "pool "+name+" is deleted by force", func(c *world) { delete(c.pools, name) })
 		}
 	}

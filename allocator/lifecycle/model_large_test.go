@@ -150,23 +150,6 @@ func (w *world) calmly() (action, bool) {
 	return action{}, false
 }
 
-func (w *world) find(is func(string) bool) (action, bool) {
-	for _, a := range w.actions() {
-		if is(a.name) {
-			return a, true
-		}
-	}
-	return action{}, false
-}
-
-func (w *world) named(name string) action {
-	a, ok := w.find(func(n string) bool { return n == name })
-	if !ok {
-		panic("nothing is called " + name)
-	}
-	return a
-}
-
 // jobsToDo are the jobs of all leaders by name.
 func (w *world) jobsToDo() (names []string) {
 	for i, l := range w.leaders {

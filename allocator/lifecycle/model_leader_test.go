@@ -85,8 +85,9 @@ func (l *leader) clone() *leader {
 func cloneTenures(t *tenures) *tenures {
 	c := newTenures(t.term)
 	c.upTo, c.graces = t.upTo, maps.Clone(t.graces)
+	c.made, c.count = maps.Clone(t.made), t.count
 	for pool, tn := range t.byPool {
-		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, census: tn.census, read: tn.read, inherited: tn.inherited}
+		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, headcount: tn.headcount, read: tn.read, inherited: tn.inherited}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
 		own.ends, own.appeared = maps.Clone(tn.ends), maps.Clone(tn.appeared)
 		c.byPool[pool] = own

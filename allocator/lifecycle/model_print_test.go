@@ -143,7 +143,7 @@ func (p printer) leader(l *leader) {
 	for _, pod := range slices.Sorted(maps.Keys(view)) {
 		p.pod(view[pod])
 	}
-	fmt.Fprintf(p, " reached %v up to %d graces %v\n", l.reached, l.tenures.upTo, l.tenures.graces)
+	fmt.Fprintf(p, " reached %v up to %d graces %v made %v\n", l.reached, l.tenures.upTo, l.tenures.graces, l.tenures.made)
 	for _, pool := range slices.Sorted(maps.Keys(l.tenures.byPool)) {
 		p.tenure(pool, l.tenures.byPool[pool])
 	}
@@ -181,8 +181,8 @@ func (p printer) operation(op *operation) {
 
 func (p printer) tenure(pool string, t *tenure) {
 	fmt.Fprintf(p, "tenure %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
-	if t.census != nil {
-		fmt.Fprintf(p, " census %d %d %v", t.census.mark, t.census.generation, t.census.pools)
+	if h := t.headcount; h != nil {
+		fmt.Fprintf(p, " headcount %v", *h)
 	}
 	if now := p.w.pools[pool]; now != nil {
 		for _, r := range p.w.record(pool).Record.Awaited() {

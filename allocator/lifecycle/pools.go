@@ -158,10 +158,13 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if near.self == nil {
 		return reconcile.Result{RequeueAfter: retake}, nil
 	}
-	if !r.counts(near) {
+	if !r.stillCounts(ctx, near) {
 		return reconcile.Result{RequeueAfter: rejudge}, nil // not sooner: what has gone may be in the cache still, and a census is dear
 	}
 	verdict := r.verdict(near)
+	if verdict.Status == metav1.ConditionTrue {
+		r.tenures.makes(pool.UID) // before: the answer may be lost
+	}
 	written, err := r.write(ctx, near.self, verdict)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -171,7 +174,7 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	}
 	switch verdict.Reason {
 	case crdv1.ReasonInitialised:
-		r.tenures.count(near.self, nil)
+		r.tenures.setHeadcount(near.self, nil)
 		return reconcile.Result{}, nil
 	case crdv1.ReasonWaiting:
 		return reconcile.Result{RequeueAfter: retake}, nil
@@ -185,7 +188,7 @@ func (r *readiness) verdict(near neighbourhood) metav1.Condition {
 		return verdict
 	}
 	if a, p, from := r.stray(near.self); p != nil {
-		return unready(near.self, crdv1.ReasonOverlap, fmt.Sprintf("pod %s carries %s from pool %q, which does not have it any more; delete the pod, or take the address out of spec.ips", p, a, from))
+		return unready(near.self, crdv1.ReasonOverlap, fmt.Sprintf("pod %s carries %s from pool %q, which does not have it any more; delete the pod, but not by force while its node does not answer, or take the address out of spec.ips", p, a, from))
 	}
 	return verdict
 }
@@ -223,44 +226,49 @@ func (r *readiness) write(ctx context.Context, judged *crdv1.SpiderIPPool, verdi
 // pool that may become Ready. Each generation of a pool has its census: it may
 // have got addresses that were another's.
 func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool) (bool, error) {
-	census := r.tenures.counted(pool)
-	if census == nil {
-		census = &counted{generation: pool.Generation, pools: map[types.UID]bool{}}
+	h := r.tenures.headcountOf(pool)
+	if h == nil {
+		h = &headcount{generation: pool.Generation, made: r.tenures.countMade(), pools: map[types.UID]bool{}}
 		for _, p := range r.beside(pool) {
-			census.pools[p.UID] = true
+			h.pools[p.UID] = true
 		}
 		var err error
-		if census.mark, err = r.census.mark(ctx); err != nil {
+		if h.mark, err = r.census.mark(ctx); err != nil {
 			return false, err
 		}
-		r.tenures.count(pool, census)
-		if now := r.claims.Revision(); now < census.mark {
-			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", census.mark)
+		r.tenures.setHeadcount(pool, h)
+		if now := r.claims.Revision(); now < h.mark {
+			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", h.mark)
 		}
 	}
-	return r.claims.Revision() >= census.mark, nil
+	return r.claims.Revision() >= h.mark, nil
 }
 
-// counts reports whether all pools that had addresses to give when the census
-// began are still there. One that is not may have given some since then. Which
-// came later than this one gets none that this one has: that would stand against
-// it.
-func (r *readiness) counts(near neighbourhood) bool {
-	census := r.tenures.counted(near.self)
-	if census == nil {
+// stillCounts reports whether all pools that may have given addresses since the
+// census began are still there: no record tells of what those that are gone gave.
+func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
+	h := r.tenures.headcountOf(near.self)
+	if h == nil {
 		return false
 	}
-	there := map[types.UID]bool{}
-	for _, o := range near.others {
-		there[o.UID] = true
+	for uid := range h.pools {
+		if !near.there[uid] {
+			r.countAnew(ctx, near.self, uid)
+			return false
+		}
 	}
-	for uid := range census.pools {
-		if !there[uid] {
-			r.tenures.count(near.self, nil)
+	for _, uid := range r.tenures.madeSince(h.made) {
+		if !near.there[uid] {
+			r.countAnew(ctx, near.self, uid)
 			return false
 		}
 	}
 	return true
+}
+
+func (r *readiness) countAnew(ctx context.Context, pool *crdv1.SpiderIPPool, gone types.UID) {
+	r.tenures.setHeadcount(pool, nil)
+	log.FromContext(ctx).Info("another pool has gone meanwhile: all pods are listed anew before the pool is judged", "pool", pool.Name, "gone", gone)
 }
 
 // report tells what was put back.
@@ -322,17 +330,19 @@ func (r *readiness) beside(pool *crdv1.SpiderIPPool) (others []*crdv1.SpiderIPPo
 type neighbourhood struct {
 	self   *crdv1.SpiderIPPool   // nil where it is not as the cache has it
 	others []*crdv1.SpiderIPPool // whose subnets overlap with its own
+	there  map[types.UID]bool    // all pools
 }
 
 // neighbours reads the pool and all others.
 func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (neighbourhood, error) {
-	var n neighbourhood
+	n := neighbourhood{there: map[types.UID]bool{}}
 	var all crdv1.SpiderIPPoolList
 	if err := r.api.List(ctx, &all); err != nil {
 		return n, fmt.Errorf("listing pools: %w", err)
 	}
 	for i := range all.Items {
 		p := &all.Items[i]
+		n.there[p.UID] = true
 		switch {
 		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == r.tenures.term:
 			n.self = p

@@ -46,7 +46,7 @@ type tenure struct {
 	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
 	read      *ledger.State            // the version that was read last, whoever has it
-	census    *counted                 // nil where there was none since the pool was Ready
+	headcount *headcount               // nil where there was none since the pool was Ready
 
 	holders  map[netip.Addr]types.UID // settled address -> its pod
 	unseen   map[netip.Addr]lost      // settled at the baseline, and nobody's
@@ -66,11 +66,12 @@ type carried struct {
 	address netip.Addr
 }
 
-// counted is what a census has said of a pool.
-type counted struct {
+// headcount is what a census has said for a pool.
+type headcount struct {
 	mark       uint64
 	generation int64              // of the pool
-	pools      map[types.UID]bool // of overlapping subnets that were there before
+	pools      map[types.UID]bool // of overlapping subnets, that were there before
+	made       uint64             // how many pools had been made Ready before
 }
 
 // end is a pod's end as this leader saw it.
@@ -89,10 +90,12 @@ type tenures struct {
 	byPool map[string]*tenure          // pool -> tenure
 	upTo   uint64                      // the highest revision of a pod that handlers were told
 	graces map[types.UID]time.Duration // pod -> the longest it was told to end within, where that was shortened
+	made   map[types.UID]uint64        // pool that was made Ready -> count of these then
+	count  uint64
 }
 
 func newTenures(term string) *tenures {
-	return &tenures{term: term, byPool: map[string]*tenure{}, graces: map[types.UID]time.Duration{}}
+	return &tenures{term: term, byPool: map[string]*tenure{}, graces: map[types.UID]time.Duration{}, made: map[types.UID]uint64{}}
 }
 
 // of returns how far the tenure of a pool is: whether it was taken over, the
@@ -102,7 +105,7 @@ func (t *tenures) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Re
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool.Name)
 	if tn.uid != pool.UID {
-		tn.uid, tn.begun, tn.before, tn.baseline, tn.census = pool.UID, false, nil, 0, nil
+		tn.uid, tn.begun, tn.before, tn.baseline, tn.headcount = pool.UID, false, nil, 0, nil
 		clear(tn.holders)
 		clear(tn.unseen)
 	}
@@ -170,25 +173,53 @@ func (t *tenures) read(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
 	return state, nil
 }
 
-// counted returns what a census has said of this generation of a pool; nil where
-// there was none.
-func (t *tenures) counted(pool *crdv1.SpiderIPPool) *counted {
+// headcountOf returns the headcount for this generation of a pool; nil where there
+// is none.
+func (t *tenures) headcountOf(pool *crdv1.SpiderIPPool) *headcount {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool.Name)
-	if tn.uid != pool.UID || tn.census == nil || tn.census.generation != pool.Generation {
+	if tn.uid != pool.UID || tn.headcount == nil || tn.headcount.generation != pool.Generation {
 		return nil
 	}
-	return tn.census
+	return tn.headcount
 }
 
-// count notes what a census has said of a pool; nil means that it counts no more.
-func (t *tenures) count(pool *crdv1.SpiderIPPool, c *counted) {
+// setHeadcount remembers a headcount, which nobody changes from here on; nil
+// forgets it.
+func (t *tenures) setHeadcount(pool *crdv1.SpiderIPPool, h *headcount) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
-		tn.census = c
+		tn.headcount = h
 	}
+}
+
+// makes notes that a pool is about to be made Ready, and may give addresses then.
+func (t *tenures) makes(pool types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.count++
+	t.made[pool] = t.count
+}
+
+// countMade returns how many pools were made Ready.
+func (t *tenures) countMade() uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.count
+}
+
+// madeSince returns the pools that were made Ready after the first n.
+func (t *tenures) madeSince(n uint64) (pools []types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for uid, at := range t.made {
+		if at > n {
+			pools = append(pools, uid)
+		}
+	}
+	return pools
 }
 
 // forget drops a pool that is gone.

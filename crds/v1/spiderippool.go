@@ -252,7 +252,8 @@ const (
 	// ReasonInitialised is the reason of Ready=True.
 	ReasonInitialised = "Initialised"
 	// ReasonOverlap is the reason of Ready=False where an older pool has some
-	// of the addresses; the message names it.
+	// of the addresses, or a pod carries one from another pool; the message
+	// names it.
 	ReasonOverlap = "OverlapsOlderPool"
 	// ReasonWaiting is the reason of Ready=False while a pool of an overlapping
 	// subnet was not taken over by the leader; the message names it.

@@ -172,12 +172,12 @@ func newPools() []Mutation {
 		},
 		{
 			Name:    "a new pool is judged by a late view",
-			Edits:   []Edit{{"allocator/lifecycle/pools.go", "	return r.claims.Revision() >= census.mark, nil\n", "	return true, nil\n"}},
+			Edits:   []Edit{{"allocator/lifecycle/pools.go", "	return r.claims.Revision() >= h.mark, nil\n", "	return true, nil\n"}},
 			Package: lifecycle, Test: theModel, Says: "I2:",
 		},
 		{
 			Name:    "a census counts although a pool has gone since",
-			Edits:   []Edit{{"allocator/lifecycle/pools.go", "		if !there[uid] {\n", "		if !there[uid] && uid == \"\" {\n"}},
+			Edits:   []Edit{{"allocator/lifecycle/pools.go", "	for uid := range h.pools {\n		if !near.there[uid] {\n", "	for uid := range h.pools {\n		if uid == \"\" {\n"}},
 			Package: lifecycle, Test: "TestModelLarge/a_pool_is_deleted_by_force,_and_another_with_its_address_is_made", Says: "I1:",
 		},
 	}
