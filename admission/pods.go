@@ -91,7 +91,7 @@ func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, p
 		return false, err
 	}
 	choice.Reservation.Token = allocator.NewToken()
-	e := errand{to: d.o.Reserver, choice: choice, until: until}
+	e := allocationRequest{to: d.o.Reserver, choice: choice, until: until}
 	if request.DryRun != nil && *request.DryRun {
 		e.to, e.dry = d.o.DryRun, true
 	}
@@ -102,7 +102,7 @@ func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, p
 }
 
 // give reserves and writes. What it reserved for a pod that it does not give it to, it gives back, also where something panics.
-func (d *PodDefaulter) give(ctx context.Context, pod *corev1.Pod, e errand) error {
+func (d *PodDefaulter) give(ctx context.Context, pod *corev1.Pod, e allocationRequest) error {
 	done := false
 	defer func() {
 		if !done {

@@ -64,11 +64,11 @@ func (u usage) user(a netip.Addr) string {
 		switch r.Use {
 		case allocator.InUse:
 			text += ", its pod was not seen to end"
-		case allocator.Promised:
+		case allocator.PendingAdmission:
 			text += ", a pod may come with it"
 		case allocator.Held:
 			text += ", " + u.hold(a)
-		case allocator.Vacant:
+		case allocator.Unassigned:
 		}
 		return text
 	}

@@ -18,19 +18,19 @@ const (
 	giveBackDeadline = 30 * time.Second
 )
 
-// errand is what one admission wants of a Reserver.
-type errand struct {
+// allocationRequest is what one admission wants of a Reserver.
+type allocationRequest struct {
 	to     Reserver
 	dry    bool      // to cannot write
 	choice Choice    // with the token
 	until  time.Time // how long to wait for what passes by itself
 }
 
-func (e errand) token() string { return string(e.choice.Reservation.Token) }
+func (e allocationRequest) token() string { return string(e.choice.Reservation.Token) }
 
 // reserve takes the addresses. What passes by itself, such as a predecessor that is about to end, it waits for: a pod that is
 // scheduled at once starts sooner than one that has to be bound late.
-func (d *PodDefaulter) reserve(ctx context.Context, e errand) ([]crdv1.Claim, error) {
+func (d *PodDefaulter) reserve(ctx context.Context, e allocationRequest) ([]crdv1.Claim, error) {
 	begun := time.Now()
 	for pause := firstPause; ; pause *= 2 {
 		changed := d.o.Changes.Changed() // before asking, so that no change is missed
@@ -49,7 +49,7 @@ func (d *PodDefaulter) reserve(ctx context.Context, e errand) ([]crdv1.Claim, er
 }
 
 // deadline is until when what stands against a pod is waited for to pass.
-func (e errand) deadline(cause string, begun time.Time) time.Time {
+func (e allocationRequest) deadline(cause string, begun time.Time) time.Time {
 	if soon := begun.Add(capPatience); cause == crdv1.ReasonOverCap && soon.Before(e.until) {
 		return soon
 	}
@@ -58,7 +58,7 @@ func (e errand) deadline(cause string, begun time.Time) time.Time {
 
 // giveBack undoes a reservation, in all pools of its slots: something went wrong, so what was said to be reserved may be wrong too.
 // Nobody waits for it: that the time is up is the most likely reason to be here, and the pod is admitted all the same.
-func (d *PodDefaulter) giveBack(ctx context.Context, e errand) {
+func (d *PodDefaulter) giveBack(ctx context.Context, e allocationRequest) {
 	var claims []crdv1.Claim
 	for _, pools := range e.choice.Slots {
 		for _, pool := range pools {
@@ -78,7 +78,7 @@ func (d *PodDefaulter) giveBack(ctx context.Context, e errand) {
 
 // log writes the first line of each address's history, with the keys that all of them have; the pod is among the values of the
 // logger. It has neither a UID nor a node yet: the token ties the line to the next one.
-func (e errand) log(ctx context.Context, claims []crdv1.Claim) {
+func (e allocationRequest) log(ctx context.Context, claims []crdv1.Claim) {
 	if e.dry {
 		return
 	}

@@ -13,9 +13,9 @@ var (
 	ErrNotSettled  = errors.New("not in use")
 	ErrNotHeld     = errors.New("not held")
 	ErrNotRetained = errors.New("not retained for this identity")
-	// ErrNotVacant says that the address is retained for the very identity that was named, and that a pod of it has the address,
+	// ErrAssigned says that the address is retained for the very identity that was named, and that a pod of it has the address,
 	// may come with it, or vanished with it: two pods of one name must not share it on the wire. The Use tells which.
-	ErrNotVacant = errors.New("not vacant")
+	ErrAssigned = errors.New("not vacant")
 )
 
 var (

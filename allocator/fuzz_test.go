@@ -107,14 +107,14 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("written differently (-read +written):\n%s", diff)
 		}
 		c := r.Counts()
-		if c.Promised+c.RetainedInUse+c.RetainedHeld > c.Retained {
+		if c.PendingAdmission+c.RetainedInUse+c.RetainedHeld > c.Retained {
 			t.Fatalf("%+v", c)
 		}
 		if c.Settled+c.Reserved+c.Retained+c.Held != r.Count() {
 			t.Fatalf("sets not disjoint: %s, together %d", c, r.Count())
 		}
 		for a, v := range r.Awaited() {
-			if at, ok := r.ByToken(v.Token); !ok || at != a || r.Use(a) != allocator.Promised {
+			if at, ok := r.ByToken(v.Token); !ok || at != a || r.Use(a) != allocator.PendingAdmission {
 				t.Fatalf("%s: token %s stands at %v, use %v", a, v.Token, at, r.Use(a))
 			}
 			if at, ok := r.ByIdentity(v.For); ok != (v.For != allocator.Identity{}) || ok && at != a {
@@ -145,11 +145,11 @@ func emptied(t *testing.T, r *allocator.Record) {
 		switch r.Use(a) {
 		case allocator.InUse:
 			err = r.Release(a)
-		case allocator.Promised:
+		case allocator.PendingAdmission:
 			err = r.GiveBack(a, v.Token)
 		case allocator.Held:
 			err = r.Unhold(a)
-		case allocator.Vacant:
+		case allocator.Unassigned:
 		}
 		if k, ok := r.RetainedAt(a); err == nil && ok {
 			err = r.FreeRetained(a, k.Identity)

@@ -115,7 +115,7 @@ func (m *machine) compareLookups(t *rapid.T, r *allocator.Record) {
 	for _, e := range m.model.At {
 		*map[allocator.State]*int{allocator.StateSettled: &want.Settled, allocator.StateReserved: &want.Reserved,
 			allocator.StateRetained: &want.Retained, allocator.StateHeld: &want.Held}[e.State]++
-		*map[allocator.Use]*int{allocator.Vacant: new(int), allocator.Promised: &want.Promised,
+		*map[allocator.Use]*int{allocator.Unassigned: new(int), allocator.PendingAdmission: &want.PendingAdmission,
 			allocator.InUse: &want.RetainedInUse, allocator.Held: &want.RetainedHeld}[e.Retention.Use]++
 	}
 	if r.Counts() != want || r.Count() != len(m.model.At) {
@@ -128,11 +128,11 @@ func use(e reference.Entry) allocator.Use {
 	case e.InUse():
 		return allocator.InUse
 	case e.Awaited():
-		return allocator.Promised
+		return allocator.PendingAdmission
 	case e.Held():
 		return allocator.Held
 	}
-	return allocator.Vacant
+	return allocator.Unassigned
 }
 
 func keys[V any](all iter.Seq2[netip.Addr, V]) iter.Seq[netip.Addr] {

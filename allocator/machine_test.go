@@ -129,7 +129,7 @@ func (m *machine) where(t *rapid.T, such func(reference.Entry) bool) netip.Addr 
 
 func retainedEntry(e reference.Entry) bool { return e.State == allocator.StateRetained }
 
-func vacantEntry(e reference.Entry) bool { return retainedEntry(e) && e.Retention.Vacant() }
+func vacantEntry(e reference.Entry) bool { return retainedEntry(e) && e.Retention.Unassigned() }
 
 func token(t *rapid.T) allocator.Token { return rapid.SampledFrom(someTokens).Draw(t, "token") }
 

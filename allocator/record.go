@@ -76,7 +76,7 @@ func (r *Record) State(a netip.Addr) State {
 	if _, ok := r.retained.get(a); ok {
 		return StateRetained
 	}
-	return [...]State{Vacant: StateFree, InUse: StateSettled, Promised: StateReserved, Held: StateHeld}[r.Use(a)]
+	return [...]State{Unassigned: StateFree, InUse: StateSettled, PendingAdmission: StateReserved, Held: StateHeld}[r.Use(a)]
 }
 
 // Use returns what a is taken for now, retained or not.
@@ -85,12 +85,12 @@ func (r *Record) Use(a netip.Addr) Use {
 		return InUse
 	}
 	if _, ok := r.awaited.get(a); ok {
-		return Promised
+		return PendingAdmission
 	}
 	if _, ok := r.held.get(a); ok {
 		return Held
 	}
-	return Vacant
+	return Unassigned
 }
 
 // Contains reports whether a is taken: settled, reserved, retained or held.
@@ -156,8 +156,8 @@ func (r *Record) Count() int { return r.taken.Len() }
 // Counts returns how many addresses each set has. It costs a look at each awaited and each held address.
 func (r *Record) Counts() Counts {
 	c := Counts{Settled: r.settled.Len(), Retained: r.retained.size, RetainedInUse: r.seen.Len()}
-	c.Promised, c.RetainedHeld = kept(r, &r.awaited), kept(r, &r.held)
-	c.Reserved, c.Held = r.awaited.size-c.Promised, r.held.size-c.RetainedHeld
+	c.PendingAdmission, c.RetainedHeld = kept(r, &r.awaited), kept(r, &r.held)
+	c.Reserved, c.Held = r.awaited.size-c.PendingAdmission, r.held.size-c.RetainedHeld
 	return c
 }
 
@@ -177,8 +177,8 @@ func kept[V any](r *Record, among *sorted[netip.Addr, V]) int {
 
 // Counts says how many addresses each set of a record has, and which uses the retained ones are in; those left are vacant.
 type Counts struct {
-	Settled, Reserved, Retained, Held     int
-	Promised, RetainedInUse, RetainedHeld int // of Retained
+	Settled, Reserved, Retained, Held             int
+	PendingAdmission, RetainedInUse, RetainedHeld int // of Retained
 }
 
 // String returns "9 settled, 1 reserved", leaving out what is zero, and "none" where all are.
@@ -238,11 +238,11 @@ func (r *Record) conflict(verb string, a netip.Addr, cause error) error {
 		kept, _ := r.RetainedAt(a)
 		e.By = "for " + kept.String()
 		switch kept.Use {
-		case Promised:
+		case PendingAdmission:
 			e.By += " to " + string(v.Token)
 		case Held:
 			e.By += " " + since
-		case Vacant, InUse:
+		case Unassigned, InUse:
 		}
 	case StateHeld:
 		e.By = since

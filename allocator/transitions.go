@@ -28,8 +28,8 @@ func (r *Record) Reserve(a netip.Addr, v Reservation) error {
 		return nil
 	}
 	switch {
-	case its && r.Use(a) != Vacant:
-		return r.conflict(verb, a, ErrNotVacant)
+	case its && r.Use(a) != Unassigned:
+		return r.conflict(verb, a, ErrAssigned)
 	case !its && r.Contains(a):
 		return r.conflict(verb, a, ErrNotFree)
 	}
@@ -162,7 +162,7 @@ func (r *Record) mayPutBack(a netip.Addr, i Identity, ownerUID string) error {
 	_, held := r.held.get(a)
 	switch {
 	case its && held:
-		return r.conflict(verb, a, ErrNotVacant)
+		return r.conflict(verb, a, ErrAssigned)
 	case !its && (kept || held):
 		return r.conflict(verb, a, ErrNotFree)
 	}
@@ -175,8 +175,8 @@ func (r *Record) FreeRetained(a netip.Addr, i Identity) error {
 	if _, ok := r.retainedFor(a, i); !ok {
 		return r.conflict(verb, a, ErrNotRetained)
 	}
-	if r.Use(a) != Vacant {
-		return r.conflict(verb, a, ErrNotVacant)
+	if r.Use(a) != Unassigned {
+		return r.conflict(verb, a, ErrAssigned)
 	}
 	r.identities.remove(i)
 	r.retained.remove(a)

@@ -157,10 +157,10 @@ type Use int
 
 // The uses of an address.
 const (
-	Vacant   Use = iota // nobody has it: free, or merely retained
-	Promised            // an admission may bring a pod with it: reserved
-	InUse               // a pod with it was seen: settled
-	Held                // a pod with it vanished and its end was not seen
+	Unassigned       Use = iota // nobody has it: free, or merely retained
+	PendingAdmission            // an admission may bring a pod with it: reserved
+	InUse                       // a pod with it was seen: settled
+	Held                        // a pod with it vanished and its end was not seen
 )
 
 func (u Use) String() string { return [...]string{"vacant", "promised", "in use", "held"}[u] }
@@ -175,11 +175,11 @@ type Retention struct {
 
 func (r Retention) String() string { return r.Identity.String() + ", " + r.Use.String() }
 
-// Vacant reports whether no pod has the address nor may come with it: the only use in which it may be promised, or freed.
-func (r Retention) Vacant() bool { return r.Use == Vacant }
+// Unassigned reports whether no pod has the address nor may come with it: the only use in which it may be promised, or freed.
+func (r Retention) Unassigned() bool { return r.Use == Unassigned }
 
-// Promised reports whether an admission may bring a pod with the address.
-func (r Retention) Promised() bool { return r.Use == Promised }
+// PendingAdmission reports whether an admission may bring a pod with the address.
+func (r Retention) PendingAdmission() bool { return r.Use == PendingAdmission }
 
 // InUse reports whether a pod with the address was seen.
 func (r Retention) InUse() bool { return r.Use == InUse }

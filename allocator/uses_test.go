@@ -73,7 +73,7 @@ func TestARetentionIsInOneUse(t *testing.T) {
 		"64": {"default/StatefulSet.apps/web pod web-4, held", [4]bool{false, false, false, true}},
 	} {
 		v, ok := r.RetainedAt(ip(last))
-		if got := [4]bool{v.Vacant(), v.Promised(), v.InUse(), v.Held()}; !ok || v.String() != want.text || got != want.is {
+		if got := [4]bool{v.Unassigned(), v.PendingAdmission(), v.InUse(), v.Held()}; !ok || v.String() != want.text || got != want.is {
 			t.Errorf("%s: %s %v, want %s %v", last, v, got, want.text, want.is)
 		}
 	}

@@ -7,7 +7,7 @@ import "spidernet.io/spiderpool/allocator"
 // served: that some addresses are free does not say that they may be handed out.
 func (l *Ledger) Available(s *State, limit int) int {
 	space := s.Space
-	if never, _ := l.o.Never(); len(never) > 0 {
+	if never, _ := l.o.ReservedRanges(); len(never) > 0 {
 		space = space.Without(never)
 	}
 	return allocator.Available(space, s.Record, l.o.Used, limit)

@@ -44,7 +44,7 @@ func BenchmarkReservationInABatch(b *testing.B) {
 				for b.Loop() {
 					tx := begin(s, s.Space, nil, unused)
 					for i := range size {
-						w := want{order: order{reservation: toCome(fmt.Sprintf("m%d", i%50), "")}}
+						w := attempt{allocationRequest: allocationRequest{reservation: toCome(fmt.Sprintf("m%d", i%50), "")}}
 						if err := tx.apply(Change{Do: w.do, counts: true}); (err == nil) != (pool == "p") {
 							b.Fatal(err)
 						}

@@ -44,20 +44,20 @@ func (c Caps) Of(size uint64) (namespace, owner int) {
 	return namespace, min(owner, namespace)
 }
 
-// unseen counts the reservations for pods that were not seen yet: what the caps
+// unconfirmed counts the reservations for pods that were not seen yet: what the caps
 // bound. Reservations for pods that exist are none of them: there is no more
 // than one for each, and it goes when the pod does.
-type unseen struct {
+type unconfirmed struct {
 	byNamespace map[string]int // namespace -> reservations
 	byOwner     map[string]int // digest of the controller's UID -> reservations
-	vacant      map[string]int // see Vacancies
+	unassigned  map[string]int // see Vacancies
 }
 
 // count is made once for a transaction and then kept by who reserves and gives
 // back in it: a batch has hundreds of those.
-func (tx *Tx) count() *unseen {
+func (tx *Tx) count() *unconfirmed {
 	if tx.unseen == nil {
-		tx.unseen = &unseen{byNamespace: map[string]int{}, byOwner: map[string]int{}, vacant: Vacancies(tx.Record)}
+		tx.unseen = &unconfirmed{byNamespace: map[string]int{}, byOwner: map[string]int{}, unassigned: Unassigned(tx.Record)}
 		for _, r := range tx.Record.Awaited() {
 			tx.unseen.add(r, 1)
 		}
@@ -66,7 +66,7 @@ func (tx *Tx) count() *unseen {
 }
 
 // add does nothing where nobody has counted yet.
-func (u *unseen) add(r allocator.Reservation, n int) {
+func (u *unconfirmed) add(r allocator.Reservation, n int) {
 	if u == nil || r.LateBound() {
 		return
 	}
@@ -87,7 +87,7 @@ func ownerOf(r allocator.Reservation) string {
 
 // mayKeep says why no more addresses are kept for the identities of a namespace.
 func (tx *Tx) mayKeep(r allocator.Reservation) error {
-	if reason := KeepsEnough(tx.count().vacant, r.For.Namespace, tx.Space.Size()); reason != "" {
+	if reason := KeepsEnough(tx.count().unassigned, r.For.Namespace, tx.Space.Size()); reason != "" {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonOverCap, Reason: reason}
 	}
 	return nil

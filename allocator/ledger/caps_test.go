@@ -60,7 +60,7 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 	tx := newTx(t)
 	caps := Caps{Namespace: 5, Owner: 3}
 	reserve := func(r allocator.Reservation, late bool) error {
-		w := want{order: order{reservation: r, caps: caps, late: late}}
+		w := attempt{allocationRequest: allocationRequest{reservation: r, caps: caps, late: late}}
 		return tx.apply(Change{Do: w.do, counts: true})
 	}
 	mustServe := func(r allocator.Reservation, late bool) allocator.Reservation {
@@ -93,7 +93,7 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 	late.Token = allocator.LateToken("1234")
 	mustServe(late, true)
 
-	g := gift{order: order{reservation: first}}
+	g := rollback{allocationRequest: allocationRequest{reservation: first}}
 	if err := tx.apply(Change{Do: g.do, counts: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestAPromisedAddressCountsForItsOwner(t *testing.T) {
 		r := toCome("a", "u1")
 		r.For = allocator.Identity{Namespace: "a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: fmt.Sprintf("web-%d", i)}
 		r.ForUID = "u1"
-		w := want{order: order{reservation: r, caps: Caps{Namespace: 10, Owner: 3}}}
+		w := attempt{allocationRequest: allocationRequest{reservation: r, caps: Caps{Namespace: 10, Owner: 3}}}
 		return tx.apply(Change{Do: w.do, counts: true})
 	}
 	for i := range 3 {
@@ -159,7 +159,7 @@ func TestANamespaceKeepsHalfOfAPoolForPodsThatAreNotThere(t *testing.T) {
 		return r
 	}
 	take := func(r allocator.Reservation) error {
-		w := want{order: order{reservation: r, late: true}}
+		w := attempt{allocationRequest: allocationRequest{reservation: r, late: true}}
 		return tx.apply(Change{Do: w.do, counts: true})
 	}
 	leave := func(r allocator.Reservation) {

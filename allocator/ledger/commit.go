@@ -109,9 +109,9 @@ func (l *Ledger) onward(q *queue, read *crdv1.SpiderIPPool) error {
 	if q.known == nil || revision >= q.known.Revision {
 		return nil
 	}
-	void := &HistoryError{Pool: q.pool, Known: q.known.Revision, Read: revision}
+	void := &ClusterRestoredError{Pool: q.pool, Known: q.known.Revision, Read: revision}
 	l.void.Store(void)
-	l.voids.Do(func() { l.o.Void(void) })
+	l.voids.Do(func() { l.o.OnClusterRestored(void) })
 	return void
 }
 
@@ -227,7 +227,7 @@ func withStatus(pool *crdv1.SpiderIPPool, status crdv1.IPPoolStatus) *crdv1.Spid
 // error, a connection that broke.
 func definite(err error) bool {
 	var unreadable *UnreadableError
-	var void *HistoryError
+	var void *ClusterRestoredError
 	return errors.Is(err, ErrNoPool) || errors.As(err, &unreadable) || errors.As(err, &void) ||
 		apierrors.IsNotFound(err) || apierrors.IsInvalid(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsBadRequest(err) || tooLarge(err) ||
@@ -273,7 +273,7 @@ func answerEach(batch []*request, errs []error) {
 // free returns what may be handed out of state's space. Subtracting sets is
 // dear, so it is done once per version of either.
 func (l *Ledger) free(q *queue, state *State) allocator.Space {
-	never, version := l.o.Never()
+	never, version := l.o.ReservedRanges()
 	key := freeKey{uid: state.Pool.UID, generation: state.Pool.Generation, never: version}
 	if q.freeKey != key {
 		q.freeKey, q.freeSpace = key, state.Space.Without(never)

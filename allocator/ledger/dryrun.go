@@ -25,8 +25,8 @@ func (d DryRun) Reserve(_ context.Context, r allocator.Reservation, slots [][]st
 	claims := make([]crdv1.Claim, len(slots))
 	errs := make([]error, len(slots))
 	for i, pools := range slots {
-		var got given
-		got, errs[i] = order{reservation: r, caps: d.o.Caps}.first(pools, d.try)
+		var got allocated
+		got, errs[i] = allocationRequest{reservation: r, caps: d.o.Caps}.first(pools, d.try)
 		claims[i] = got.claim
 	}
 	if err := merge(errs); err != nil {
@@ -43,7 +43,7 @@ func (d DryRun) try(pool string, do func(*Tx) error) error {
 	if state == nil {
 		return explain(pool, ErrNoPool)
 	}
-	never, _ := d.o.Never()
+	never, _ := d.o.ReservedRanges()
 	return do(begin(state, state.Space.Without(never), nil, d.o.Used))
 }
 

@@ -90,14 +90,14 @@ func (e *OverBudgetError) Error() string {
 	return fmt.Sprintf("writing the record of pool %q: it would take %d bytes of at most %d; split the pool into smaller ones", e.Pool, e.Size, e.Limit)
 }
 
-// HistoryError says that the API server has an older version of a pool than it
+// ClusterRestoredError says that the API server has an older version of a pool than it
 // had before (I11): it was restored from a backup, and all that this process
 // remembers is of another history.
-type HistoryError struct {
+type ClusterRestoredError struct {
 	Pool        string
 	Known, Read uint64 // resourceVersions
 }
 
-func (e *HistoryError) Error() string {
+func (e *ClusterRestoredError) Error() string {
 	return fmt.Sprintf("reading pool %q: its resourceVersion went back from %d to %d: the cluster was restored to an earlier state", e.Pool, e.Known, e.Read)
 }

@@ -24,7 +24,7 @@ func TestAnAPIServerThatWentBackIsWrittenNothing(t *testing.T) {
 			c.restore(backup)
 
 			var told []error
-			l := New(Options{API: &m, Pools: &m, Void: func(err error) { told = append(told, err) }})
+			l := New(Options{API: &m, Pools: &m, OnClusterRestored: func(err error) { told = append(told, err) }})
 			reserve := func(pool string) error {
 				_, err := l.Reserve(t.Context(), toCome("default", ""), [][]string{{pool}})
 				return err
@@ -45,7 +45,7 @@ func TestAnAPIServerThatWentBackIsWrittenNothing(t *testing.T) {
 			writes := m.writes
 
 			err := reserve("p")
-			var history *HistoryError
+			var history *ClusterRestoredError
 			if !errors.As(err, &history) || history.Pool != "p" || history.Known <= history.Read {
 				t.Fatalf("reserving after the restore: %v", err)
 			}

@@ -17,7 +17,7 @@ func Kept(record *allocator.Record, a netip.Addr, unready string) (cause, text s
 	switch use := record.Use(a); {
 	case unready != "":
 		return crdv1.ReasonPoolNotReady, fmt.Sprintf("the pod's address %s is kept in it, and %s", a, unready)
-	case use == allocator.Promised:
+	case use == allocator.PendingAdmission:
 		return crdv1.ReasonPredecessor, fmt.Sprintf("the pod's address %s was given to an earlier admission of the pod, which may still bring it", a)
 	case use == allocator.InUse:
 		return crdv1.ReasonPredecessor, fmt.Sprintf("the pod's address %s is still its predecessor's, whose end was not seen yet", a)
@@ -33,12 +33,12 @@ func Kept(record *allocator.Record, a netip.Addr, unready string) (cause, text s
 	return "", ""
 }
 
-// Vacancies counts by namespace the addresses that a record keeps for stable
+// Unassigned counts by namespace the addresses that a record keeps for stable
 // identities which have no pod, or whose last pod may be running still.
-func Vacancies(record *allocator.Record) map[string]int {
+func Unassigned(record *allocator.Record) map[string]int {
 	vacant := map[string]int{}
 	for _, r := range record.Retained() {
-		if r.Vacant() || r.Held() {
+		if r.Unassigned() || r.Held() {
 			vacant[r.Identity.Namespace]++
 		}
 	}

@@ -19,9 +19,9 @@ import (
 type Options struct {
 	API   API
 	Pools Pools
-	// Never returns the addresses that no pool may hand out (SpiderReservedIPs)
+	// ReservedRanges returns the addresses that no pool may hand out (SpiderReservedIPs)
 	// and a number that changes with them. Nil means none.
-	Never func() (ranges []netipx.IPRange, version uint64)
+	ReservedRanges func() (ranges []netipx.IPRange, version uint64)
 	// Synced reports whether pods and pools were all listed once; until then
 	// nothing is reserved (I11). Nil means that they were.
 	Synced func() bool
@@ -32,10 +32,10 @@ type Options struct {
 	Used func(netip.Addr) bool
 	// Caps bound the reservations for pods that were not seen yet.
 	Caps Caps
-	// Void is told, once, that the API server went back to an earlier state
+	// OnClusterRestored is told, once, that the API server went back to an earlier state
 	// (I11). From then on the ledger writes nothing: the process should end, so
 	// that another lists everything again. Nil tells nobody.
-	Void func(error)
+	OnClusterRestored func(error)
 	// Now is the clock that records are dated by; nil means time.Now.
 	Now func() time.Time
 	// Budget is the most bytes that a record may take; 0 means DefaultBudget.
@@ -54,7 +54,7 @@ const DefaultBudget = 1 << 20
 // needs no closing: it runs nothing while nobody waits for it.
 type Ledger struct {
 	o     Options
-	void  atomic.Pointer[HistoryError] // why nothing is written any more
+	void  atomic.Pointer[ClusterRestoredError] // why nothing is written any more
 	voids sync.Once
 
 	mu     sync.Mutex
@@ -74,8 +74,8 @@ func (o Options) complete() Options {
 	if o.Synced == nil {
 		o.Synced = func() bool { return true }
 	}
-	if o.Never == nil {
-		o.Never = func() ([]netipx.IPRange, uint64) { return nil, 0 }
+	if o.ReservedRanges == nil {
+		o.ReservedRanges = func() ([]netipx.IPRange, uint64) { return nil, 0 }
 	}
 	if o.Used == nil {
 		o.Used = func(netip.Addr) bool { return false }
@@ -83,8 +83,8 @@ func (o Options) complete() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.Void == nil {
-		o.Void = func(error) {}
+	if o.OnClusterRestored == nil {
+		o.OnClusterRestored = func(error) {}
 	}
 	return o
 }

@@ -30,8 +30,8 @@ type AllPools interface {
 // PoolCollector tells how full the pools are that a watch has shown. A pool that
 // cannot be read is left out: a zero would be a lie.
 type PoolCollector struct {
-	pools AllPools
-	never func() ([]netipx.IPRange, uint64)
+	pools    AllPools
+	reserved func() ([]netipx.IPRange, uint64)
 
 	mu    sync.Mutex
 	known map[types.UID]poolCount // pool -> what was counted last
@@ -52,7 +52,7 @@ type poolCount struct {
 
 // NewPoolCollector returns a collector of the pools; never is that of Options.
 func NewPoolCollector(pools AllPools, never func() ([]netipx.IPRange, uint64)) *PoolCollector {
-	return &PoolCollector{pools: pools, never: Options{Never: never}.complete().Never}
+	return &PoolCollector{pools: pools, reserved: Options{ReservedRanges: never}.complete().ReservedRanges}
 }
 
 // Describe implements prometheus.Collector.
@@ -66,7 +66,7 @@ func (c *PoolCollector) Collect(metrics chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := map[types.UID]poolCount{} // pool -> count
-	never, version := c.never()
+	never, version := c.reserved()
 	for pool := range c.pools.All() {
 		n, ok := c.known[pool.UID]
 		if !ok || n.version != pool.ResourceVersion || n.never != version {
@@ -79,7 +79,7 @@ func (c *PoolCollector) Collect(metrics chan<- prometheus.Metric) {
 		}
 		for set, value := range map[string]uint64{ // label -> addresses
 			"total": n.total, "free": n.free, "settled": uint64(n.taken.Settled), "reserved": uint64(n.taken.Reserved),
-			"retained": uint64(n.taken.Retained), "held": uint64(n.taken.Held), "retained_promised": uint64(n.taken.Promised),
+			"retained": uint64(n.taken.Retained), "held": uint64(n.taken.Held), "retained_promised": uint64(n.taken.PendingAdmission),
 			"retained_in_use": uint64(n.taken.RetainedInUse), "retained_held": uint64(n.taken.RetainedHeld),
 		} {
 			metrics <- prometheus.MustNewConstMetric(poolAddresses, prometheus.GaugeValue, float64(value), pool.Name, set)

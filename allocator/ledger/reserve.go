@@ -22,7 +22,7 @@ const giveBackTimeout = 30 * time.Second
 // Errors: *ExhaustedError where the pools of a slot gave nothing; the error of
 // ctx; what the API server said.
 func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots [][]string) ([]crdv1.Claim, error) {
-	return l.serve(ctx, order{reservation: r, caps: l.o.Caps}, slots)
+	return l.serve(ctx, allocationRequest{reservation: r, caps: l.o.Caps}, slots)
 }
 
 // Bind is Reserve for a pod that exists: r names it whole, and its token is the
@@ -38,17 +38,17 @@ func (l *Ledger) Bind(ctx context.Context, r allocator.Reservation, slots [][]st
 	if !r.LateBound() {
 		return nil, fmt.Errorf("binding a pod of namespace %q late: it has no name and UID", r.Pod.Namespace)
 	}
-	return l.serve(ctx, order{reservation: r, late: true, fence: fence}, slots)
+	return l.serve(ctx, allocationRequest{reservation: r, late: true, fence: fence}, slots)
 }
 
-func (l *Ledger) serve(ctx context.Context, o order, slots [][]string) ([]crdv1.Claim, error) {
+func (l *Ledger) serve(ctx context.Context, o allocationRequest, slots [][]string) ([]crdv1.Claim, error) {
 	if !l.o.Synced() {
 		return nil, errors.New("reserving: this replica has not listed all pods and pools yet")
 	}
 	if err := check(slots); err != nil {
 		return nil, err
 	}
-	got := make([]given, len(slots))
+	got := make([]allocated, len(slots))
 	errs := make([]error, len(slots))
 	serve := func(i int) {
 		got[i], errs[i] = o.first(slots[i], func(pool string, do func(*Tx) error) error { return l.try(ctx, o, pool, do) })
@@ -72,7 +72,7 @@ func (l *Ledger) serve(ctx context.Context, o order, slots [][]string) ([]crdv1.
 	return claims, nil
 }
 
-func (l *Ledger) try(ctx context.Context, o order, pool string, do func(*Tx) error) error {
+func (l *Ledger) try(ctx context.Context, o allocationRequest, pool string, do func(*Tx) error) error {
 	err := l.Apply(ctx, pool, Change{Do: do, Grows: true, counts: true})
 	if err != nil && ctx.Err() != nil && refusal(pool, err) == nil && !o.late {
 		l.giveBackLater(o, pool) //nolint:contextcheck // the caller is gone, and that is why
@@ -82,7 +82,7 @@ func (l *Ledger) try(ctx context.Context, o order, pool string, do func(*Tx) err
 
 // undo gives back what was taken beside a slot that got nothing. Where nobody
 // waits any more it does not wait either.
-func (l *Ledger) undo(ctx context.Context, o order, got []given, errs []error) error {
+func (l *Ledger) undo(ctx context.Context, o allocationRequest, got []allocated, errs []error) error {
 	var failed []error
 	for i, err := range errs {
 		switch {
@@ -151,7 +151,7 @@ func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Clai
 	}
 	var errs []error
 	for _, c := range claims {
-		g := gift{order: order{reservation: allocator.Reservation{Token: t}}}
+		g := rollback{allocationRequest: allocationRequest{reservation: allocator.Reservation{Token: t}}}
 		errs = append(errs, l.give(ctx, c.Pool, &g))
 	}
 	return errors.Join(errs...)
@@ -159,7 +159,7 @@ func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Clai
 
 // giveBackLater undoes a reservation that may or may not have landed. It comes
 // behind that one in the queue, so it meets its outcome.
-func (l *Ledger) giveBackLater(o order, pool string) {
+func (l *Ledger) giveBackLater(o allocationRequest, pool string) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), giveBackTimeout)
 		defer cancel()
@@ -168,8 +168,8 @@ func (l *Ledger) giveBackLater(o order, pool string) {
 }
 
 // giveBack undoes what the caller of o never hears of: only here can it be told.
-func (l *Ledger) giveBack(ctx context.Context, o order, pool string) error {
-	g := gift{order: o}
+func (l *Ledger) giveBack(ctx context.Context, o allocationRequest, pool string) error {
+	g := rollback{allocationRequest: o}
 	if err := l.give(ctx, pool, &g); err != nil {
 		return err
 	}
@@ -181,13 +181,13 @@ func (l *Ledger) giveBack(ctx context.Context, o order, pool string) error {
 	return nil
 }
 
-// gift is an order undone in one pool.
-type gift struct {
-	order
+// rollback is an order undone in one pool.
+type rollback struct {
+	allocationRequest
 	address netip.Addr // what was given back, if anything
 }
 
-func (l *Ledger) give(ctx context.Context, pool string, g *gift) error {
+func (l *Ledger) give(ctx context.Context, pool string, g *rollback) error {
 	err := l.Apply(ctx, pool, Change{Do: g.do, counts: true})
 	if refused := (*RefusedError)(nil); errors.As(err, &refused) { // there is no such pool any more
 		return nil
@@ -195,7 +195,7 @@ func (l *Ledger) give(ctx context.Context, pool string, g *gift) error {
 	return err
 }
 
-func (g *gift) do(tx *Tx) error {
+func (g *rollback) do(tx *Tx) error {
 	g.address = netip.Addr{}
 	if g.fence != nil {
 		if err := g.fence(tx); err != nil {

@@ -30,8 +30,8 @@ type Tx struct {
 	used   func(netip.Addr) bool
 
 	// What was counted of Record and still holds.
-	unseen *unseen // what the caps bound; nil until somebody asks
-	full   string  // why no address can be picked; empty until somebody asks
+	unseen *unconfirmed // what the caps bound; nil until somebody asks
+	full   string       // why no address can be picked; empty until somebody asks
 }
 
 // begin returns a transaction on s that hands out those addresses of free that

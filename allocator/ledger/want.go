@@ -9,16 +9,16 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// order is what one caller wants of pools.
-type order struct {
+// allocationRequest is what one caller wants of pools.
+type allocationRequest struct {
 	reservation allocator.Reservation
 	caps        Caps
 	late        bool            // for a pod that exists: no cap, and before those that wait
 	fence       func(*Tx) error // runs first in each transaction; nil for none
 }
 
-// given is an address that a pool gave.
-type given struct {
+// allocated is an address that a pool gave.
+type allocated struct {
 	claim crdv1.Claim
 	fresh bool // by a write of this call, and not found in the record
 }
@@ -31,26 +31,26 @@ type given struct {
 // before. With several candidates they are therefore all asked for that first.
 // Who binds late has decided which pool is to give something new, the first: in
 // another it would overtake those that wait there.
-func (o order) first(pools []string, try func(pool string, do func(*Tx) error) error) (given, error) {
+func (o allocationRequest) first(pools []string, try func(pool string, do func(*Tx) error) error) (allocated, error) {
 	var exhausted ExhaustedError
 	for _, c := range o.candidates(pools) {
-		w := want{order: o, present: c.present}
+		w := attempt{allocationRequest: o, present: c.present}
 		err := try(c.pool, w.do)
 		if err == nil {
-			return given{crdv1.Claim{Pool: c.pool, Address: w.address}, w.fresh}, nil
+			return allocated{crdv1.Claim{Pool: c.pool, Address: w.address}, w.fresh}, nil
 		}
 		refused := refusal(c.pool, err)
 		switch {
 		case refused == nil:
-			return given{}, err
+			return allocated{}, err
 		case refused.final || !c.present:
 			exhausted.Refusals = append(exhausted.Refusals, refused)
 		}
 		if refused.final {
-			return given{}, &exhausted
+			return allocated{}, &exhausted
 		}
 	}
-	return given{}, &exhausted
+	return allocated{}, &exhausted
 }
 
 // candidate is a pool to be asked.
@@ -59,7 +59,7 @@ type candidate struct {
 	present bool // only for what is there already
 }
 
-func (o order) candidates(pools []string) (all []candidate) {
+func (o allocationRequest) candidates(pools []string) (all []candidate) {
 	if len(pools) > 1 && (o.late || o.stable()) {
 		for _, pool := range pools {
 			all = append(all, candidate{pool, true})
@@ -75,7 +75,7 @@ func (o order) candidates(pools []string) (all []candidate) {
 }
 
 // stable reports whether the pod has a stable identity.
-func (o order) stable() bool { return o.reservation.For != allocator.Identity{} }
+func (o allocationRequest) stable() bool { return o.reservation.For != allocator.Identity{} }
 
 // refusal returns what a pool has against giving an address, if err is no more
 // than that: another candidate may serve all the same.
@@ -94,16 +94,16 @@ func refusal(pool string, err error) *RefusedError {
 	return nil
 }
 
-// want is an order looking for an address in one pool.
-type want struct {
-	order
+// attempt is an order looking for an address in one pool.
+type attempt struct {
+	allocationRequest
 	present bool // only what is there for the pod already, nothing new
 
 	address netip.Addr // the answer
 	fresh   bool       // it was not in the record before
 }
 
-func (w *want) do(tx *Tx) error {
+func (w *attempt) do(tx *Tx) error {
 	w.fresh = false
 	if w.fence != nil {
 		if err := w.fence(tx); err != nil {
@@ -128,7 +128,7 @@ func (w *want) do(tx *Tx) error {
 // takeKept takes the address that the pool keeps for the identity. It takes
 // nothing from others, so neither cap nor queue stands before it. No other
 // candidate serves instead: the pod would lose its address for a moment's wait.
-func (w *want) takeKept(tx *Tx, a netip.Addr) error {
+func (w *attempt) takeKept(tx *Tx, a netip.Addr) error {
 	refuse := func(cause, format string, args ...any) error {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: cause, Reason: fmt.Sprintf(format, args...), final: true}
 	}
@@ -148,7 +148,7 @@ func (w *want) takeKept(tx *Tx, a netip.Addr) error {
 	return w.reserve(tx, a)
 }
 
-func (w *want) takeNew(tx *Tx) error {
+func (w *attempt) takeNew(tx *Tx) error {
 	if err := Ready(tx.Pool); err != nil {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolNotReady, Reason: err.Error()}
 	}
@@ -172,7 +172,7 @@ func (w *want) takeNew(tx *Tx) error {
 	return w.reserve(tx, a)
 }
 
-func (w *want) reserve(tx *Tx, a netip.Addr) error {
+func (w *attempt) reserve(tx *Tx, a netip.Addr) error {
 	if err := tx.Record.Reserve(a, w.reservation); err != nil {
 		return err
 	}

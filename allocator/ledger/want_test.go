@@ -99,13 +99,13 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 				t.Fatal(err)
 			}
 			count := tx.Record.Count()
-			w := want{order: order{reservation: identified(web0)}}
+			w := attempt{allocationRequest: allocationRequest{reservation: identified(web0)}}
 			err := w.do(tx)
 			if tx.Record.Count() != count {
 				t.Errorf("%d addresses are taken, %d were", tx.Record.Count(), count)
 			}
 			if c.wantCause == "" {
-				if v, ok := tx.Record.RetainedAt(address); err != nil || w.address != address || !w.fresh || !ok || !v.Promised() {
+				if v, ok := tx.Record.RetainedAt(address); err != nil || w.address != address || !w.fresh || !ok || !v.PendingAdmission() {
 					t.Errorf("got %s, %v, the record says %v", w.address, err, v)
 				}
 				return
@@ -196,11 +196,11 @@ func TestAFullPoolTellsWhatUsesIt(t *testing.T) {
 	tx.used = func(a netip.Addr) bool { return a.As4()[3] <= 4 }
 	never := netipx.IPRangeFrom(netip.MustParseAddr("10.1.0.6"), netip.MustParseAddr("10.1.0.254"))
 	tx.free = tx.Space.Without([]netipx.IPRange{never})
-	first := want{order: order{reservation: toCome("default", "")}}
+	first := attempt{allocationRequest: allocationRequest{reservation: toCome("default", "")}}
 	if err := first.do(tx); err != nil || first.address.String() != "10.1.0.5" {
 		t.Fatalf("got %s, %v, want the one that nothing uses", first.address, err)
 	}
-	second := want{order: order{reservation: toCome("default", "")}}
+	second := attempt{allocationRequest: allocationRequest{reservation: toCome("default", "")}}
 	err := second.do(tx)
 	const want = `reserving from pool "p": all 254 addresses taken (1 reserved); 249 of them never handed out (SpiderReservedIP); 4 of them used by something else in the cluster (a pod or a node)`
 	var refused *RefusedError
@@ -208,7 +208,7 @@ func TestAFullPoolTellsWhatUsesIt(t *testing.T) {
 		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
 	}
 	// The reason is counted anew when an address came back.
-	g := gift{order: first.order}
+	g := rollback{allocationRequest: first.allocationRequest}
 	if err := tx.apply(Change{Do: g.do, counts: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -259,16 +259,16 @@ func TestBindWantsAPodThatExists(t *testing.T) {
 
 func TestWhoIsAskedForWhat(t *testing.T) {
 	t.Parallel()
-	var named order
+	var named allocationRequest
 	named.reservation.For.Name = "web"
 	late := named
 	late.late = true
 	for name, c := range map[string]struct {
-		order order
+		order allocationRequest
 		pools []string
 		want  []candidate
 	}{
-		"a pod to come":                     {order{}, []string{"a", "b"}, []candidate{{"a", false}, {"b", false}}},
+		"a pod to come":                     {allocationRequest{}, []string{"a", "b"}, []candidate{{"a", false}, {"b", false}}},
 		"one with a stable identity":        {named, []string{"a", "b"}, []candidate{{"a", true}, {"b", true}, {"a", false}, {"b", false}}},
 		"one that is bound late":            {late, []string{"a", "b"}, []candidate{{"a", true}, {"b", true}, {"a", false}}},
 		"one that is bound late, one pool":  {late, []string{"a"}, []candidate{{"a", false}}},

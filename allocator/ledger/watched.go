@@ -77,8 +77,8 @@ func (w *Watched) All() iter.Seq[*crdv1.SpiderIPPool] {
 	}
 }
 
-// Never are the addresses of all SpiderReservedIPs, as a watch has shown them.
-type Never struct {
+// ReservedRanges are the addresses of all SpiderReservedIPs, as a watch has shown them.
+type ReservedRanges struct {
 	synced cache.InformerSynced
 
 	mu      sync.Mutex
@@ -87,13 +87,13 @@ type Never struct {
 	version uint64
 }
 
-// WatchNever returns the addresses of the SpiderReservedIPs of a cache.
-func WatchNever(ctx context.Context, c ctrlcache.Cache) (*Never, error) {
+// WatchReservedRanges returns the addresses of the SpiderReservedIPs of a cache.
+func WatchReservedRanges(ctx context.Context, c ctrlcache.Cache) (*ReservedRanges, error) {
 	informer, err := informerOf(ctx, c, &crdv1.SpiderReservedIP{})
 	if err != nil {
 		return nil, err
 	}
-	n := &Never{byName: map[string][]netipx.IPRange{}}
+	n := &ReservedRanges{byName: map[string][]netipx.IPRange{}}
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    n.set,
 		UpdateFunc: func(_, after any) { n.set(after) },
@@ -107,17 +107,17 @@ func WatchNever(ctx context.Context, c ctrlcache.Cache) (*Never, error) {
 }
 
 // Synced reports whether all SpiderReservedIPs were listed once.
-func (n *Never) Synced() bool { return n.synced() }
+func (n *ReservedRanges) Synced() bool { return n.synced() }
 
 // Ranges returns the addresses and a number that changes with them: what
 // Options.Never wants.
-func (n *Never) Ranges() ([]netipx.IPRange, uint64) {
+func (n *ReservedRanges) Ranges() ([]netipx.IPRange, uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.all, n.version
 }
 
-func (n *Never) set(object any) {
+func (n *ReservedRanges) set(object any) {
 	r, ok := object.(*crdv1.SpiderReservedIP)
 	if !ok {
 		return
@@ -129,13 +129,13 @@ func (n *Never) set(object any) {
 	n.update(r.Name, list)
 }
 
-func (n *Never) remove(object any) {
+func (n *ReservedRanges) remove(object any) {
 	if name, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
 		n.update(name, nil)
 	}
 }
 
-func (n *Never) update(name string, list []netipx.IPRange) {
+func (n *ReservedRanges) update(name string, list []netipx.IPRange) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.byName, name)

@@ -12,6 +12,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -26,35 +27,35 @@ const catchUp = 20 * time.Millisecond
 // addresses settles, releases and holds the addresses of one pool per
 // reconciliation.
 type addresses struct {
-	ledger    Applier
-	pools     ledger.Pools
-	claims    index
-	identity  Identifier
-	history   *history
-	endpoints endpointLister
-	conflicts *conflicts
-	tenures   *tenures
-	metrics   *Metrics
-	events    *events
-	depose    func(error) // stops leading
-	slow      reminders   // of pools in which something waits
-	freed     func(*Pod)  // tells that an address of a pod is free again; does not block
+	ledger           Applier
+	pools            ledger.Pools
+	claims           index
+	identity         Identifier
+	history          *history
+	endpoints        endpointLister
+	conflicts        *conflicts
+	leaderships      *leaderships
+	metrics          *Metrics
+	events           *events
+	onLeadershipLost func(error)     // stops leading
+	slow             reminders       // of pools in which something waits
+	freed            func(*view.Pod) // tells that an address of a pod is free again; does not block
 }
 
 // endpointLister says which pods had which addresses of a pool, as far as people
 // were told.
 type endpointLister interface {
-	Of(ctx context.Context, pool string) (map[netip.Addr][]*Pod, error)
+	Of(ctx context.Context, pool string) (map[netip.Addr][]*view.Pod, error)
 }
 
 // Reconcile takes a pool over and then brings its record in line with the pods.
 func (a *addresses) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	pool, ok := a.pools.Pool(r.Name)
 	if !ok {
-		a.tenures.forget(r.Name)
+		a.leaderships.forget(r.Name)
 		return reconcile.Result{}, nil
 	}
-	begun, before, baseline := a.tenures.of(pool)
+	begun, before, baseline := a.leaderships.of(pool)
 	if !begun {
 		var err error
 		if before, err = a.takeOver(ctx, pool); err != nil {
@@ -80,7 +81,7 @@ func (a *addresses) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 		if err != nil {
 			return reconcile.Result{}, err
 		}
-		a.tenures.see(pool, revision, holders, unseen)
+		a.leaderships.see(pool, revision, holders, unseen)
 	}
 	return a.tend(ctx, pool)
 }
@@ -91,7 +92,7 @@ func (a *addresses) result(err error) (reconcile.Result, error) {
 	if errors.Is(err, errReplaced) || errors.As(err, &refused) { // the pool is gone: the watch will tell
 		return reconcile.Result{RequeueAfter: time.Second}, nil
 	}
-	return reconcile.Result{}, stop(err, a.depose)
+	return reconcile.Result{}, stopOnLostLeadership(err, a.onLeadershipLost)
 }
 
 // takeOver writes this leader's term into the record of the pool and returns
@@ -103,20 +104,20 @@ func (a *addresses) takeOver(ctx context.Context, pool *crdv1.SpiderIPPool) (*al
 			return errReplaced
 		}
 		before = tx.State.Record // nobody changes it
-		tx.Record.SetTerm(a.tenures.term)
+		tx.Record.SetTerm(a.leaderships.term)
 		return nil
 	}})
 	if err != nil {
 		return nil, err
 	}
-	a.tenures.begin(pool, before)
-	log.FromContext(ctx).Info("took the pool over", "pool", pool.Name, "term", a.tenures.term, "podsSeenThrough", before.SeenThrough())
+	a.leaderships.begin(pool, before)
+	log.FromContext(ctx).Info("took the pool over", "pool", pool.Name, "term", a.leaderships.term, "podsSeenThrough", before.SeenThrough())
 	return before, nil
 }
 
 // resetMark lowers a mark that comes from another history of the cluster (I11).
 func (a *addresses) resetMark(ctx context.Context, pool *crdv1.SpiderIPPool, mark, reset uint64) error {
-	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{Do: a.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
+	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{Do: a.leaderships.fence(pool.UID, func(tx *ledger.Tx) error {
 		if tx.Record.SeenThrough() == mark {
 			tx.Record.ResetSeenThrough(reset)
 		}
@@ -130,9 +131,9 @@ func (a *addresses) resetMark(ctx context.Context, pool *crdv1.SpiderIPPool, mar
 
 // standing returns whose the addresses in use were when the pool was taken over,
 // and those that have no live pod: nobody saw its end, so they are to be held.
-func (a *addresses) standing(ctx context.Context, pool string, before *allocator.Record) (map[netip.Addr]types.UID, map[netip.Addr]lost, error) {
-	holders, unseen := map[netip.Addr]types.UID{}, map[netip.Addr]lost{}
-	var had map[netip.Addr][]*Pod
+func (a *addresses) standing(ctx context.Context, pool string, before *allocator.Record) (map[netip.Addr]types.UID, map[netip.Addr]orphanedAllocation, error) {
+	holders, unseen := map[netip.Addr]types.UID{}, map[netip.Addr]orphanedAllocation{}
+	var had map[netip.Addr][]*view.Pod
 	for address := range before.AllInUse() {
 		if live := a.claims.Live(address); len(live) > 0 {
 			holders[address] = live[0].UID
@@ -144,19 +145,19 @@ func (a *addresses) standing(ctx context.Context, pool string, before *allocator
 				return nil, nil, err
 			}
 		}
-		unseen[address] = lose(had[address], before.LongestGrace(), time.Now())
+		unseen[address] = orphanOf(had[address], before.LongestGrace(), time.Now())
 	}
 	return holders, unseen, nil
 }
 
-// lose returns the hold of an address whose pod ended while nobody led. Where
+// orphanOf returns the hold of an address whose pod ended while nobody led. Where
 // endpoints name several pods, or none, neither its node nor its termination
 // grace is known; longest is that of all pods of the pool.
-func lose(had []*Pod, longest time.Duration, now time.Time) lost {
+func orphanOf(had []*view.Pod, longest time.Duration, now time.Time) orphanedAllocation {
 	if len(had) == 1 {
-		return lost{had[0], allocator.Hold{Node: had[0].Node, Since: now, Grace: had[0].Grace}}
+		return orphanedAllocation{had[0], allocator.Hold{Node: had[0].Node, Since: now, Grace: had[0].Grace}}
 	}
-	return lost{&Pod{}, allocator.Hold{Since: now, Grace: longest}}
+	return orphanedAllocation{&view.Pod{}, allocator.Hold{Since: now, Grace: longest}}
 }
 
 // tend settles, releases and holds what the view of the pods allows.
@@ -165,12 +166,12 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 		pool:     pool.Name,
 		claims:   a.claims,
 		identity: a.identity,
-		holder:   func(address netip.Addr) types.UID { return a.tenures.holder(pool.Name, address) },
+		holder:   func(address netip.Addr) types.UID { return a.leaderships.holder(pool.Name, address) },
 	}
 	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{
 		Patience: patience,
-		Do: a.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
-			t.sights = a.tenures.seen(pool.Name)
+		Do: a.leaderships.fence(pool.UID, func(tx *ledger.Tx) error {
+			t.observations = a.leaderships.seen(pool.Name)
 			t.in, t.now = tx.Space.Contains, tx.Now
 			return t.do(tx.Record)
 		}),
@@ -179,9 +180,9 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 		return a.result(err)
 	}
 	done, holders, over := t.outcome()
-	a.tenures.hold(pool.Name, holders)
-	unmet := a.meet(ctx, pool.Name, t.late, over.appeared)
-	a.tenures.drop(pool.Name, over)
+	a.leaderships.hold(pool.Name, holders)
+	unmet := a.resolveConflicts(ctx, pool.Name, t.late, over.appeared)
+	a.leaderships.drop(pool.Name, over)
 	a.tell(ctx, pool.Name, done)
 	switch {
 	case t.early:
@@ -190,7 +191,7 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 	case unmet:
 		return reconcile.Result{RequeueAfter: retry}, nil
 	case t.full:
-		a.remind(ctx, pool.Name, "addresses of pods that vanished stay settled until other holds of the pool have ended: it has as many as it may", "holds", mostHeld)
+		a.remind(ctx, pool.Name, "addresses of pods that vanished stay settled until other holds of the pool have ended: it has as many as it may", "holds", maxHeld)
 		return reconcile.Result{RequeueAfter: holdInterval}, nil
 	}
 	return reconcile.Result{}, nil
@@ -203,11 +204,11 @@ func (a *addresses) remind(ctx context.Context, pool, what string, keysAndValues
 	}
 }
 
-// meet deals with those that claim what is another's. Whom it could not deal with
+// resolveConflicts deals with those that claim what is another's. Whom it could not deal with
 // stays to be acted upon.
-func (a *addresses) meet(ctx context.Context, pool string, late, over map[carried]*Pod) (unmet bool) {
+func (a *addresses) resolveConflicts(ctx context.Context, pool string, late, over map[podAddress]*view.Pod) (unmet bool) {
 	for key, p := range late {
-		if err := a.conflicts.meet(ctx, pool, key.address, p); err != nil {
+		if err := a.conflicts.resolveConflict(ctx, pool, key.address, p); err != nil {
 			log.FromContext(ctx).Error(err, "two live pods may carry one address still; trying again", "pool", pool, "address", key.address)
 			delete(over, key)
 			unmet = true
@@ -219,7 +220,7 @@ func (a *addresses) meet(ctx context.Context, pool string, late, over map[carrie
 // tell reports what was done: to the log always, to people where it is unusual.
 func (a *addresses) tell(ctx context.Context, pool string, done map[netip.Addr]step) {
 	for address, s := range done {
-		logStep(log.FromContext(ctx), s.verb, pool, address, s.pod)
+		view.LogStep(log.FromContext(ctx), s.verb, pool, address, s.pod)
 		a.metrics.ended(s.verb, s.since)
 		switch s.verb {
 		case held:

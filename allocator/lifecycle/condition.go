@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -27,8 +28,8 @@ const (
 	repeat = 5 * time.Minute
 )
 
-// told is what a pod waits for, and what was said of it.
-type told struct {
+// reportedStatus is what a pod waits for, and what was said of it.
+type reportedStatus struct {
 	reason, message string // empty while it is not known to wait
 	since           time.Time
 
@@ -36,57 +37,48 @@ type told struct {
 	eventAt time.Time
 }
 
-// muteness is what came of the tries to write a pod's condition: one that cannot
+// statusBackoff is what came of the tries to write a pod's condition: one that cannot
 // be written must not stand before those of others for ever.
-type muteness struct {
+type statusBackoff struct {
 	failures int
 	until    time.Time // before it there is no other try
 }
 
-func (m *muteness) fail(now time.Time) {
+func (m *statusBackoff) fail(now time.Time) {
 	m.until = now.Add(min(tellEvery<<min(m.failures, 10), longestRetry))
 	m.failures++
 }
 
 // waits notes why the pod waits.
-func (t *told) waits(reason, message string, now time.Time) {
+func (t *reportedStatus) waits(reason, message string, now time.Time) {
 	if t.reason != reason || t.message != message {
 		t.reason, t.message, t.since = reason, message, now
 	}
 }
 
-// saying is what is to be told of a pod.
-type saying struct{ condition, event bool }
+// report is what is to be told of a pod.
+type report struct{ condition, event bool }
 
 // toTell says what people do not know yet of why a pod waits. A former leader
 // that wrote the condition sent the event too. A condition that could not be
 // written does not keep the event back.
-func (l *latecomer) toTell(now time.Time) saying {
-	if l.reason == "" || l.whole == nil || now.Sub(l.since) < lasting {
-		return saying{}
+func (l *pendingPod) toTell(now time.Time) report {
+	if l.reason == "" || l.object == nil || now.Sub(l.since) < lasting {
+		return report{}
 	}
-	c := conditionOf(l.whole)
+	c := view.AddressCondition(l.object)
 	same := c != nil && c.Status == corev1.ConditionFalse && c.Reason == l.reason && c.Message == l.message
 	if same && l.event == "" {
 		l.event, l.eventAt = l.reason, now
 	}
-	return saying{condition: !same && !now.Before(l.mute.until), event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
-}
-
-func conditionOf(pod *corev1.Pod) *corev1.PodCondition {
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == crdv1.ConditionAddressAssigned {
-			return c
-		}
-	}
-	return nil
+	return report{condition: !same && !now.Before(l.backoff.until), event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
 }
 
 // tellAll tells of some of those who wait, in the order in which they are served,
 // what is not known yet.
-func (b *binder) tellAll(ctx context.Context, p *pass) {
+func (b *reconciler) tellAll(ctx context.Context, p *pass) {
 	var waits []waitSince
-	var due []*latecomer
+	var due []*pendingPod
 	for _, l := range p.all {
 		if l.reason == "" {
 			continue
@@ -95,8 +87,8 @@ func (b *binder) tellAll(ctx context.Context, p *pass) {
 		switch {
 		case p.now.Sub(l.since) < lasting:
 			p.soon(lasting - p.now.Sub(l.since))
-		case l.toTell(p.now) == saying{}:
-			if wait := l.mute.until.Sub(p.now); wait > 0 {
+		case l.toTell(p.now) == report{}:
+			if wait := l.backoff.until.Sub(p.now); wait > 0 {
 				p.soon(wait)
 			}
 		case len(due) == tellsPerPass, p.now.Before(b.nextTell):
@@ -109,23 +101,23 @@ func (b *binder) tellAll(ctx context.Context, p *pass) {
 	if len(due) > 0 {
 		b.nextTell = p.now.Add(tellEvery)
 	}
-	concurrently(due, func(l *latecomer) error { b.tell(ctx, l, p.now); return nil })
+	concurrently(due, func(l *pendingPod) error { b.tell(ctx, l, p.now); return nil })
 }
 
-func (b *binder) tell(ctx context.Context, l *latecomer, now time.Time) {
+func (b *reconciler) tell(ctx context.Context, l *pendingPod, now time.Time) {
 	say := l.toTell(now)
 	if say.condition {
 		err := b.waiting(ctx, l)
 		switch {
 		case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-			l.mute.fail(now)
+			l.backoff.fail(now)
 			l.forget()
 			return
 		case err != nil:
-			l.mute.fail(now)
+			l.backoff.fail(now)
 			log.FromContext(ctx).Error(err, "telling why a pod waits", "pod", l.pod.String(), "uid", l.pod.UID)
 		default:
-			l.mute = muteness{}
+			l.backoff = statusBackoff{}
 		}
 	}
 	if say.event {
@@ -134,18 +126,18 @@ func (b *binder) tell(ctx context.Context, l *latecomer, now time.Time) {
 	}
 }
 
-// speaker writes the condition AddressAssigned.
-type speaker struct{ client client.Client }
+// statusWriter writes the condition AddressAssigned.
+type statusWriter struct{ client client.Client }
 
 // waiting writes why a pod waits, if the pod is still as it was read.
-func (s speaker) waiting(ctx context.Context, l *latecomer) error {
+func (s statusWriter) waiting(ctx context.Context, l *pendingPod) error {
 	c := corev1.PodCondition{
 		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionFalse, Reason: l.reason, Message: l.message, LastTransitionTime: metav1.Now(),
 	}
-	if old := conditionOf(l.whole); old != nil && old.Status == c.Status {
+	if old := view.AddressCondition(l.object); old != nil && old.Status == c.Status {
 		c.LastTransitionTime = old.LastTransitionTime
 	}
-	pod, err := s.write(ctx, l.pod, l.whole.ResourceVersion, c)
+	pod, err := s.write(ctx, l.pod, l.object.ResourceVersion, c)
 	if err != nil {
 		return err
 	}
@@ -153,7 +145,7 @@ func (s speaker) waiting(ctx context.Context, l *latecomer) error {
 }
 
 // assigned writes that a pod has its addresses, whatever else has changed of it.
-func (s speaker) assigned(ctx context.Context, p *Pod, claims []crdv1.Claim) error {
+func (s statusWriter) assigned(ctx context.Context, p *view.Pod, claims []crdv1.Claim) error {
 	_, err := s.write(ctx, p, "", corev1.PodCondition{
 		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionTrue, Reason: crdv1.ReasonAssigned, Message: assignedText(claims),
 		LastTransitionTime: metav1.Now(),
@@ -163,7 +155,7 @@ func (s speaker) assigned(ctx context.Context, p *Pod, claims []crdv1.Claim) err
 
 // write sets the condition and leaves all others as they are: the list of
 // conditions is merged by type.
-func (s speaker) write(ctx context.Context, p *Pod, revision string, c corev1.PodCondition) (*corev1.Pod, error) {
+func (s statusWriter) write(ctx context.Context, p *view.Pod, revision string, c corev1.PodCondition) (*corev1.Pod, error) {
 	patch := struct {
 		Metadata preconditions `json:"metadata"`
 		Status   any           `json:"status"`

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -30,9 +31,9 @@ type conflicts struct {
 	metrics *Metrics
 }
 
-// meet deals with one pod that claims an address which is another's. An error
+// resolveConflict deals with one pod that claims an address which is another's. An error
 // says that it is to be met again.
-func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod) error {
+func (c *conflicts) resolveConflict(ctx context.Context, pool string, a netip.Addr, p *view.Pod) error {
 	logger := log.FromContext(ctx).WithValues("pool", pool, "address", a, "pod", p.String(), "uid", p.UID, "node", p.Node)
 	logger.Error(errTwo, "two live pods may carry one address")
 	c.metrics.violated(violatedI1)
@@ -54,7 +55,7 @@ func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod)
 		return fmt.Errorf("taking address %s from pod %s: %w", a, younger, err)
 	}
 	if done {
-		logStep(log.FromContext(ctx), unbound, pool, a, younger, "why", "an older pod claims it, and this one has no node")
+		view.LogStep(log.FromContext(ctx), unbound, pool, a, younger, "why", "an older pod claims it, and this one has no node")
 		c.metrics.step(unbound)
 	}
 	return nil
@@ -62,7 +63,7 @@ func (c *conflicts) meet(ctx context.Context, pool string, a netip.Addr, p *Pod)
 
 // unbind takes all addresses from a pod that has no node: late binding gives it
 // others. The write fails if the pod changes meanwhile: it may be bound to a node.
-func (c *conflicts) unbind(ctx context.Context, p *Pod) (done bool, err error) {
+func (c *conflicts) unbind(ctx context.Context, p *view.Pod) (done bool, err error) {
 	var pod corev1.Pod
 	err = c.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod)
 	if err != nil || pod.UID != p.UID || pod.Spec.NodeName != "" {

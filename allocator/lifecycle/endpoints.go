@@ -14,6 +14,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -21,10 +22,10 @@ import (
 // node. It is written once and deleted once. Nothing is taken out of a record for
 // what it says; it may tell the node of a pod that ended while nobody led.
 type endpoints struct {
-	client  client.Client // reads from the cache
-	claims  *Claims
-	pools   ledger.Pools
-	tenures *tenures
+	client      client.Client // reads from the cache
+	claims      *view.Claims
+	pools       ledger.Pools
+	leaderships *leaderships
 }
 
 // endpointPatience is how long an endpoint that is kept for an address waits for
@@ -55,14 +56,14 @@ func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 }
 
 // wants returns the pod of a name if it is to have an endpoint.
-func (e *endpoints) wants(key string) (*Pod, bool) {
+func (e *endpoints) wants(key string) (*view.Pod, bool) {
 	p, ok := e.claims.Get(key)
 	return p, ok && p.Live() && p.Node != "" && len(p.Claims) > 0
 }
 
 // shows reports whether an endpoint is that of this pod, not of an earlier one
 // of the name.
-func shows(have *crdv1.SpiderEndpoint, p *Pod) bool {
+func shows(have *crdv1.SpiderEndpoint, p *view.Pod) bool {
 	return have.Status.Current != nil && have.Status.Current.UID == string(p.UID)
 }
 
@@ -99,7 +100,7 @@ func (e *endpoints) holds(pool, prefix string, is func(*allocator.Record, netip.
 	if !ok {
 		return false
 	}
-	state, err := e.tenures.read(object)
+	state, err := e.leaderships.read(object)
 	return err != nil || is(state.Record, p.Addr()) // what cannot be read is kept
 }
 
@@ -115,12 +116,12 @@ func (e *endpoints) kept(r *allocator.Record, a netip.Addr) bool {
 }
 
 // Of returns the pods that endpoints show with addresses of a pool.
-func (e *endpoints) Of(ctx context.Context, pool string) (map[netip.Addr][]*Pod, error) {
+func (e *endpoints) Of(ctx context.Context, pool string) (map[netip.Addr][]*view.Pod, error) {
 	var all crdv1.SpiderEndpointList
 	if err := e.client.List(ctx, &all, client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("listing endpoints: %w", err)
 	}
-	had := map[netip.Addr][]*Pod{}
+	had := map[netip.Addr][]*view.Pod{}
 	for i := range all.Items {
 		se := &all.Items[i]
 		if se.Status.Current == nil {
@@ -138,8 +139,8 @@ func (e *endpoints) Of(ctx context.Context, pool string) (map[netip.Addr][]*Pod,
 }
 
 // podOfEndpoint returns what an endpoint tells of its pod.
-func podOfEndpoint(se *crdv1.SpiderEndpoint) *Pod {
-	p := &Pod{Node: se.Status.Current.Node}
+func podOfEndpoint(se *crdv1.SpiderEndpoint) *view.Pod {
+	p := &view.Pod{Node: se.Status.Current.Node}
 	p.Namespace, p.Name, p.UID = se.Namespace, se.Name, types.UID(se.Status.Current.UID)
 	if s := se.Status.Current.TerminationGracePeriodSeconds; s != nil {
 		p.Grace = allocator.GraceOf(*s)
@@ -148,7 +149,7 @@ func podOfEndpoint(se *crdv1.SpiderEndpoint) *Pod {
 }
 
 // endpointOf shows what a pod was given.
-func endpointOf(p *Pod) *crdv1.SpiderEndpoint {
+func endpointOf(p *view.Pod) *crdv1.SpiderEndpoint {
 	created, grace := p.CreationTimestamp, int64(p.Grace.Seconds())
 	se := &crdv1.SpiderEndpoint{
 		ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name},
@@ -185,6 +186,6 @@ func endpointOf(p *Pod) *crdv1.SpiderEndpoint {
 	return se
 }
 
-func keyOf(p *Pod) reconcile.Request {
+func keyOf(p *view.Pod) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Namespace: p.Namespace, Name: p.Name}}
 }

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	recording "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -31,12 +31,12 @@ const (
 
 // waits says why a pod has no address yet. Events of one version of a pod that
 // have the same reason are counted as one, and show the note of the first.
-func (e *events) waits(p *Pod, reason, message string) {
+func (e *events) waits(p *view.Pod, reason, message string) {
 	e.record(p, nil, corev1.EventTypeWarning, reason, actionAssign, message)
 }
 
 // assigned says what a pod that waited was given.
-func (e *events) assigned(p *Pod, claims []crdv1.Claim) {
+func (e *events) assigned(p *view.Pod, claims []crdv1.Claim) {
 	e.record(p, nil, corev1.EventTypeNormal, crdv1.ReasonAssigned, actionAssign, assignedText(claims))
 }
 
@@ -49,26 +49,26 @@ func assignedText(claims []crdv1.Claim) string {
 }
 
 // missed says that a pod came without having passed the webhook.
-func (e *events) missed(p *Pod) {
+func (e *events) missed(p *view.Pod) {
 	e.record(p, nil, corev1.EventTypeWarning, crdv1.ReasonMissedAdmission, actionAssign,
 		"the pod was admitted without the webhook, which did not answer or was not installed; it is given its addresses now")
 }
 
 // static says that a pod that would be given addresses can have none.
-func (e *events) static(p *Pod) {
+func (e *events) static(p *view.Pod) {
 	e.record(p, nil, corev1.EventTypeWarning, crdv1.ReasonStaticPod, actionAssign,
 		"the kubelet starts static pods from a file and does not read the annotations of this object, so the pod cannot be given addresses; "+
 			"give it the node's network (hostNetwork: true), or make it of a DaemonSet")
 }
 
 // ungated says that our gate was taken from a pod that needs nothing of us.
-func (e *events) ungated(p *Pod) {
+func (e *events) ungated(p *view.Pod) {
 	e.record(p, nil, corev1.EventTypeNormal, crdv1.ReasonUngated, actionUngate,
 		"the scheduling gate "+crdv1.GateWaitingForAddress+" was removed: the pod waits for no address")
 }
 
 // held says that an address of a pod that is gone stays taken.
-func (e *events) held(p *Pod, pool string, a netip.Addr) {
+func (e *events) held(p *view.Pod, pool string, a netip.Addr) {
 	node := "an unknown node"
 	if p.Node != "" {
 		node = fmt.Sprintf("node %q", p.Node)
@@ -78,13 +78,13 @@ func (e *events) held(p *Pod, pool string, a netip.Addr) {
 }
 
 // conflict says on a pod that another one claims an address of it.
-func (e *events) conflict(p, other *Pod, pool string, a netip.Addr) {
+func (e *events) conflict(p, other *view.Pod, pool string, a netip.Addr) {
 	text := "address %s of pool %q is claimed by pod %s (UID %s) too"
 	e.record(p, podRef(other), corev1.EventTypeWarning, crdv1.ReasonConflict, actionKeep, fmt.Sprintf(text, a, pool, other, other.UID))
 	e.record(other, podRef(p), corev1.EventTypeWarning, crdv1.ReasonConflict, actionKeep, fmt.Sprintf(text, a, pool, p, p.UID))
 }
 
-func (e *events) record(p *Pod, related *corev1.ObjectReference, kind, reason, action, note string) {
+func (e *events) record(p *view.Pod, related *corev1.ObjectReference, kind, reason, action, note string) {
 	if related == nil { // a nil pointer in an interface is not nil
 		e.recorder.Eventf(podRef(p), nil, kind, reason, action, "%s", clip(note, longestNote))
 		return
@@ -108,7 +108,7 @@ func clip(text string, n int) string {
 	return text[:cut] + more
 }
 
-func podRef(p *Pod) *corev1.ObjectReference {
+func podRef(p *view.Pod) *corev1.ObjectReference {
 	return &corev1.ObjectReference{
 		APIVersion: "v1", Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
 	}
@@ -116,15 +116,4 @@ func podRef(p *Pod) *corev1.ObjectReference {
 
 func poolRef(name string) *corev1.ObjectReference {
 	return &corev1.ObjectReference{APIVersion: crdv1.GroupVersion.String(), Kind: "SpiderIPPool", Name: name}
-}
-
-// logStep writes the one line that each step of an address's life has, with the
-// keys that all of them have: a search for an address finds its history. A pod
-// that is not known has empty values, p is never nil.
-func logStep(logger logr.Logger, verb, pool string, address netip.Addr, p *Pod, more ...any) {
-	name := ""
-	if p.Name != "" {
-		name = p.String()
-	}
-	logger.Info("address "+verb, append([]any{"pool", pool, "address", address, "pod", name, "uid", p.UID, "node", p.Node}, more...)...)
 }

@@ -17,6 +17,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -34,32 +35,32 @@ const expireInterval = 2 * time.Second
 // was not, the address is held. A pod that came and went in view is a matter of
 // tending, which must have been told of all that the view has.
 type expire struct {
-	ledger  Applier
-	pools   ledger.Pools
-	claims  watching
-	api     client.Reader // not a cache: the absence of a pod is to be proven
-	tenures *tenures
-	grace   time.Duration // longer than any admission can last
-	metrics *Metrics
-	depose  func(error)
-	now     func() time.Time
+	ledger           Applier
+	pools            ledger.Pools
+	claims           watching
+	api              client.Reader // not a cache: the absence of a pod is to be proven
+	leaderships      *leaderships
+	grace            time.Duration // longer than any admission can last
+	metrics          *Metrics
+	onLeadershipLost func(error)
+	now              func() time.Time
 
-	first memory[allocator.Token, *sight] // how this leader first saw a reservation
-	slow  reminders                       // of pools that may have no more holds of unknown nodes
+	first memory[allocator.Token, *watchedReservation] // how this leader first saw a reservation
+	slow  reminders                                    // of pools that may have no more holds of unknown nodes
 }
 
 // watching is what expiry asks about the view of the pods: *Claims.
 type watching interface {
-	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool)
+	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*view.Pod, bool)
 	Lists() uint64
 	Listing() bool
 	Revision() uint64
 	Received() uint64
-	Since(ctx context.Context, namespace string) (Gap, error)
+	Since(ctx context.Context, namespace string) (view.Gap, error)
 }
 
-// sight is a reservation that this leader watches.
-type sight struct {
+// watchedReservation is a reservation that this leader watches.
+type watchedReservation struct {
 	since  time.Time // on its own clock
 	lists  uint64    // how often pods had been listed then
 	blind  bool      // a list may have been under way then
@@ -74,16 +75,16 @@ type sight struct {
 const longestPause = time.Minute
 
 // later makes looks rarer at what stays: somebody may see to it that it does.
-func (s *sight) later(now time.Time) {
+func (s *watchedReservation) later(now time.Time) {
 	s.pause = min(max(2*s.pause, expireInterval), longestPause)
 	s.again = now.Add(s.pause)
 }
 
-// due is a reservation whose time is over.
-type due struct {
+// dueReservation is a reservation whose time is over.
+type dueReservation struct {
 	address     netip.Addr
 	reservation allocator.Reservation
-	*sight
+	*watchedReservation
 }
 
 // Reconcile expires the reservations of a pool whose grace is over, and comes
@@ -94,10 +95,10 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 		e.first.set(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
-	if begun, _, _ := e.tenures.of(pool); !begun {
+	if begun, _, _ := e.leaderships.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: expireInterval}, nil
 	}
-	state, err := e.tenures.read(pool)
+	state, err := e.leaderships.read(pool)
 	if err != nil {
 		return after(ctx, err, expireInterval)
 	}
@@ -105,22 +106,22 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	// In a quiet cluster it takes seconds to learn what happened in one.
 	failed := concurrently(slices.Collect(maps.Keys(due)), func(namespace string) error { return e.expire(ctx, pool, namespace, due[namespace]) })
 	if err := errors.Join(failed...); err != nil {
-		log.FromContext(ctx).Error(stop(err, e.depose), "expiring reservations", "pool", pool.Name)
+		log.FromContext(ctx).Error(stopOnLostLeadership(err, e.onLeadershipLost), "expiring reservations", "pool", pool.Name)
 	}
 	return reconcile.Result{RequeueAfter: expireInterval}, nil
 }
 
-// due returns by namespace the reservations whose grace is over. Those of pods
+// dueReservation returns by namespace the reservations whose grace is over. Those of pods
 // that exist are not a matter of time: they are looked at from the beginning.
-func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
+func (e *expire) due(pool string, record *allocator.Record) map[string][]dueReservation {
 	now, lists := e.now(), e.claims.Lists()
 	before, blind := e.first.of(pool), e.claims.Listing()
-	first := map[allocator.Token]*sight{}
-	all := map[string][]due{} // namespace -> reservations
+	first := map[allocator.Token]*watchedReservation{}
+	all := map[string][]dueReservation{} // namespace -> reservations
 	for address, r := range record.Awaited() {
 		s, ok := before[r.Token]
 		if !ok {
-			s = &sight{since: now, lists: lists, blind: blind}
+			s = &watchedReservation{since: now, lists: lists, blind: blind}
 		}
 		first[r.Token] = s
 		wait := e.grace
@@ -128,7 +129,7 @@ func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 			wait = expireInterval
 		}
 		if _, seen := e.claims.Carrier(pool, address, r); !seen && now.Sub(s.since) >= wait && !now.Before(s.again) {
-			all[r.Pod.Namespace] = append(all[r.Pod.Namespace], due{address, r, s})
+			all[r.Pod.Namespace] = append(all[r.Pod.Namespace], dueReservation{address, r, s})
 		}
 	}
 	e.first.set(pool, first)
@@ -137,7 +138,7 @@ func (e *expire) due(pool string, record *allocator.Record) map[string][]due {
 
 // expire gives back, or holds, those of the reservations that no pod of the
 // namespace carries. The grace is over, so none can come any more.
-func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace string, all []due) error {
+func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace string, all []dueReservation) error {
 	there, err := e.list(ctx, namespace)
 	if err != nil {
 		return err
@@ -146,16 +147,16 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 	if err != nil {
 		return err
 	}
-	seen := Gap{through: e.claims.Revision()}
-	if slices.ContainsFunc(gone, func(d due) bool { return d.absent > seen.through }) {
+	seen := view.Gap{Through: e.claims.Revision()}
+	if slices.ContainsFunc(gone, func(d dueReservation) bool { return d.absent > seen.Through }) {
 		if seen, err = e.claims.Since(ctx, namespace); err != nil {
 			return err
 		}
 	}
 	over := map[netip.Addr]fate{}
 	for _, d := range gone {
-		d.came = d.came || seen.tokens[string(d.reservation.Token)]
-		if d.told == 0 && seen.through >= d.absent {
+		d.came = d.came || seen.Tokens[string(d.reservation.Token)]
+		if d.told == 0 && seen.Through >= d.absent {
 			d.told = e.claims.Received()
 		}
 		if verb := e.verdict(pool.Name, d, seen); verb != "" {
@@ -169,7 +170,7 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 }
 
 // absent returns those that no pod carries, and notes since which revision.
-func (e *expire) absent(ctx context.Context, pool string, there there, all []due) (gone []due, err error) {
+func (e *expire) absent(ctx context.Context, pool string, there there, all []dueReservation) (gone []dueReservation, err error) {
 	for _, d := range all {
 		is, err := e.gone(ctx, there, crdv1.Claim{Pool: pool, Address: d.address}, d.reservation)
 		if err != nil {
@@ -196,11 +197,11 @@ type fate struct {
 
 // verdict says what becomes of a reservation that no pod carries; nothing while
 // what is seen is behind the proof, or shows that a pod came.
-func (e *expire) verdict(pool string, d due, seen Gap) string {
+func (e *expire) verdict(pool string, d dueReservation, seen view.Gap) string {
 	switch {
-	case e.tenures.inherits(pool, d.reservation.Token), d.blind, e.claims.Lists() != d.lists:
+	case e.leaderships.inherits(pool, d.reservation.Token), d.blind, e.claims.Lists() != d.lists:
 		return held
-	case d.came, seen.through < d.absent, e.tenures.told() < d.told, e.tenures.knowsEnd(pool, d.reservation.Token):
+	case d.came, seen.Through < d.absent, e.leaderships.told() < d.told, e.leaderships.knowsEnd(pool, d.reservation.Token):
 		return ""
 	}
 	return expired
@@ -208,14 +209,14 @@ func (e *expire) verdict(pool string, d due, seen Gap) string {
 
 // write makes the verdicts durable where the reservations still stand.
 func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[netip.Addr]fate) error {
-	done, err := removal[netip.Addr, fate]{pool, over, endReservation}.apply(ctx, e.ledger, e.tenures)
+	done, err := removal[netip.Addr, fate]{pool, over, endReservation}.apply(ctx, e.ledger, e.leaderships)
 	if err != nil {
 		return err
 	}
 	for address, f := range done {
-		p := &Pod{}
+		p := &view.Pod{}
 		p.Namespace, p.Name, p.UID = f.reservation.Pod.Namespace, f.reservation.Pod.Name, types.UID(f.reservation.Pod.UID)
-		logStep(log.FromContext(ctx), f.verb, pool.Name, address, p, "why", "no pod carries its token", "token", f.reservation.Token)
+		view.LogStep(log.FromContext(ctx), f.verb, pool.Name, address, p, "why", "no pod carries its token", "token", f.reservation.Token)
 		e.metrics.step(f.verb)
 	}
 	if len(done) < len(over) && e.slow.due(pool.Name, e.now(), remindGap) {
@@ -293,5 +294,5 @@ func (e *expire) gone(ctx context.Context, t there, c crdv1.Claim, r allocator.R
 	if string(pod.UID) != r.Pod.UID || slices.Contains(claims, c) {
 		return false, nil
 	}
-	return Finished(&pod) || pod.Annotations[crdv1.AnnotationReservation] != "", nil
+	return view.Finished(&pod) || pod.Annotations[crdv1.AnnotationReservation] != "", nil
 }

@@ -15,16 +15,17 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 const (
 	// holdInterval is how often the holds of a pool are looked at.
 	holdInterval = 2 * time.Second
-	// wellAgain is how long a node must be Ready, beside the pod's termination
+	// readyMargin is how long a node must be Ready, beside the pod's termination
 	// grace, until its kubelet has ended what it was told to end. It is longer
 	// than a node that is cut off still counts as Ready (50 s by default).
-	wellAgain = time.Minute
+	readyMargin = time.Minute
 	// clocksApart is how far the API server's clock may be from a leader's.
 	clocksApart = time.Minute
 )
@@ -33,15 +34,15 @@ const (
 // node has been Ready long enough for its kubelet to end what the API server
 // does not know, or it is gone, or somebody vouches that it is off.
 type holds struct {
-	ledger  Applier
-	pools   ledger.Pools
-	claims  living
-	api     client.Reader // not a cache
-	tenures *tenures
-	nodes   wellness
-	metrics *Metrics
-	depose  func(error)
-	now     func() time.Time
+	ledger           Applier
+	pools            ledger.Pools
+	claims           living
+	api              client.Reader // not a cache
+	leaderships      *leaderships
+	nodes            nodeReadiness
+	metrics          *Metrics
+	onLeadershipLost func(error)
+	now              func() time.Time
 
 	first memory[heldAt, time.Time] // when this leader first saw a hold, on its own clock
 	told  reminders                 // of nodes that keep holds of unknown nodes
@@ -53,16 +54,16 @@ type heldAt struct {
 	hold    allocator.Hold
 }
 
-// wellness is what a watch says of nodes: *Nodes.
-type wellness interface {
+// nodeReadiness is what a watch says of nodes: *Nodes.
+type nodeReadiness interface {
 	// Ready returns since when a node has been Ready without a break, on the API
 	// server's clock, and for how long on this one; 0 where it is not.
 	Ready(node string) (since time.Time, lasts time.Duration)
-	// Off reports whether a node is gone, or somebody vouches that it is off.
-	Off(node string) bool
-	// Weak returns a node that has not been Ready for as long and is not off. Nodes
+	// GoneOrOutOfService reports whether a node is gone, or somebody vouches that it is off.
+	GoneOrOutOfService(node string) bool
+	// NotReadyFor returns a node that has not been Ready for as long and is not off. Nodes
 	// that were made after born do not count.
-	Weak(need time.Duration, born time.Time) (node string, is bool)
+	NotReadyFor(need time.Duration, born time.Time) (node string, is bool)
 }
 
 // Reconcile ends the holds of a pool that may end, and comes back.
@@ -72,17 +73,17 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 		h.first.set(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
-	if begun, _, _ := h.tenures.of(pool); !begun {
+	if begun, _, _ := h.leaderships.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: holdInterval}, nil
 	}
-	state, err := h.tenures.read(pool)
+	state, err := h.leaderships.read(pool)
 	if err != nil {
 		return after(ctx, err, holdInterval)
 	}
 	over := h.over(ctx, pool.Name, h.standing(pool.Name, state.Record))
 	if len(over) > 0 {
 		if err := h.end(ctx, pool, over); err != nil {
-			return after(ctx, stop(err, h.depose), holdInterval)
+			return after(ctx, stopOnLostLeadership(err, h.onLeadershipLost), holdInterval)
 		}
 	}
 	return reconcile.Result{RequeueAfter: holdInterval}, nil
@@ -136,10 +137,10 @@ func (h *holds) tell(ctx context.Context, pool, node string) {
 
 // end frees the addresses whose holds are over.
 func (h *holds) end(ctx context.Context, pool *crdv1.SpiderIPPool, over map[heldAt]string) error {
-	ended, err := removal[heldAt, string]{pool, over, unhold}.apply(ctx, h.ledger, h.tenures)
+	ended, err := removal[heldAt, string]{pool, over, unhold}.apply(ctx, h.ledger, h.leaderships)
 	for key, why := range ended {
 		h.metrics.step(holdEnded)
-		logStep(log.FromContext(ctx), holdEnded, pool.Name, key.address, &Pod{Node: key.hold.Node}, "why", why, "since", key.hold.Since)
+		view.LogStep(log.FromContext(ctx), holdEnded, pool.Name, key.address, &view.Pod{Node: key.hold.Node}, "why", why, "since", key.hold.Since)
 	}
 	return err
 }
@@ -154,7 +155,7 @@ func unhold(tx *ledger.Tx, key heldAt, _ string) (bool, error) {
 // proofs judges holds by what the API server says of nodes, each read once.
 type proofs struct {
 	api   client.Reader
-	nodes wellness
+	nodes nodeReadiness
 	known map[string]nodeRead // node -> as read
 	all   *corev1.NodeList    // read where a hold's node is not known
 	err   error               // of that read
@@ -170,7 +171,7 @@ type nodeRead struct {
 // of says why a hold may end; nothing while it may not. seen is for how long
 // this leader has known of it.
 func (p *proofs) of(ctx context.Context, h allocator.Hold, seen time.Duration) (string, error) {
-	need := wellAgain + max(h.Grace, allocator.DefaultGrace)
+	need := readyMargin + max(h.Grace, allocator.DefaultGrace)
 	if h.Node != "" {
 		return p.ofNode(ctx, h.Node, seen, need)
 	}
@@ -180,7 +181,7 @@ func (p *proofs) of(ctx context.Context, h allocator.Hold, seen time.Duration) (
 // What the watch does not show is not asked for: there may be many holds.
 func (p *proofs) ofNode(ctx context.Context, name string, seen, need time.Duration) (string, error) {
 	since, lasts := p.nodes.Ready(name)
-	if !p.nodes.Off(name) && (seen < need || lasts < need) {
+	if !p.nodes.GoneOrOutOfService(name) && (seen < need || lasts < need) {
 		return "", nil
 	}
 	read := p.read(ctx, name)
@@ -189,7 +190,7 @@ func (p *proofs) ofNode(ctx context.Context, name string, seen, need time.Durati
 		return "", read.err
 	case read.node == nil:
 		return "its node is gone", nil
-	case outOfService(read.node):
+	case view.OutOfService(read.node):
 		return "its node is out of service", nil
 	case seen >= need && lasts >= need && readySince(read.node, since):
 		return "its node has been Ready for " + need.String(), nil
@@ -202,7 +203,7 @@ func (p *proofs) ofAll(ctx context.Context, h allocator.Hold, seen, need time.Du
 	if seen < need {
 		return "", nil
 	}
-	if node, weak := p.nodes.Weak(need, born); weak {
+	if node, weak := p.nodes.NotReadyFor(need, born); weak {
 		p.keeps = node
 		return "", nil
 	}
@@ -218,7 +219,7 @@ func (p *proofs) ofAll(ctx context.Context, h allocator.Hold, seen, need time.Du
 	for i := range p.all.Items {
 		n := &p.all.Items[i]
 		since, lasts := p.nodes.Ready(n.Name)
-		if !n.CreationTimestamp.After(born) && !outOfService(n) && (lasts < need || !readySince(n, since)) {
+		if !n.CreationTimestamp.After(born) && !view.OutOfService(n) && (lasts < need || !readySince(n, since)) {
 			p.keeps = n.Name
 			return "", nil
 		}

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -30,11 +31,11 @@ import (
 type Options struct {
 	Ledger *ledger.Ledger
 	Pools  Pools
-	Claims *Claims
-	Nodes  *Nodes
-	// Never returns the addresses that no pool may hand out, as the ledger's
+	Claims *view.Claims
+	Nodes  *view.Nodes
+	// ReservedRanges returns the addresses that no pool may hand out, as the ledger's
 	// option of the name does. Nil means none.
-	Never func() (ranges []netipx.IPRange, version uint64)
+	ReservedRanges func() (ranges []netipx.IPRange, version uint64)
 	// Chooser says what a pod that waits for an address asks for.
 	Chooser Chooser
 	// Identity says which stable identity a pod has.
@@ -44,9 +45,9 @@ type Options struct {
 	Grace time.Duration
 	// Metrics may be nil.
 	Metrics *Metrics
-	// Depose is told when another leader was found. It MUST end the process:
+	// OnLeadershipLost is told when another leader was found. It MUST end the process:
 	// what this one believes is void.
-	Depose func(error)
+	OnLeadershipLost func(error)
 }
 
 // pools that are tended at once; most of the time each waits for a write.
@@ -55,16 +56,16 @@ const tendedAtOnce = 64
 // Setup adds the leader's controllers to mgr, which starts them when this
 // process is elected and MUST end the process when it no longer is.
 func Setup(mgr manager.Manager, o Options) error {
-	if o.Never == nil {
-		o.Never = func() ([]netipx.IPRange, uint64) { return nil, 0 }
+	if o.ReservedRanges == nil {
+		o.ReservedRanges = func() ([]netipx.IPRange, uint64) { return nil, 0 }
 	}
-	t := newTenures(newTerm())
+	t := newLeaderships(newTerm())
 	tell := newEvents(mgr)
-	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools, tenures: t}
-	endpointsOf := make(chan event.TypedGenericEvent[*Pod], 1024)
-	freed := func(p *Pod) {
+	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools, leaderships: t}
+	endpointsOf := make(chan event.TypedGenericEvent[*view.Pod], 1024)
+	freed := func(p *view.Pod) {
 		select {
-		case endpointsOf <- event.TypedGenericEvent[*Pod]{Object: p}:
+		case endpointsOf <- event.TypedGenericEvent[*view.Pod]{Object: p}:
 		default: // it looks again by itself, only later
 		}
 	}
@@ -74,10 +75,10 @@ func Setup(mgr manager.Manager, o Options) error {
 				For(&crdv1.SpiderIPPool{}).
 				WatchesRawSource(podSource(o.Claims, func(q queue) cache.ResourceEventHandler { return ends{t, o.Claims, q} }, t.noteTold)).
 				Complete(&addresses{
-					ledger: o.Ledger, pools: o.Pools, claims: o.Claims, identity: o.Identity, endpoints: e, tenures: t,
+					ledger: o.Ledger, pools: o.Pools, claims: o.Claims, identity: o.Identity, endpoints: e, leaderships: t,
 					history:   &history{api: mgr.GetAPIReader(), claims: o.Claims, listed: map[string]uint64{}},
 					conflicts: &conflicts{client: mgr.GetClient(), api: mgr.GetAPIReader(), claims: o.Claims, events: tell, metrics: o.Metrics},
-					metrics:   o.Metrics, events: tell, depose: o.Depose, freed: freed,
+					metrics:   o.Metrics, events: tell, onLeadershipLost: o.OnLeadershipLost, freed: freed,
 				})
 		},
 		func() error { return setupRemovals(mgr, o, t) },
@@ -86,15 +87,15 @@ func Setup(mgr manager.Manager, o Options) error {
 				For(&crdv1.SpiderIPPool{}).
 				Complete(&readiness{
 					client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims,
-					identity: o.Identity, tenures: t, metrics: o.Metrics, depose: o.Depose, census: &census{api: mgr.GetAPIReader()},
+					identity: o.Identity, leaderships: t, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost, podLists: &podLister{api: mgr.GetAPIReader()},
 				})
 		},
 		func() error {
 			return build(mgr, "endpoints", 8).
 				For(&crdv1.SpiderEndpoint{}).
 				WatchesRawSource(podSource(o.Claims, endpointEvents, func(uint64) {})).
-				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*Pod, reconcile.Request]{
-					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*Pod], q queue) {
+				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*view.Pod, reconcile.Request]{
+					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*view.Pod], q queue) {
 						q.AddAfter(keyOf(ev.Object), shown)
 					},
 				})).
@@ -112,20 +113,20 @@ func Setup(mgr manager.Manager, o Options) error {
 
 // setupRemovals adds what looks at each pool now and then for addresses that
 // nothing keeps any more.
-func setupRemovals(mgr manager.Manager, o Options, t *tenures) error {
+func setupRemovals(mgr manager.Manager, o Options, t *leaderships) error {
 	api := mgr.GetAPIReader()
 	return errors.Join(
 		buildRemoval(mgr, "expire").For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
-			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, tenures: t, grace: o.Grace, metrics: o.Metrics, depose: o.Depose,
+			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, leaderships: t, grace: o.Grace, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost,
 			now: time.Now,
 		}),
 		buildRemoval(mgr, "holds").For(&crdv1.SpiderIPPool{}, created).Complete(&holds{
-			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, tenures: t, nodes: o.Nodes, metrics: o.Metrics, depose: o.Depose,
+			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, leaderships: t, nodes: o.Nodes, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost,
 			now: time.Now,
 		}),
 		buildRemoval(mgr, "retained").For(&crdv1.SpiderIPPool{}, created).Complete(&retained{
-			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, never: o.Never, api: api, mapper: mgr.GetRESTMapper(), tenures: t, grace: o.Grace, metrics: o.Metrics,
-			depose: o.Depose, now: time.Now,
+			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, reservedRanges: o.ReservedRanges, api: api, mapper: mgr.GetRESTMapper(), leaderships: t, grace: o.Grace, metrics: o.Metrics,
+			onLeadershipLost: o.OnLeadershipLost, now: time.Now,
 		}),
 	)
 }
@@ -179,12 +180,12 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // podSource feeds a controller from the claims index: from all pods that it
 // has, and then from the watch. told is given the revision of the former.
-func podSource(claims *Claims, handler func(queue) cache.ResourceEventHandler, told func(uint64)) source.Source {
+func podSource(claims *view.Claims, handler func(queue) cache.ResourceEventHandler, told func(uint64)) source.Source {
 	return &pods{claims: claims, handler: handler, told: told}
 }
 
 type pods struct {
-	claims       *Claims
+	claims       *view.Claims
 	handler      func(queue) cache.ResourceEventHandler
 	told         func(uint64)
 	from         uint64 // revision of what the handler is told first
@@ -196,7 +197,7 @@ var _ source.SyncingSource = (*pods)(nil)
 // Start adds the handler; it does not wait.
 func (p *pods) Start(_ context.Context, q queue) (err error) {
 	p.from = p.claims.Revision()
-	p.registration, err = p.claims.informer.AddEventHandler(p.handler(q))
+	p.registration, err = p.claims.AddEventHandler(p.handler(q))
 	return err
 }
 
@@ -212,7 +213,7 @@ func (p *pods) WaitForSync(ctx context.Context) error {
 // endpointEvents asks for the endpoint of each pod that changed.
 func endpointEvents(q queue) cache.ResourceEventHandler {
 	enqueue := func(object any) {
-		if p, ok := object.(*Pod); ok && len(p.Claims) > 0 {
+		if p, ok := object.(*view.Pod); ok && len(p.Claims) > 0 {
 			q.Add(keyOf(p))
 		}
 	}

@@ -8,18 +8,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-)
 
-// leftOver reports whether a pod that waits for nothing looks as if it did: our
-// gate is on it, or its condition does not say that it has its addresses.
-func (p *Pod) leftOver() bool {
-	return p.Live() && p.DeletionTimestamp.IsZero() && !p.Waits() && (p.Gated || p.Unsaid)
-}
+	"spidernet.io/spiderpool/allocator/view"
+)
 
 // finishAll puts pods right that a leader did not come to the end with, or that
 // somebody put our gate on.
-func (b *binder) finishAll(ctx context.Context, p *pass) {
-	var due []*Pod
+func (b *reconciler) finishAll(ctx context.Context, p *pass) {
+	var due []*view.Pod
 	stands := map[types.UID]bool{}
 	for _, pod := range b.claims.LeftOver() {
 		stands[pod.UID] = true
@@ -31,7 +27,7 @@ func (b *binder) finishAll(ctx context.Context, p *pass) {
 			due = append(due, pod)
 		}
 	}
-	errs := concurrently(due, func(pod *Pod) error { return b.finish(ctx, pod) })
+	errs := concurrently(due, func(pod *view.Pod) error { return b.finish(ctx, pod) })
 	for i, err := range errs {
 		switch {
 		case err == nil:
@@ -45,10 +41,10 @@ func (b *binder) finishAll(ctx context.Context, p *pass) {
 	maps.DeleteFunc(b.finished, func(uid types.UID, _ uint64) bool { return !stands[uid] && b.known[uid] == nil })
 }
 
-func (b *binder) finish(ctx context.Context, p *Pod) error {
+func (b *reconciler) finish(ctx context.Context, p *view.Pod) error {
 	if p.Gated {
 		var pod corev1.Pod
-		if err := b.server.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil || pod.UID != p.UID {
+		if err := b.binder.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil || pod.UID != p.UID {
 			return err
 		}
 		if _, err := b.patch(ctx, &pod, nil); err != nil {
@@ -57,7 +53,7 @@ func (b *binder) finish(ctx context.Context, p *Pod) error {
 		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", p.String(), "uid", p.UID)
 		b.events.ungated(p)
 	}
-	if !p.Unsaid {
+	if !p.ConditionStale {
 		return nil
 	}
 	if err := b.assigned(ctx, p, p.Claims); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -50,7 +51,7 @@ func (s *scenario) world() *world {
 		s.later = s.pools
 	}
 	w := &world{
-		s: s, clock: moment, pools: map[string]*crdv1.SpiderIPPool{}, pods: map[string]*corev1.Pod{}, endpoints: map[netip.Addr]*Pod{},
+		s: s, clock: moment, pools: map[string]*crdv1.SpiderIPPool{}, pods: map[string]*corev1.Pod{}, endpoints: map[netip.Addr]*view.Pod{},
 		nodes: map[string]*corev1.Node{}, owner: setOf("uid-of-web", 1), admitted: map[allocator.Token]admission{}, wire: map[types.UID]onWire{},
 		replicas: map[string]*operation{}, budget: maps.Clone(s.budget),
 	}
@@ -266,7 +267,7 @@ func (w *world) lifeOf(pod *corev1.Pod, may may, costs costs) {
 			}
 		}
 		may("delete "+name, func(c *world) { c.remove(name) })
-	case Finished(pod) && !running:
+	case view.Finished(pod) && !running:
 		if !w.s.removes {
 			return
 		}
@@ -302,7 +303,7 @@ func (w *world) runs(pod *corev1.Pod) {
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	if !w.s.unknown {
 		for _, c := range claims {
-			w.endpoints[c.Address] = &Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID}, Node: pod.Spec.NodeName, Claims: claims}
+			w.endpoints[c.Address] = &view.Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID}, Node: pod.Spec.NodeName, Claims: claims}
 		}
 	}
 }
@@ -392,7 +393,7 @@ func (w *world) restart(i, view int) {
 	l := start(leaderNames[i], w.leaders[i].lives+1, view)
 	w.leaders[i] = l
 	l.seesNodes(w)
-	h := ends{tenures: l.tenures, claims: at{revisionAt(view)}, queue: deaf{}}
+	h := ends{leaderships: l.leaderships, claims: at{revisionAt(view)}, queue: deaf{}}
 	pods := w.viewAt(view)
 	for _, name := range slices.Sorted(maps.Keys(pods)) {
 		h.OnAdd(pods[name], true)
@@ -452,7 +453,7 @@ func (w *world) kept(pool string) (all []allocator.Identity) {
 		return nil
 	}
 	for _, v := range w.record(pool).Record.Retained() {
-		if v.Vacant() {
+		if v.Unassigned() {
 			all = append(all, v.Identity)
 		}
 	}
@@ -492,7 +493,7 @@ func (w *world) choose(pod *corev1.Pod) (Choice, error) {
 
 // binding is a pod that is being bound late: first its addresses are reserved, then it is written to.
 type binding struct {
-	serving *serving
+	serving *attempt
 	claims  []crdv1.Claim // reserved; nil before
 }
 
@@ -505,20 +506,20 @@ func (w *world) bindings(i int, l *leader) []action {
 			continue
 		}
 		s := &turn{now: w, seen: w, reads: w, l: l, view: l.view, trap: true}
-		late := &latecomer{pod: known[name]}
-		if err := (looker{api: reader{s}, chooser: w.chooser()}).look(s.ctx(), late, basis{}, w.clock); err != nil || late.standing != asking {
+		late := &pendingPod{pod: known[name]}
+		if err := (resolver{api: reader{s}, chooser: w.chooser()}).look(s.ctx(), late, basis{}, w.clock); err != nil || late.resolution != resolved {
 			continue
 		}
-		b := &binder{server: server{ledger: s, tenures: l.tenures}, pools: s, dry: map[string]dryness{}}
-		asked := []*asks{late.asks()}
-		supplies := b.supplies(asked, w.clock)
+		b := &reconciler{binder: binder{ledger: s, leaderships: l.leaderships}, pools: s, exhausted: map[string]exhaustion{}}
+		asked := []*request{late.request()}
+		supplies := b.capacities(asked, w.clock)
 		verdict := decide(asked, supplies)[0]
 		if verdict.grants == nil {
 			continue
 		}
 		all = append(all, action{leaderNames[i] + ": bind " + name, func() *world {
 			c := w.clone()
-			c.leaders[i].pending = &operation{job: "bind", at: w, view: l.view, bind: &binding{serving: &serving{latecomer: late, verdict: verdict, supplies: supplies}}}
+			c.leaders[i].pending = &operation{job: "bind", at: w, view: l.view, bind: &binding{serving: &attempt{pendingPod: late, verdict: verdict, capacities: supplies}}}
 			return c
 		}})
 	}
@@ -528,17 +529,17 @@ func (w *world) bindings(i int, l *leader) []action {
 // bind goes one step further with a pod that is bound late.
 func (s *turn) bind(op *operation) {
 	s.reads, s.limit = s.now, 9
-	late := *op.bind.serving.latecomer
+	late := *op.bind.serving.pendingPod
 	serving := *op.bind.serving
-	serving.latecomer = &late
-	r := server{
-		speaker: speaker{writer{turn: s}}, api: reader{s}, ledger: s, tenures: s.l.tenures, events: &events{silence{}},
-		depose: func(error) { s.deposed = true },
+	serving.pendingPod = &late
+	r := binder{
+		statusWriter: statusWriter{writer{turn: s}}, api: reader{s}, ledger: s, leaderships: s.l.leaderships, events: &events{silence{}},
+		onLeadershipLost: func(error) { s.deposed = true },
 	}
 	ctx := context.WithoutCancel(s.ctx())
 	if op.bind.claims == nil {
 		claims, err := r.reserve(ctx, &serving)
-		s.deposed = errors.Is(err, errDeposed)
+		s.deposed = errors.Is(err, errLeadershipLost)
 		if err == nil {
 			next := *op
 			next.bind = &binding{&serving, claims}
@@ -546,5 +547,5 @@ func (s *turn) bind(op *operation) {
 		}
 		return
 	}
-	s.deposed = errors.Is(r.write(ctx, &serving, op.bind.claims), errDeposed)
+	s.deposed = errors.Is(r.write(ctx, &serving, op.bind.claims), errLeadershipLost)
 }

@@ -182,7 +182,7 @@ func (w *world) needs(record *allocator.Record, pool string, a addr) string {
 			return ""
 		}
 	}
-	if v, ok := record.RetainedAt(a); ok && v.Vacant() {
+	if v, ok := record.RetainedAt(a); ok && v.Unassigned() {
 		if w.owner != nil && covers(w.owner, v.Identity.Pod) {
 			return ""
 		}

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/view"
 )
 
 // leader is the memory of one process that believes to lead.
@@ -27,13 +28,13 @@ type leader struct {
 	told  int    // how many its handlers were told
 	lists uint64 // how often it has listed all pods
 
-	tenures  *tenures
-	expiring *expire
-	holding  map[string]map[heldAt]time.Time             // what it remembers of holds
-	keeping  map[string]map[allocator.Identity]time.Time // and of what is kept for identities that will not come back
-	reached  map[string]uint64
-	nodes    map[string]*corev1.Node // as its watch has shown them
-	ready    map[string]stretch
+	leaderships *leaderships
+	expiring    *expire
+	holding     map[string]map[heldAt]time.Time             // what it remembers of holds
+	keeping     map[string]map[allocator.Identity]time.Time // and of what is kept for identities that will not come back
+	reached     map[string]uint64
+	nodes       map[string]*corev1.Node // as its watch has shown them
+	ready       view.ReadySpans
 
 	pending *operation
 }
@@ -48,29 +49,29 @@ type operation struct {
 }
 
 // start returns a leader that was just elected. Its view may be an old one.
-func start(name string, lives, view int) *leader {
+func start(name string, lives, seen int) *leader {
 	l := &leader{
-		term: fmt.Sprintf("%s-%d", name, lives), lives: lives, view: view, told: view, lists: 1,
-		tenures:  newTenures(fmt.Sprintf("%s-%d", name, lives)),
-		expiring: &expire{},
-		holding:  map[string]map[heldAt]time.Time{}, keeping: map[string]map[allocator.Identity]time.Time{},
-		reached: map[string]uint64{}, nodes: map[string]*corev1.Node{}, ready: map[string]stretch{},
+		term: fmt.Sprintf("%s-%d", name, lives), lives: lives, view: seen, told: seen, lists: 1,
+		leaderships: newLeaderships(fmt.Sprintf("%s-%d", name, lives)),
+		expiring:    &expire{},
+		holding:     map[string]map[heldAt]time.Time{}, keeping: map[string]map[allocator.Identity]time.Time{},
+		reached: map[string]uint64{}, nodes: map[string]*corev1.Node{}, ready: view.ReadySpans{},
 	}
-	l.tenures.noteTold(revisionAt(view))
+	l.leaderships.noteTold(revisionAt(seen))
 	return l
 }
 
 // nobodyLeads is the place of a leader that has ended.
 func nobodyLeads(lives int) *leader {
-	return &leader{lives: lives, tenures: newTenures(""), expiring: &expire{}}
+	return &leader{lives: lives, leaderships: newLeaderships(""), expiring: &expire{}}
 }
 
 func (l *leader) clone() *leader {
 	c := *l
-	c.tenures = cloneTenures(l.tenures)
+	c.leaderships = cloneLeaderships(l.leaderships)
 	c.expiring = &expire{}
 	for pool, sights := range l.expiring.first.byPool {
-		own := map[allocator.Token]*sight{}
+		own := map[allocator.Token]*watchedReservation{}
 		for token, s := range sights {
 			copied := *s
 			own[token] = &copied
@@ -82,12 +83,12 @@ func (l *leader) clone() *leader {
 	return &c
 }
 
-func cloneTenures(t *tenures) *tenures {
-	c := newTenures(t.term)
+func cloneLeaderships(t *leaderships) *leaderships {
+	c := newLeaderships(t.term)
 	c.upTo, c.graces = t.upTo, maps.Clone(t.graces)
 	c.made, c.count = maps.Clone(t.made), t.count
 	for pool, tn := range t.byPool {
-		own := &tenure{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, headcount: tn.headcount, read: tn.read, inherited: tn.inherited}
+		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, barrier: tn.barrier, read: tn.read, inherited: tn.inherited}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
 		own.ends, own.appeared = maps.Clone(tn.ends), maps.Clone(tn.appeared)
 		c.byPool[pool] = own
@@ -122,32 +123,32 @@ func (s *turn) run(job, pool string) {
 	switch job {
 	case "tend":
 		a := &addresses{
-			ledger: s, pools: s, claims: s, identity: modelIdentity, endpoints: s, tenures: s.l.tenures,
+			ledger: s, pools: s, claims: s, identity: modelIdentity, endpoints: s, leaderships: s.l.leaderships,
 			history:   &history{api: reader{s}, claims: s, listed: s.l.reached},
 			conflicts: &conflicts{client: writer{turn: s}, api: reader{s}, claims: s, events: silent},
-			events:    silent, depose: depose, freed: func(*Pod) {},
+			events:    silent, onLeadershipLost: depose, freed: func(*view.Pod) {},
 		}
 		do = a.Reconcile
 	case "expire":
 		e := s.l.expiring
-		e.ledger, e.pools, e.claims, e.api, e.tenures, e.depose, e.now = s, s, s, reader{s}, s.l.tenures, depose, s.clock
+		e.ledger, e.pools, e.claims, e.api, e.leaderships, e.onLeadershipLost, e.now = s, s, s, reader{s}, s.l.leaderships, depose, s.clock
 		e.grace = tick * 9 / 10
 		do = e.Reconcile
 	case "holds":
-		h := &holds{ledger: s, pools: s, claims: s, api: reader{s}, tenures: s.l.tenures, nodes: s, depose: depose, now: s.clock}
+		h := &holds{ledger: s, pools: s, claims: s, api: reader{s}, leaderships: s.l.leaderships, nodes: s, onLeadershipLost: depose, now: s.clock}
 		h.first.byPool = s.l.holding
 		do = h.Reconcile
 	case "retained":
 		k := &retained{
-			ledger: s, pools: s, claims: s, never: none, api: reader{s}, mapper: mapper{}, tenures: s.l.tenures, grace: tick * 9 / 10,
-			depose: depose, now: s.clock,
+			ledger: s, pools: s, claims: s, reservedRanges: none, api: reader{s}, mapper: mapper{}, leaderships: s.l.leaderships, grace: tick * 9 / 10,
+			onLeadershipLost: depose, now: s.clock,
 		}
 		k.first.byPool = s.l.keeping
 		do = k.Reconcile
 	case "judge":
 		j := &readiness{
-			client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, tenures: s.l.tenures, depose: depose, identity: modelIdentity,
-			census: &census{api: reader{s}},
+			client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, leaderships: s.l.leaderships, onLeadershipLost: depose, identity: modelIdentity,
+			podLists: &podLister{api: reader{s}},
 		}
 		do = j.Reconcile
 	default:
@@ -161,7 +162,7 @@ func (s *turn) clock() time.Time { return s.reads.clock }
 
 // notices tells the handlers of a leader what its store has.
 func (l *leader) notices(w *world) {
-	h := ends{tenures: l.tenures, claims: at{revisionAt(l.told)}, queue: deaf{}}
+	h := ends{leaderships: l.leaderships, claims: at{revisionAt(l.told)}, queue: deaf{}}
 	for ; l.told < l.view; l.told++ {
 		before := w.viewAt(l.told)
 		h.claims = at{revisionAt(l.told + 1)}
@@ -183,7 +184,7 @@ func (l *leader) relists(w *world) {
 	before, after := w.viewAt(l.view), w.viewAt(len(w.log))
 	l.view, l.told = len(w.log), len(w.log)
 	l.lists++
-	h := ends{tenures: l.tenures, claims: at{w.revision()}, queue: deaf{}}
+	h := ends{leaderships: l.leaderships, claims: at{w.revision()}, queue: deaf{}}
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if _, ok := after[name]; !ok {
 			h.OnDelete(cache.DeletedFinalStateUnknown{Key: modelNamespace + "/" + name, Obj: before[name]})
@@ -196,12 +197,11 @@ func (l *leader) relists(w *world) {
 		}
 		h.OnAdd(after[name], false)
 	}
-	l.tenures.noteTold(w.revision())
+	l.leaderships.noteTold(w.revision())
 }
 
 // seesNodes takes a leader's view of the nodes to what they are.
 func (l *leader) seesNodes(w *world) {
-	n := &Nodes{now: func() time.Time { return w.clock }, ready: l.ready}
 	for name := range l.nodes {
 		if _, ok := w.nodes[name]; !ok {
 			delete(l.ready, name)
@@ -209,50 +209,45 @@ func (l *leader) seesNodes(w *world) {
 	}
 	l.nodes = maps.Clone(w.nodes)
 	for _, node := range w.nodes {
-		kept, err := nodeOf(node)
-		if err != nil {
-			panic(err)
-		}
-		n.note(kept)
+		l.ready.See(view.NewNode(node), w.clock)
 	}
 }
 
-// Ready, Weak, Off, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listing, Since and Of are what a leader knows from its watches.
+// Ready, NotReadyFor, GoneOrOutOfService, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listing, Since and Of are what a leader knows from its watches.
 
 func (s *turn) Ready(node string) (time.Time, time.Duration) {
-	n := &Nodes{now: s.clock, ready: s.l.ready}
-	return n.Ready(node)
+	return s.l.ready.Of(node, s.clock())
 }
 
-func (s *turn) Weak(need time.Duration, born time.Time) (string, bool) {
+func (s *turn) NotReadyFor(need time.Duration, born time.Time) (string, bool) {
 	for _, name := range slices.Sorted(maps.Keys(s.l.nodes)) {
 		n := s.l.nodes[name]
-		if _, lasts := s.Ready(name); lasts < need && !outOfService(n) && !n.CreationTimestamp.After(born) {
+		if _, lasts := s.Ready(name); lasts < need && !view.OutOfService(n) && !n.CreationTimestamp.After(born) {
 			return name, true
 		}
 	}
 	return "", false
 }
 
-func (s *turn) Off(node string) bool {
+func (s *turn) GoneOrOutOfService(node string) bool {
 	n, ok := s.l.nodes[node]
-	return !ok || outOfService(n)
+	return !ok || view.OutOfService(n)
 }
 
-func (s *turn) pods() []*Pod {
+func (s *turn) pods() []*view.Pod {
 	all := s.now.viewAt(s.view)
-	list := make([]*Pod, 0, len(all))
+	list := make([]*view.Pod, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		list = append(list, all[name])
 	}
 	return list
 }
 
-func (s *turn) Live(a netip.Addr) []*Pod {
-	return slices.DeleteFunc(s.pods(), func(p *Pod) bool { return p.Finished || !carries(p, "", a) })
+func (s *turn) Live(a netip.Addr) []*view.Pod {
+	return slices.DeleteFunc(s.pods(), func(p *view.Pod) bool { return p.Finished || !carries(p, "", a) })
 }
 
-func (s *turn) Get(key string) (*Pod, bool) {
+func (s *turn) Get(key string) (*view.Pod, bool) {
 	for _, p := range s.pods() {
 		if p.String() == key {
 			return p, true
@@ -261,10 +256,10 @@ func (s *turn) Get(key string) (*Pod, bool) {
 	return nil, false
 }
 
-func (s *turn) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool) {
-	var carrier *Pod
+func (s *turn) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*view.Pod, bool) {
+	var carrier *view.Pod
 	for _, p := range s.pods() {
-		if p.Token != string(r.Token) || !meant(r, p) || !carries(p, pool, a) {
+		if p.Token != string(r.Token) || !p.MayCarry(r) || !carries(p, pool, a) {
 			continue
 		}
 		if p.Live() {
@@ -275,8 +270,8 @@ func (s *turn) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod
 	return carrier, carrier != nil
 }
 
-func (s *turn) Claimants(pool string) []*Pod {
-	return slices.DeleteFunc(s.pods(), func(p *Pod) bool { return p.Finished || !carries(p, pool, netip.Addr{}) })
+func (s *turn) Claimants(pool string) []*view.Pod {
+	return slices.DeleteFunc(s.pods(), func(p *view.Pod) bool { return p.Finished || !carries(p, pool, netip.Addr{}) })
 }
 
 func (s *turn) Pools() []string {
@@ -290,7 +285,7 @@ func (s *turn) Pools() []string {
 }
 
 // carries reports whether a pod claims an address of a pool; the zero values stand for any.
-func carries(p *Pod, pool string, a netip.Addr) bool {
+func carries(p *view.Pod, pool string, a netip.Addr) bool {
 	for _, c := range p.Claims {
 		if (pool == "" || c.Pool == pool) && (!a.IsValid() || c.Address == a) {
 			return true
@@ -307,19 +302,19 @@ func (s *turn) Lists() uint64 { return s.l.lists }
 
 func (s *turn) Listing() bool { return false } // a list is one step
 
-func (s *turn) Since(context.Context, string) (Gap, error) {
-	g := Gap{through: s.reads.revision(), tokens: map[string]bool{}}
+func (s *turn) Since(context.Context, string) (view.Gap, error) {
+	g := view.Gap{Through: s.reads.revision(), Tokens: map[string]bool{}}
 	for _, h := range s.reads.log[min(s.view, len(s.reads.log)):] {
-		g.tokens[h.pod.Token] = true
+		g.Tokens[h.pod.Token] = true
 	}
 	return g, nil
 }
 
-func (s *turn) Of(_ context.Context, pool string) (map[netip.Addr][]*Pod, error) {
-	had := map[netip.Addr][]*Pod{}
+func (s *turn) Of(_ context.Context, pool string) (map[netip.Addr][]*view.Pod, error) {
+	had := map[netip.Addr][]*view.Pod{}
 	for a, p := range s.reads.endpoints {
 		if carries(p, pool, a) {
-			had[a] = []*Pod{p}
+			had[a] = []*view.Pod{p}
 		}
 	}
 	return had, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -102,7 +103,7 @@ func (p printer) age(at time.Time) string {
 	return fmt.Sprint(min(p.w.clock.Sub(at)/tick, 2))
 }
 
-func (p printer) pod(o *Pod) {
+func (p printer) pod(o *view.Pod) {
 	fmt.Fprintf(p, "{%s %s %d %s %t %s %v %t}", o.Name, o.UID, o.Revision, o.Node, o.Finished, o.Token, o.Claims, o.Gated)
 }
 
@@ -137,15 +138,16 @@ func (p printer) leader(l *leader) {
 		fmt.Fprintf(p, " %s %t %s", name, nodeReady(n), p.age(n.Status.Conditions[0].LastTransitionTime.Time))
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.ready)) {
-		fmt.Fprintf(p, " %s ready %s %s", name, p.age(l.ready[name].since), p.age(l.ready[name].begun))
+		since, lasts := l.ready.Of(name, p.w.clock)
+		fmt.Fprintf(p, " %s ready %s %s", name, p.age(since), lasts)
 	}
 	view := p.w.viewAt(l.view)
 	for _, pod := range slices.Sorted(maps.Keys(view)) {
 		p.pod(view[pod])
 	}
-	fmt.Fprintf(p, " reached %v up to %d graces %v made %v\n", l.reached, l.tenures.upTo, l.tenures.graces, l.tenures.made)
-	for _, pool := range slices.Sorted(maps.Keys(l.tenures.byPool)) {
-		p.tenure(pool, l.tenures.byPool[pool])
+	fmt.Fprintf(p, " reached %v up to %d graces %v made %v\n", l.reached, l.leaderships.upTo, l.leaderships.graces, l.leaderships.made)
+	for _, pool := range slices.Sorted(maps.Keys(l.leaderships.byPool)) {
+		p.leadership(pool, l.leaderships.byPool[pool])
 	}
 	p.memory(l)
 	if l.pending != nil {
@@ -166,7 +168,7 @@ func (p printer) operation(op *operation) {
 	switch op.job {
 	case "tend", "judge":
 	case "bind":
-		fmt.Fprintf(p, "%s %s %v ", op.bind.serving.pod, op.bind.serving.whole.ResourceVersion, op.bind.claims)
+		fmt.Fprintf(p, "%s %s %v ", op.bind.serving.pod, op.bind.serving.object.ResourceVersion, op.bind.claims)
 	default:
 		fmt.Fprintf(p, "%v %d ", slices.Sorted(maps.Keys(op.at.pods)), len(op.at.log))
 		for _, name := range slices.Sorted(maps.Keys(op.at.nodes)) {
@@ -179,9 +181,9 @@ func (p printer) operation(op *operation) {
 	fmt.Fprintln(p)
 }
 
-func (p printer) tenure(pool string, t *tenure) {
-	fmt.Fprintf(p, "tenure %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
-	if h := t.headcount; h != nil {
+func (p printer) leadership(pool string, t *leadership) {
+	fmt.Fprintf(p, "leadership %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
+	if h := t.barrier; h != nil {
 		fmt.Fprintf(p, " headcount %v", *h)
 	}
 	if now := p.w.pools[pool]; now != nil {
@@ -196,7 +198,7 @@ func (p printer) tenure(pool string, t *tenure) {
 	for _, a := range slices.SortedFunc(maps.Keys(t.unseen), func(a, b addr) int { return a.Compare(b) }) {
 		fmt.Fprintf(p, " unseen %s %s", a, t.unseen[a].hold.Node)
 	}
-	byKey := func(a, b carried) int { return cmp.Or(cmp.Compare(a.uid, b.uid), a.address.Compare(b.address)) }
+	byKey := func(a, b podAddress) int { return cmp.Or(cmp.Compare(a.uid, b.uid), a.address.Compare(b.address)) }
 	for _, k := range slices.SortedFunc(maps.Keys(t.ends), byKey) {
 		fmt.Fprintf(p, " end %v %d %t", k, t.ends[k].revision, t.ends[k].vanished)
 		p.pod(t.ends[k].pod)

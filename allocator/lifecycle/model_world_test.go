@@ -16,6 +16,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -31,7 +32,7 @@ type world struct {
 	pods      map[string]*corev1.Pod         // name -> as stored; never changed
 	log       []happening                    // all that a watch of pods shows
 	made      int                            // pods that were ever stored
-	endpoints map[netip.Addr]*Pod            // whom SpiderEndpoints show with an address
+	endpoints map[netip.Addr]*view.Pod       // whom SpiderEndpoints show with an address
 	nodes     map[string]*corev1.Node        // name -> as stored; never changed
 	owner     *unstructured.Unstructured     // of the stable identities; nil while it is gone
 	admitted  map[allocator.Token]admission  // answered by the webhook, and not stored or refused yet
@@ -45,8 +46,8 @@ type world struct {
 // happening is what a watch shows of one change of one pod.
 type happening struct {
 	gone  bool
-	pod   *Pod
-	after map[string]*Pod // all pods then: name -> pod; never changed
+	pod   *view.Pod
+	after map[string]*view.Pod // all pods then: name -> pod; never changed
 }
 
 // admission is a pod on its way from the webhook to etcd.
@@ -116,17 +117,16 @@ func (w *world) remove(name string) {
 	}
 }
 
-func compact(pod *corev1.Pod) *Pod {
-	kept, err := podOf(pod)
-	p, ok := kept.(*Pod)
-	if err != nil || !ok {
-		panic(fmt.Sprintf("a pod of the model became %v: %v", kept, err))
+func compact(pod *corev1.Pod) *view.Pod {
+	p, err := view.NewPod(pod)
+	if err != nil {
+		panic(err)
 	}
 	return p
 }
 
 // viewAt returns the pods as the first n happenings leave them: name -> pod.
-func (w *world) viewAt(n int) map[string]*Pod {
+func (w *world) viewAt(n int) map[string]*view.Pod {
 	if n == 0 {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (w *world) viewAt(n int) map[string]*Pod {
 func (w *world) happens(h happening) {
 	h.after = maps.Clone(w.viewAt(len(w.log)))
 	if h.after == nil {
-		h.after = map[string]*Pod{}
+		h.after = map[string]*view.Pod{}
 	}
 	h.after[h.pod.Name] = h.pod
 	if h.gone {
@@ -180,7 +180,7 @@ func annotationsOf(token string, claims []crdv1.Claim) map[string]string {
 }
 
 // modelIdentity says that pods with an owner are of the StatefulSet web.
-func modelIdentity(p *Pod) (allocator.Identity, string) {
+func modelIdentity(p *view.Pod) (allocator.Identity, string) {
 	owner := metav1.GetControllerOfNoCopy(p)
 	if owner == nil {
 		return allocator.Identity{}, ""

@@ -14,6 +14,7 @@ import (
 	recording "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -57,14 +58,14 @@ func (s conditionStatus) Patch(_ context.Context, object client.Object, patch cl
 func TestManyWhoWaitAreToldLittleByLittle(t *testing.T) {
 	t.Parallel()
 	pods, recorder := map[string]*corev1.Pod{}, recording.NewFakeRecorder(1000)
-	b := &binder{server: server{speaker: speaker{conditionWriter{pods: pods}}, events: &events{recorder}}}
+	b := &reconciler{binder: binder{statusWriter: statusWriter{conditionWriter{pods: pods}}, events: &events{recorder}}}
 	const many = 3*tellsPerPass - 5
 	p := &pass{again: lookAgain}
 	for i := range many {
 		name := fmt.Sprintf("p%d", i)
 		pods[name] = gated(func(pod *corev1.Pod) { pod.Name = name })
 		l := latecomerOf(t, pods[name])
-		l.whole = pods[name]
+		l.object = pods[name]
 		l.waits(crdv1.ReasonPoolFull, "all taken", noon)
 		p.all = append(p.all, l)
 	}
@@ -85,7 +86,7 @@ func TestManyWhoWaitAreToldLittleByLittle(t *testing.T) {
 			t.Errorf("%d were told in between, want %d", n, want)
 		}
 		for j, l := range p.all {
-			if told := conditionOf(l.whole) != nil; told != (j < want) {
+			if told := view.AddressCondition(l.object) != nil; told != (j < want) {
 				t.Errorf("after round %d, told number %d: %t", i, j, told)
 			}
 		}
@@ -104,7 +105,7 @@ func TestOneWhoseConditionCannotBeWrittenIsInNobodysWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, recorder := conditionWriter{pods: map[string]*corev1.Pod{}, refused: map[string]error{}, tries: &atomic.Int32{}}, recording.NewFakeRecorder(1000)
-			b := &binder{server: server{speaker: speaker{w}, events: &events{recorder}}}
+			b := &reconciler{binder: binder{statusWriter: statusWriter{w}, events: &events{recorder}}}
 			p := &pass{}
 			const mute, many = tellsPerPass + 1, 2 * tellsPerPass
 			for i := range many {
@@ -119,8 +120,8 @@ func TestOneWhoseConditionCannotBeWrittenIsInNobodysWay(t *testing.T) {
 			}
 			for p.now = noon.Add(lasting); p.now.Before(noon.Add(time.Hour)); p.now = p.now.Add(p.again) {
 				for _, l := range p.all {
-					if l.whole == nil { // as the next look would read it
-						l.whole = w.pods[l.pod.Name]
+					if l.object == nil { // as the next look would read it
+						l.object = w.pods[l.pod.Name]
 					}
 				}
 				p.again = lookAgain
@@ -128,7 +129,7 @@ func TestOneWhoseConditionCannotBeWrittenIsInNobodysWay(t *testing.T) {
 			}
 			told := 0
 			for _, l := range p.all {
-				if conditionOf(l.whole) != nil {
+				if view.AddressCondition(l.object) != nil {
 					told++
 				}
 			}

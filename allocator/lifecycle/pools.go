@@ -21,6 +21,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -41,15 +42,15 @@ const retake = 100 * time.Millisecond
 // no other leader can make one of them Ready without taking this pool over
 // first, which breaks the write below.
 type readiness struct {
-	client  client.Client // writes
-	api     client.Reader // not a cache
-	ledger  Applier
-	pools   Pools
-	claims  claimants
-	tenures *tenures
-	depose  func(error)
-	census  *census
-	turns   turns
+	client           client.Client // writes
+	api              client.Reader // not a cache
+	ledger           Applier
+	pools            Pools
+	claims           claimants
+	leaderships      *leaderships
+	onLeadershipLost func(error)
+	podLists         *podLister
+	serial           subnetSerializer
 
 	identity Identifier
 	metrics  *Metrics
@@ -59,7 +60,7 @@ type readiness struct {
 type claimants interface {
 	progress
 	Pools() []string
-	Claimants(pool string) []*Pod
+	Claimants(pool string) []*view.Pod
 }
 
 // Reconcile judges a pool.
@@ -76,13 +77,13 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		controllerutil.AddFinalizer(pool, crdv1.PoolFinalizer)
 		return again(r.client.Update(ctx, pool)) // its event leads back here
 	}
-	if _, err := r.tenures.read(pool); err != nil {
+	if _, err := r.leaderships.read(pool); err != nil {
 		return again(r.tellUnreadable(ctx, pool, err))
 	}
 	if ready(pool) {
 		return reconcile.Result{}, nil
 	}
-	if begun, _, _ := r.tenures.of(pool); !begun {
+	if begun, _, _ := r.leaderships.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: retake}, nil
 	}
 	if r.stays(pool) {
@@ -122,7 +123,7 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if !controllerutil.ContainsFinalizer(pool, crdv1.PoolFinalizer) {
 		return reconcile.Result{}, nil
 	}
-	state, err := r.tenures.read(pool)
+	state, err := r.leaderships.read(pool)
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
@@ -147,10 +148,10 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if !seen || !r.turns.take(pool) {
+	if !seen || !r.serial.acquire(pool) {
 		return reconcile.Result{RequeueAfter: retake}, nil
 	}
-	defer r.turns.giveBack(pool)
+	defer r.serial.release(pool)
 	near, err := r.neighbours(ctx, pool)
 	if err != nil {
 		return reconcile.Result{}, err
@@ -163,7 +164,7 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	}
 	verdict := r.verdict(near)
 	if verdict.Status == metav1.ConditionTrue {
-		r.tenures.makes(pool.UID) // before: the answer may be lost
+		r.leaderships.makes(pool.UID) // before: the answer may be lost
 	}
 	written, err := r.write(ctx, near.self, verdict)
 	if err != nil {
@@ -174,7 +175,7 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	}
 	switch verdict.Reason {
 	case crdv1.ReasonInitialised:
-		r.tenures.setHeadcount(near.self, nil)
+		r.leaderships.setBarrier(near.self, nil)
 		return reconcile.Result{}, nil
 	case crdv1.ReasonWaiting:
 		return reconcile.Result{RequeueAfter: retake}, nil
@@ -183,7 +184,7 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 }
 
 func (r *readiness) verdict(near neighbourhood) metav1.Condition {
-	verdict := judgement(ledger.Read, near.self, near.others, r.tenures.term)
+	verdict := judgement(ledger.Read, near.self, near.others, r.leaderships.term)
 	if verdict.Status != metav1.ConditionTrue {
 		return verdict
 	}
@@ -196,10 +197,10 @@ func (r *readiness) verdict(near neighbourhood) metav1.Condition {
 // write puts back what is claimed of the pool, and writes the verdict of the
 // version that was judged, unless that is not the present one.
 func (r *readiness) write(ctx context.Context, judged *crdv1.SpiderIPPool, verdict metav1.Condition) (written bool, err error) {
-	back := map[netip.Addr]*Pod{} // in whichever attempt: the answer to one may be lost
+	back := map[netip.Addr]*view.Pod{} // in whichever attempt: the answer to one may be lost
 	var stored *allocator.Record
 	news := false
-	err = r.ledger.Apply(ctx, judged.Name, ledger.Change{Do: r.tenures.fence(judged.UID, func(tx *ledger.Tx) error {
+	err = r.ledger.Apply(ctx, judged.Name, ledger.Change{Do: r.leaderships.fence(judged.UID, func(tx *ledger.Tx) error {
 		if tx.Pool.Generation != judged.Generation {
 			return errReplaced
 		}
@@ -212,9 +213,9 @@ func (r *readiness) write(ctx context.Context, judged *crdv1.SpiderIPPool, verdi
 		return false, nil
 	}
 	if err != nil {
-		return false, stop(err, r.depose)
+		return false, stopOnLostLeadership(err, r.onLeadershipLost)
 	}
-	maps.DeleteFunc(back, func(a netip.Addr, _ *Pod) bool { return !stored.InUse(a) })
+	maps.DeleteFunc(back, func(a netip.Addr, _ *view.Pod) bool { return !stored.InUse(a) })
 	r.report(ctx, judged.Name, back)
 	if news {
 		log.FromContext(ctx).Info("judged the pool", "pool", judged.Name, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
@@ -226,17 +227,17 @@ func (r *readiness) write(ctx context.Context, judged *crdv1.SpiderIPPool, verdi
 // pool that may become Ready. Each generation of a pool has its census: it may
 // have got addresses that were another's.
 func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool) (bool, error) {
-	h := r.tenures.headcountOf(pool)
+	h := r.leaderships.barrierOf(pool)
 	if h == nil {
-		h = &headcount{generation: pool.Generation, made: r.tenures.countMade(), pools: map[types.UID]bool{}}
+		h = &podListBarrier{generation: pool.Generation, made: r.leaderships.countMade(), pools: map[types.UID]bool{}}
 		for _, p := range r.beside(pool) {
 			h.pools[p.UID] = true
 		}
 		var err error
-		if h.mark, err = r.census.mark(ctx); err != nil {
+		if h.mark, err = r.podLists.mark(ctx); err != nil {
 			return false, err
 		}
-		r.tenures.setHeadcount(pool, h)
+		r.leaderships.setBarrier(pool, h)
 		if now := r.claims.Revision(); now < h.mark {
 			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", h.mark)
 		}
@@ -247,7 +248,7 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool)
 // stillCounts reports whether all pools that may have given addresses since the
 // census began are still there: no record tells of what those that are gone gave.
 func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
-	h := r.tenures.headcountOf(near.self)
+	h := r.leaderships.barrierOf(near.self)
 	if h == nil {
 		return false
 	}
@@ -257,7 +258,7 @@ func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
 			return false
 		}
 	}
-	for _, uid := range r.tenures.madeSince(h.made) {
+	for _, uid := range r.leaderships.madeSince(h.made) {
 		if !near.there[uid] {
 			r.countAnew(ctx, near.self, uid)
 			return false
@@ -267,14 +268,14 @@ func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
 }
 
 func (r *readiness) countAnew(ctx context.Context, pool *crdv1.SpiderIPPool, gone types.UID) {
-	r.tenures.setHeadcount(pool, nil)
+	r.leaderships.setBarrier(pool, nil)
 	log.FromContext(ctx).Info("another pool has gone meanwhile: all pods are listed anew before the pool is judged", "pool", pool.Name, "gone", gone)
 }
 
 // report tells what was put back.
-func (r *readiness) report(ctx context.Context, pool string, back map[netip.Addr]*Pod) {
+func (r *readiness) report(ctx context.Context, pool string, back map[netip.Addr]*view.Pod) {
 	for address, p := range back {
-		logStep(log.FromContext(ctx), putBack, pool, address, p)
+		view.LogStep(log.FromContext(ctx), putBack, pool, address, p)
 		r.metrics.step(putBack)
 		r.metrics.violated(violatedI2)
 	}
@@ -283,8 +284,8 @@ func (r *readiness) report(ctx context.Context, pool string, back map[netip.Addr
 // putBack settles what live pods claim of the pool and its record does not know,
 // and notes whose it is. That is too early where the write fails, and does no
 // harm: nothing is released that is not in use.
-func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
-	back := map[netip.Addr]*Pod{}
+func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*view.Pod {
+	back := map[netip.Addr]*view.Pod{}
 	for _, p := range r.claims.Claimants(tx.Pool.Name) {
 		for _, c := range p.Claims {
 			if c.Pool != tx.Pool.Name || tx.Record.Contains(c.Address) || !tx.Space.Contains(c.Address) {
@@ -301,7 +302,7 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 	for a, p := range back {
 		holders[a] = p.UID
 	}
-	r.tenures.hold(tx.Pool.Name, holders)
+	r.leaderships.hold(tx.Pool.Name, holders)
 	return back
 }
 
@@ -310,7 +311,7 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*Pod {
 func (r *readiness) stays(pool *crdv1.SpiderIPPool) bool {
 	others := r.beside(pool)
 	slices.SortFunc(others, func(a, b *crdv1.SpiderIPPool) int { return cmp.Compare(a.Name, b.Name) }) // as a list has them
-	now, before := judgement(r.tenures.read, pool, others, r.tenures.term), meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
+	now, before := judgement(r.leaderships.read, pool, others, r.leaderships.term), meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
 	return now.Status == metav1.ConditionFalse && now.Reason != crdv1.ReasonWaiting && before != nil && before.Status == now.Status &&
 		before.Reason == now.Reason && before.Message == now.Message && before.ObservedGeneration == now.ObservedGeneration
 }
@@ -344,7 +345,7 @@ func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (n
 		p := &all.Items[i]
 		n.there[p.UID] = true
 		switch {
-		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == r.tenures.term:
+		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == r.leaderships.term:
 			n.self = p
 		case p.UID != pool.UID && subnetsOverlap(p, pool):
 			n.others = append(n.others, p)
@@ -356,7 +357,7 @@ func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (n
 // stray returns a live pod that carries an address of the pool from another: one
 // that was deleted by force, and is gone or was made again with other addresses.
 // No record tells of it.
-func (r *readiness) stray(self *crdv1.SpiderIPPool) (a netip.Addr, p *Pod, from string) {
+func (r *readiness) stray(self *crdv1.SpiderIPPool) (a netip.Addr, p *view.Pod, from string) {
 	space, err := ledger.SpaceOf(&self.Spec)
 	if err != nil {
 		return a, nil, ""

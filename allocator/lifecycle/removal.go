@@ -19,7 +19,7 @@ type removal[K comparable, V any] struct {
 
 // apply makes the removal durable, and returns what was taken out. Where it
 // returns an error, what has become of it is not known: the next look tells.
-func (r removal[K, V]) apply(ctx context.Context, a Applier, t *tenures) (map[K]V, error) {
+func (r removal[K, V]) apply(ctx context.Context, a Applier, t *leaderships) (map[K]V, error) {
 	var done map[K]V
 	err := a.Apply(ctx, r.pool.Name, ledger.Change{
 		Patience: patience,

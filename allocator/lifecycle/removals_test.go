@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/view"
 )
 
 // nodesOf answers as the API server with these nodes; err where it does not.
@@ -48,9 +49,9 @@ type well map[string]time.Duration
 
 func (w well) Ready(node string) (time.Time, time.Duration) { return moment, w[node] }
 
-func (w well) Off(node string) bool { _, ok := w[node]; return !ok }
+func (w well) GoneOrOutOfService(node string) bool { _, ok := w[node]; return !ok }
 
-func (w well) Weak(need time.Duration, _ time.Time) (string, bool) {
+func (w well) NotReadyFor(need time.Duration, _ time.Time) (string, bool) {
 	for node, lasts := range w {
 		if lasts < need {
 			return node, true
@@ -161,18 +162,18 @@ func TestCovers(t *testing.T) {
 
 func TestLose(t *testing.T) {
 	t.Parallel()
-	one, other := &Pod{Node: "n", Grace: time.Minute}, &Pod{Node: "m", Grace: time.Hour}
+	one, other := &view.Pod{Node: "n", Grace: time.Minute}, &view.Pod{Node: "m", Grace: time.Hour}
 	for name, c := range map[string]struct {
-		had  []*Pod
+		had  []*view.Pod
 		want allocator.Hold
 	}{
-		"an endpoint tells the node":           {[]*Pod{one}, allocator.Hold{Node: "n", Since: moment, Grace: time.Minute}},
-		"two endpoints do not":                 {[]*Pod{one, other}, allocator.Hold{Since: moment, Grace: 2 * time.Hour}},
+		"an endpoint tells the node":           {[]*view.Pod{one}, allocator.Hold{Node: "n", Since: moment, Grace: time.Minute}},
+		"two endpoints do not":                 {[]*view.Pod{one, other}, allocator.Hold{Since: moment, Grace: 2 * time.Hour}},
 		"without an endpoint nothing is known": {nil, allocator.Hold{Since: moment, Grace: 2 * time.Hour}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := lose(c.had, 2*time.Hour, moment); got.hold != c.want {
+			if got := orphanOf(c.had, 2*time.Hour, moment); got.hold != c.want {
 				t.Errorf("got %+v, want %+v", got.hold, c.want)
 			}
 		})
@@ -182,7 +183,7 @@ func TestLose(t *testing.T) {
 func TestAHoldIsCountedAnewAfterALivePodHadItsAddress(t *testing.T) {
 	t.Parallel()
 	now := moment
-	h := &holds{claims: view{}, now: func() time.Time { return now }}
+	h := &holds{claims: podView{}, now: func() time.Time { return now }}
 	record := heldFor(t, tokenA)
 	hold, _ := record.HoldAt(x)
 	seen := func() time.Duration { return h.standing("p", record)[heldAt{x, hold}] }
@@ -191,11 +192,11 @@ func TestAHoldIsCountedAnewAfterALivePodHadItsAddress(t *testing.T) {
 	if got := seen(); got != time.Hour {
 		t.Errorf("seen for %s", got)
 	}
-	h.claims = view{pods: []*Pod{pod("b", tokenB, 1)}}
+	h.claims = podView{pods: []*view.Pod{pod("b", tokenB, 1)}}
 	if got := seen(); got != 0 {
 		t.Errorf("beside a live pod, seen for %s", got)
 	}
-	h.claims = view{}
+	h.claims = podView{}
 	now = now.Add(time.Second)
 	if got := seen(); got != time.Second {
 		t.Errorf("after it, seen for %s", got)

@@ -21,6 +21,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -33,17 +34,17 @@ const retainedInterval = 5 * time.Second
 // admission that takes an address up again is a write to its record, so what is
 // vacant when it is freed was vacant all along.
 type retained struct {
-	ledger  Applier
-	pools   ledger.Pools
-	claims  roster
-	never   func() ([]netipx.IPRange, uint64) // what no pool may hand out
-	api     client.Reader                     // not a cache: absence is to be proven
-	mapper  meta.RESTMapper
-	tenures *tenures
-	grace   time.Duration // an owner that is made again within it finds its addresses
-	metrics *Metrics
-	depose  func(error)
-	now     func() time.Time
+	ledger           Applier
+	pools            ledger.Pools
+	claims           roster
+	reservedRanges   func() ([]netipx.IPRange, uint64) // what no pool may hand out
+	api              client.Reader                     // not a cache: absence is to be proven
+	mapper           meta.RESTMapper
+	leaderships      *leaderships
+	grace            time.Duration // an owner that is made again within it finds its addresses
+	metrics          *Metrics
+	onLeadershipLost func(error)
+	now              func() time.Time
 
 	// first is when this leader first found that an identity will not come back,
 	// on its own clock.
@@ -57,21 +58,21 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 		k.first.set(r.Name, nil)
 		return reconcile.Result{}, nil
 	}
-	if begun, _, _ := k.tenures.of(pool); !begun {
+	if begun, _, _ := k.leaderships.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: retainedInterval}, nil
 	}
 	if len(pool.Status.Retained) == 0 {
 		k.first.set(pool.Name, nil)
 		return reconcile.Result{RequeueAfter: retainedInterval}, nil
 	}
-	state, err := k.tenures.read(pool)
+	state, err := k.leaderships.read(pool)
 	if err != nil {
 		return after(ctx, err, retainedInterval)
 	}
 	due := k.due(ctx, state)
 	if len(due) > 0 {
 		if err := k.free(ctx, pool, due); err != nil {
-			return after(ctx, stop(err, k.depose), retainedInterval)
+			return after(ctx, stopOnLostLeadership(err, k.onLeadershipLost), retainedInterval)
 		}
 	}
 	return reconcile.Result{RequeueAfter: retainedInterval}, nil
@@ -82,7 +83,7 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]string {
 	pool := state.Pool.Name
 	now, before := k.now(), k.first.of(pool)
-	ranges, _ := k.never()
+	ranges, _ := k.reservedRanges()
 	usable := state.Space.Without(ranges)
 	first := map[allocator.Identity]time.Time{}
 	due := map[netip.Addr]string{}
@@ -90,7 +91,7 @@ func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]
 	var failed []error
 	for address, v := range state.Record.Retained() {
 		switch {
-		case !v.Vacant():
+		case !v.Unassigned():
 			continue
 		case !usable.Contains(address): // its identity waits for it in vain
 			due[address] = "the pool may not hand it out any more"
@@ -142,7 +143,7 @@ func (k *retained) over(ctx context.Context, o *owners, a netip.Addr, id allocat
 // free frees the addresses that are vacant still, once the API server has said
 // that no live pod claims one of them.
 func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[netip.Addr]string) error {
-	state, err := k.tenures.read(pool)
+	state, err := k.leaderships.read(pool)
 	if err != nil {
 		return err
 	}
@@ -157,21 +158,21 @@ func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[n
 			ids[address] = v.Identity
 		}
 	}
-	done, err := removal[netip.Addr, allocator.Identity]{pool, ids, freeRetained}.apply(ctx, k.ledger, k.tenures)
+	done, err := removal[netip.Addr, allocator.Identity]{pool, ids, freeRetained}.apply(ctx, k.ledger, k.leaderships)
 	if err != nil {
 		return err
 	}
 	for address, id := range done {
-		p := &Pod{}
+		p := &view.Pod{}
 		p.Namespace, p.Name = id.Namespace, id.Pod
 		k.metrics.step(freed)
-		logStep(log.FromContext(ctx), freed, pool.Name, address, p, "why", due[address], "owner", id.Owner().String())
+		view.LogStep(log.FromContext(ctx), freed, pool.Name, address, p, "why", due[address], "owner", id.Owner().String())
 	}
 	return nil
 }
 
 func freeRetained(tx *ledger.Tx, a netip.Addr, id allocator.Identity) (bool, error) {
-	if v, ok := tx.Record.RetainedAt(a); !ok || !v.Vacant() || v.Identity != id {
+	if v, ok := tx.Record.RetainedAt(a); !ok || !v.Unassigned() || v.Identity != id {
 		return false, nil
 	}
 	return true, tx.Record.FreeRetained(a, id)
@@ -191,7 +192,7 @@ func (k *retained) used(ctx context.Context, pool string, a netip.Addr, id alloc
 	claims, unreadable := crdv1.ClaimsOf(pod.Annotations)
 	for _, c := range claims {
 		if c.Address == a && c.Pool == pool {
-			return !Finished(&pod), nil
+			return !view.Finished(&pod), nil
 		}
 	}
 	return len(unreadable) > 0, nil
@@ -201,7 +202,7 @@ func (k *retained) used(ctx context.Context, pool string, a netip.Addr, id alloc
 type roster interface {
 	living
 	// Get returns a pod by namespace and name.
-	Get(key string) (*Pod, bool)
+	Get(key string) (*view.Pod, bool)
 }
 
 // owners reads owners, each once; where that fails, it has failed for this look.

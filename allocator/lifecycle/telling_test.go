@@ -20,6 +20,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -33,28 +34,31 @@ func conditioned(status corev1.ConditionStatus, reason, message string) func(*co
 func TestWhatIsToldOfWaiting(t *testing.T) {
 	t.Parallel()
 	const reason, message = crdv1.ReasonPoolFull, "all taken"
-	since := told{reason: reason, message: message, since: noon}
-	after := func(t told, event string, at time.Time) told { t.event, t.eventAt = event, at; return t }
+	since := reportedStatus{reason: reason, message: message, since: noon}
+	after := func(t reportedStatus, event string, at time.Time) reportedStatus {
+		t.event, t.eventAt = event, at
+		return t
+	}
 	for name, c := range map[string]struct {
 		pod  *corev1.Pod
-		told told
-		want saying
+		told reportedStatus
+		want report
 		at   time.Duration
 	}{
-		"nothing in the first moment":                  {gated(), since, saying{}, lasting - 1},
-		"all when nothing was told":                    {gated(), since, saying{true, true}, lasting},
-		"nothing of one that does not wait":            {gated(), told{}, saying{}, time.Hour},
-		"nothing more once it was told":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), saying{}, time.Minute},
-		"no event that a former leader has sent":       {gated(conditioned(corev1.ConditionFalse, reason, message)), since, saying{}, time.Minute},
-		"the event again when it lasts":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), saying{event: true}, repeat},
-		"another message, without an event":            {gated(conditioned(corev1.ConditionFalse, reason, "other")), after(since, reason, noon), saying{condition: true}, time.Minute},
-		"another reason":                               {gated(conditioned(corev1.ConditionFalse, crdv1.ReasonQueued, message)), after(since, crdv1.ReasonQueued, noon), saying{true, true}, time.Minute},
-		"that one waits again that had addresses once": {gated(conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")), since, saying{true, true}, time.Minute},
+		"nothing in the first moment":                  {gated(), since, report{}, lasting - 1},
+		"all when nothing was told":                    {gated(), since, report{true, true}, lasting},
+		"nothing of one that does not wait":            {gated(), reportedStatus{}, report{}, time.Hour},
+		"nothing more once it was told":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{}, time.Minute},
+		"no event that a former leader has sent":       {gated(conditioned(corev1.ConditionFalse, reason, message)), since, report{}, time.Minute},
+		"the event again when it lasts":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{event: true}, repeat},
+		"another message, without an event":            {gated(conditioned(corev1.ConditionFalse, reason, "other")), after(since, reason, noon), report{condition: true}, time.Minute},
+		"another reason":                               {gated(conditioned(corev1.ConditionFalse, crdv1.ReasonQueued, message)), after(since, crdv1.ReasonQueued, noon), report{true, true}, time.Minute},
+		"that one waits again that had addresses once": {gated(conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")), since, report{true, true}, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := latecomerOf(t, c.pod)
-			l.whole, l.told = c.pod, c.told
+			l.object, l.reportedStatus = c.pod, c.told
 			if got := l.toTell(noon.Add(c.at)); got != c.want {
 				t.Errorf("to tell: %+v, want %+v", got, c.want)
 			}
@@ -64,7 +68,7 @@ func TestWhatIsToldOfWaiting(t *testing.T) {
 
 func TestTheMomentOfAReasonIsThatOfItsBeginning(t *testing.T) {
 	t.Parallel()
-	var w told
+	var w reportedStatus
 	w.waits("a", "m", noon)
 	w.waits("a", "m", noon.Add(time.Hour))
 	if !w.since.Equal(noon) {
@@ -112,8 +116,8 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := latecomerOf(t, gated())
-			l.whole, l.trouble.failures = gated(), 2
-			s := &serving{latecomer: l, verdict: verdict{asks: waiter("p", 0)}}
+			l.object, l.failure.failures = gated(), 2
+			s := &attempt{pendingPod: l, verdict: verdict{request: waiter("p", 0)}}
 			s.fail(fmt.Errorf("binding: %w", c.err), noon)
 			if c.want == resultFailed {
 				c.wantWhy = strings.Replace(c.wantWhy, "away", "binding: away", 1)
@@ -125,13 +129,13 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 				t.Errorf("full (-want +got):\n%s", diff)
 			}
 			var later time.Duration
-			if !l.trouble.notBefore.IsZero() {
-				later = l.trouble.notBefore.Sub(noon)
+			if !l.failure.notBefore.IsZero() {
+				later = l.failure.notBefore.Sub(noon)
 			}
-			if why := strings.TrimSpace(l.trouble.reason + " " + l.trouble.message); later != c.wantLater || why != c.wantWhy {
+			if why := strings.TrimSpace(l.failure.reason + " " + l.failure.message); later != c.wantLater || why != c.wantWhy {
 				t.Errorf("tried again after %s because %q, want %s because %q", later, why, c.wantLater, c.wantWhy)
 			}
-			if kept := l.whole != nil; kept != c.wantKept {
+			if kept := l.object != nil; kept != c.wantKept {
 				t.Errorf("what was read of the pod is kept: %t", kept)
 			}
 		})
@@ -142,17 +146,17 @@ func TestTriesThatFailBecomeRare(t *testing.T) {
 	t.Parallel()
 	l := latecomerOf(t, gated())
 	for range 100 {
-		(&serving{latecomer: l}).fail(errors.New("away"), noon)
+		(&attempt{pendingPod: l}).fail(errors.New("away"), noon)
 	}
-	if got := l.trouble.notBefore.Sub(noon); got != longestRetry {
+	if got := l.failure.notBefore.Sub(noon); got != longestRetry {
 		t.Errorf("after %s", got)
 	}
 }
 
 func TestEvents(t *testing.T) {
 	t.Parallel()
-	p := &Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "uid-p"}, Node: "n1"}
-	other := &Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q", UID: "uid-q"}}
+	p := &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "uid-p"}, Node: "n1"}
+	other := &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q", UID: "uid-q"}}
 	for name, c := range map[string]struct {
 		tell func(*events)
 		want []string
@@ -212,23 +216,23 @@ func TestClipKeepsRunesWhole(t *testing.T) {
 func TestEveryStepIsLoggedWithTheSameKeys(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		pod  *Pod
+		pod  *view.Pod
 		more []any
 		want string
 	}{
 		"a pod": {
-			&Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}, Node: "n"}, nil,
+			&view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}, Node: "n"}, nil,
 			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="ns/p" "uid"="u" "node"="n"`,
 		},
 		"nobody knows which pod": {
-			&Pod{}, []any{"why", "so"},
+			&view.Pod{}, []any{"why", "so"},
 			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="" "uid"="" "node"="" "why"="so"`,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var got string
-			logStep(funcr.New(func(_, args string) { got = args }, funcr.Options{}), "bound", "a", x, c.pod, c.more...)
+			view.LogStep(funcr.New(func(_, args string) { got = args }, funcr.Options{}), "bound", "a", x, c.pod, c.more...)
 			if got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
@@ -296,7 +300,7 @@ func TestPodsThatLookAsIfTheyWaited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := latecomerOf(t, gated(c.edits...)).pod.leftOver(); got != c.want {
+			if got := latecomerOf(t, gated(c.edits...)).pod.LeftOver(); got != c.want {
 				t.Errorf("looks so: %t", got)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/view"
 )
 
 // index is what tending asks about pods.
@@ -15,48 +16,48 @@ type index interface {
 	living
 	progress
 	// Carrier returns the pod that claims an address of a pool by a reservation.
-	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool)
+	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*view.Pod, bool)
 }
 
 // living says who uses an address.
 type living interface {
 	// Live returns the live pods that claim an address, from whatever pool.
-	Live(a netip.Addr) []*Pod
+	Live(a netip.Addr) []*view.Pod
 }
 
 // progress says how far the view of the pods is.
 type progress interface{ Revision() uint64 }
 
-var _ index = (*Claims)(nil)
+var _ index = (*view.Claims)(nil)
 
 // Identifier says which stable identity a pod has, and the UID of its owner; the
 // zero Identity where it has none.
-type Identifier func(*Pod) (allocator.Identity, string)
+type Identifier func(*view.Pod) (allocator.Identity, string)
 
 // tending brings the record of a pool in line with the pods. It decides on the
 // version of the record that it is given, and may be asked again when the
 // outcome of a write was unknown; what counts is then what the last version
 // says.
 type tending struct {
-	pool     string
-	claims   index
-	identity Identifier
-	in       func(netip.Addr) bool      // whether the pool has an address
-	holder   func(netip.Addr) types.UID // of an address in use, before this tending
-	now      time.Time
-	sights   // seen and not acted upon
+	pool         string
+	claims       index
+	identity     Identifier
+	in           func(netip.Addr) bool      // whether the pool has an address
+	holder       func(netip.Addr) types.UID // of an address in use, before this tending
+	now          time.Time
+	observations // seen and not acted upon
 
-	steps map[netip.Addr]step // what was done, in whichever attempt
-	final *allocator.Record   // after the last attempt
-	early bool                // the view of the pods has not reached the mark
-	full  bool                // more is to be held than a record may hold
-	late  map[carried]*Pod    // live, and the address is another's: two carry it
+	steps map[netip.Addr]step      // what was done, in whichever attempt
+	final *allocator.Record        // after the last attempt
+	early bool                     // the view of the pods has not reached the mark
+	full  bool                     // more is to be held than a record may hold
+	late  map[podAddress]*view.Pod // live, and the address is another's: two carry it
 }
 
 // step is one transition.
 type step struct {
 	verb  string
-	pod   *Pod
+	pod   *view.Pod
 	since time.Time // when the end of the pod was noticed; zero where it did not end
 }
 
@@ -89,7 +90,7 @@ func (t *tending) do(r *allocator.Record) error {
 	if t.steps == nil {
 		t.steps = map[netip.Addr]step{}
 	}
-	t.early, t.full, t.final, t.late = false, false, r, map[carried]*Pod{}
+	t.early, t.full, t.final, t.late = false, false, r, map[podAddress]*view.Pod{}
 	for _, do := range []func(*allocator.Record) error{t.reservations, t.appearances, t.releases, t.losses} {
 		if err := do(r); err != nil {
 			return err
@@ -130,7 +131,7 @@ func (t *tending) reservations(r *allocator.Record) error {
 
 // fate says what becomes of a reservation, by which pod, and since when that
 // pod has ended; nothing while it was not seen.
-func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *Pod, verb string, since time.Time) {
+func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *view.Pod, verb string, since time.Time) {
 	if pod, ok := t.claims.Carrier(t.pool, a, r); ok {
 		if pod.Live() {
 			return pod, settled, time.Time{}
@@ -138,7 +139,7 @@ func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *Pod, verb st
 		return pod, givenBack, time.Time{}
 	}
 	for key, e := range t.ends {
-		if key.address != a || e.pod.Token != string(r.Token) || !meant(r, e.pod) {
+		if key.address != a || e.pod.Token != string(r.Token) || !e.pod.MayCarry(r) {
 			continue
 		}
 		if e.vanished {
@@ -149,7 +150,7 @@ func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *Pod, verb st
 	return nil, "", time.Time{}
 }
 
-func (t *tending) holdFor(p *Pod) allocator.Hold {
+func (t *tending) holdFor(p *view.Pod) allocator.Hold {
 	return allocator.Hold{Node: p.Node, Since: t.now, Grace: p.Grace}
 }
 
@@ -191,12 +192,12 @@ func isHeld(r *allocator.Record, a netip.Addr) bool {
 
 // vacantFor reports whether an address may be put back for a pod: it is free,
 // or kept for the pod's own identity and nobody's.
-func vacantFor(r *allocator.Record, a netip.Addr, p *Pod, identity Identifier) bool {
+func vacantFor(r *allocator.Record, a netip.Addr, p *view.Pod, identity Identifier) bool {
 	if r.State(a) == allocator.StateFree {
 		return true
 	}
 	kept, ok := r.RetainedAt(a)
-	if !ok || !kept.Vacant() {
+	if !ok || !kept.Unassigned() {
 		return false
 	}
 	id, _ := identity(p)
@@ -243,14 +244,14 @@ func (t *tending) end(r *allocator.Record, a netip.Addr, e end) (verb string, er
 	return released, r.Release(a)
 }
 
-// mostHeld bounds the holds of one pool: a settled address costs next to nothing
+// maxHeld bounds the holds of one pool: a settled address costs next to nothing
 // in the record, a held one a line. What would go beyond stays in use until other
 // holds have ended, which is as safe.
-const mostHeld = 3000
+const maxHeld = 3000
 
 func (t *tending) holdsEnough(r *allocator.Record) bool {
 	c := r.Counts()
-	enough := c.Held+c.RetainedHeld >= mostHeld
+	enough := c.Held+c.RetainedHeld >= maxHeld
 	t.full = t.full || enough
 	return enough
 }
@@ -282,7 +283,7 @@ func (t *tending) losses(r *allocator.Record) error {
 const remembered = 5 * time.Minute
 
 // lives reports whether the pod itself is live, whatever was noted of it.
-func (t *tending) lives(key carried) bool {
+func (t *tending) lives(key podAddress) bool {
 	for _, p := range t.claims.Live(key.address) {
 		if p.UID == key.uid {
 			return true
@@ -301,7 +302,7 @@ func (t *tending) holderOf(a netip.Addr) types.UID {
 
 // outcome returns, once the last version is stored, what was done, whose the
 // addresses are now, and what needs no more acting upon.
-func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]types.UID, over sights) {
+func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]types.UID, over observations) {
 	done, holders = map[netip.Addr]step{}, map[netip.Addr]types.UID{}
 	for a, s := range t.steps {
 		if t.final.InUse(a) == s.ends() {
@@ -316,8 +317,8 @@ func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]ty
 }
 
 // over returns what was seen and needs no more acting upon.
-func (t *tending) over() sights {
-	over := sights{ends: map[carried]end{}, appeared: t.appeared, unseen: map[netip.Addr]lost{}}
+func (t *tending) over() observations {
+	over := observations{ends: map[podAddress]end{}, appeared: t.appeared, unseen: map[netip.Addr]orphanedAllocation{}}
 	for key, e := range t.ends {
 		acted := !t.final.InUse(key.address) || t.holderOf(key.address) != key.uid || t.lives(key)
 		if acted && (!e.vanished || t.now.Sub(e.noticed) > remembered) {

@@ -10,12 +10,13 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// asks is one waiting pod and what it asks for.
-type asks struct {
-	pod      *Pod
+// request is one waiting pod and what it asks for.
+type request struct {
+	pod      *view.Pod
 	rule     string             // that chose the pools, for messages
 	passed   string             // pools that it passed over and why, for messages
 	slots    [][]string         // for each address the pools that may give it, in order of preference
@@ -23,8 +24,8 @@ type asks struct {
 	identity allocator.Identity // its stable identity; zero where it has none
 }
 
-// supply is what one pool can give.
-type supply struct {
+// capacity is what one pool can give.
+type capacity struct {
 	foreign  bool   // this leader has not taken it over, so it may not write to it; unready says so
 	unready  string // why it gives nothing new, be it full or not; empty where it is ready
 	version  string // of the pool
@@ -38,7 +39,7 @@ type supply struct {
 
 // verdict is what was decided of one pod.
 type verdict struct {
-	*asks
+	*request
 	// grants has for each slot what the pod is given now; nil where it waits.
 	grants []grant
 	// reason and message say why it waits.
@@ -56,7 +57,7 @@ type grant struct {
 }
 
 // compareWaiting orders pods by who is served first: higher priority, then older.
-func compareWaiting(a, b *Pod) int {
+func compareWaiting(a, b *view.Pod) int {
 	return cmp.Or(
 		cmp.Compare(b.Priority, a.Priority),
 		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),
@@ -73,12 +74,12 @@ func compareWaiting(a, b *Pod) int {
 // left for it, so nobody behind it gets anything there either; whom it does not
 // compete with, it does not hold up. A pod that waits for its own address, or
 // for a pool to become ready, holds up nobody.
-func decide(all []*asks, pools map[string]*supply) []verdict {
+func decide(all []*request, pools map[string]*capacity) []verdict {
 	d := decision{pools: pools, left: map[string]int{}, queued: map[string]bool{}}
 	for name, s := range pools {
 		d.left[name] = s.free
 	}
-	order := slices.SortedStableFunc(slices.Values(all), func(a, b *asks) int { return compareWaiting(a.pod, b.pod) })
+	order := slices.SortedStableFunc(slices.Values(all), func(a, b *request) int { return compareWaiting(a.pod, b.pod) })
 	verdicts := make([]verdict, len(order))
 	for i, a := range order {
 		verdicts[i] = d.next(a)
@@ -87,18 +88,18 @@ func decide(all []*asks, pools map[string]*supply) []verdict {
 }
 
 type decision struct {
-	pools  map[string]*supply // pool -> what it can give
-	left   map[string]int     // pool -> what of it nobody was given
-	queued map[string]bool    // pool -> somebody waits for an address of it
+	pools  map[string]*capacity // pool -> what it can give
+	left   map[string]int       // pool -> what of it nobody was given
+	queued map[string]bool      // pool -> somebody waits for an address of it
 }
 
-// lack says why a candidate gives a pod nothing.
-type lack struct{ pool, reason, text string }
+// shortage says why a candidate gives a pod nothing.
+type shortage struct{ pool, reason, text string }
 
 // next decides of the pod that comes next.
-func (d *decision) next(a *asks) verdict {
-	v := verdict{asks: a}
-	var lacks []lack
+func (d *decision) next(a *request) verdict {
+	v := verdict{request: a}
+	var lacks []shortage
 	for _, candidates := range a.slots {
 		g, why := d.slot(a, candidates)
 		v.grants = append(v.grants, g)
@@ -125,23 +126,23 @@ func (d *decision) next(a *asks) verdict {
 
 // slot says which candidate gives a pod one of its addresses, or why none does.
 // What is there for it already goes before all that is new.
-func (d *decision) slot(a *asks, candidates []string) (grant, []lack) {
+func (d *decision) slot(a *request, candidates []string) (grant, []shortage) {
 	if g, why, there := d.present(a, candidates); there {
 		return g, why
 	}
-	var lacks []lack
+	var lacks []shortage
 	for _, pool := range candidates {
 		switch s := d.pools[pool]; {
 		case s.unready != "":
-			lacks = append(lacks, lack{pool, crdv1.ReasonPoolNotReady, s.unready})
+			lacks = append(lacks, shortage{pool, crdv1.ReasonPoolNotReady, s.unready})
 		case s.keepsEnough(a.identity) != "": // before it is granted what it will be refused
-			lacks = append(lacks, lack{pool, crdv1.ReasonOverCap, s.keepsEnough(a.identity)})
+			lacks = append(lacks, shortage{pool, crdv1.ReasonOverCap, s.keepsEnough(a.identity)})
 		case d.left[pool] > 0:
 			return grant{pool: pool, fresh: true}, nil
 		case d.queued[pool]:
-			lacks = append(lacks, lack{pool, crdv1.ReasonQueued, s.full() + ", and other pods wait longer for one"})
+			lacks = append(lacks, shortage{pool, crdv1.ReasonQueued, s.full() + ", and other pods wait longer for one"})
 		default:
-			lacks = append(lacks, lack{pool, crdv1.ReasonPoolFull, s.full()})
+			lacks = append(lacks, shortage{pool, crdv1.ReasonPoolFull, s.full()})
 		}
 	}
 	return grant{}, lacks
@@ -149,12 +150,12 @@ func (d *decision) slot(a *asks, candidates []string) (grant, []lack) {
 
 // present reports whether a candidate has something for the pod already: what was
 // reserved for it before, or the address kept for its identity.
-func (d *decision) present(a *asks, candidates []string) (grant, []lack, bool) {
+func (d *decision) present(a *request, candidates []string) (grant, []shortage, bool) {
 	for _, pool := range candidates {
 		s := d.pools[pool]
 		switch _, ok := s.record.ByToken(a.token); {
 		case ok && s.foreign:
-			return grant{}, []lack{{pool, crdv1.ReasonPoolNotReady, s.unready}}, true
+			return grant{}, []shortage{{pool, crdv1.ReasonPoolNotReady, s.unready}}, true
 		case ok:
 			return grant{pool: pool, found: true}, nil, true
 		}
@@ -163,7 +164,7 @@ func (d *decision) present(a *asks, candidates []string) (grant, []lack, bool) {
 		switch why, ok := d.pools[pool].kept(a.identity); {
 		case ok && why != nil:
 			why.pool = pool
-			return grant{}, []lack{*why}, true
+			return grant{}, []shortage{*why}, true
 		case ok:
 			return grant{pool: pool}, nil, true
 		}
@@ -173,7 +174,7 @@ func (d *decision) present(a *asks, candidates []string) (grant, []lack, bool) {
 
 // full says that the pool has no address to give. It has no numbers that change
 // with every pod: each change of a message is a write.
-func (s *supply) full() string {
+func (s *capacity) full() string {
 	switch {
 	case s.size == 0:
 		return "it has no addresses"
@@ -185,7 +186,7 @@ func (s *supply) full() string {
 
 // kept reports whether the pool keeps an address for an identity, and what it
 // waits for before the next pod may have it; nil where that is nothing.
-func (s *supply) kept(i allocator.Identity) (*lack, bool) {
+func (s *capacity) kept(i allocator.Identity) (*shortage, bool) {
 	if i == (allocator.Identity{}) {
 		return nil, false
 	}
@@ -194,26 +195,26 @@ func (s *supply) kept(i allocator.Identity) (*lack, bool) {
 		return nil, false
 	}
 	if reason, text := ledger.Kept(s.record, a, s.unready); reason != "" {
-		return &lack{reason: reason, text: text}, true
+		return &shortage{reason: reason, text: text}, true
 	}
 	return nil, true
 }
 
 // keepsEnough says why the pool keeps no more addresses for the identities of a
 // namespace; empty where it may.
-func (s *supply) keepsEnough(i allocator.Identity) string {
+func (s *capacity) keepsEnough(i allocator.Identity) string {
 	if i == (allocator.Identity{}) {
 		return ""
 	}
 	if s.vacant == nil {
-		s.vacant = ledger.Vacancies(s.record)
+		s.vacant = ledger.Unassigned(s.record)
 	}
 	return ledger.KeepsEnough(s.vacant, i.Namespace, s.size)
 }
 
 // explain returns the weightiest reason, and a message that names every
 // candidate.
-func explain(a *asks, lacks []lack) (reason, message string) {
+func explain(a *request, lacks []shortage) (reason, message string) {
 	reasons, texts := make([]string, len(lacks)), make([]string, len(lacks))
 	for i, l := range lacks {
 		reasons[i] = l.reason
@@ -224,7 +225,7 @@ func explain(a *asks, lacks []lack) (reason, message string) {
 
 // tell says which rule chose the pools, what each has against giving an
 // address, and which were passed over.
-func (a *asks) tell(texts []string) string {
+func (a *request) tell(texts []string) string {
 	text := "pools chosen by " + a.rule + ": " + strings.Join(texts, "; ")
 	if a.passed != "" {
 		text += "; passed over: " + a.passed

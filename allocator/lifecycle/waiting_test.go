@@ -15,19 +15,20 @@ import (
 	"pgregory.net/rapid"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/view"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // waiter returns a pod created so many seconds after noon that asks for slots.
-func waiter(name string, age int, slots ...[]string) *asks {
-	p := &Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
+func waiter(name string, age int, slots ...[]string) *request {
+	p := &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
 	p.CreationTimestamp = metav1.NewTime(noon.Add(time.Duration(age) * time.Second))
-	return &asks{pod: p, rule: "a rule", slots: slots, token: allocator.LateToken(string(p.UID))}
+	return &request{pod: p, rule: "a rule", slots: slots, token: allocator.LateToken(string(p.UID))}
 }
 
 // urgent gives a waiter a priority.
-func urgent(a *asks, priority int32) *asks {
+func urgent(a *request, priority int32) *request {
 	a.pod.Priority = priority
 	return a
 }
@@ -37,18 +38,18 @@ func identityOfWaiter(name string) allocator.Identity {
 }
 
 // stable gives a waiter a stable identity.
-func stable(a *asks) *asks {
+func stable(a *request) *request {
 	a.identity = identityOfWaiter(a.pod.Name)
 	return a
 }
 
 // having returns a pool of 11 addresses of which so many can be given.
-func having(free int) *supply {
-	return &supply{size: 11, free: free, record: &allocator.Record{}}
+func having(free int) *capacity {
+	return &capacity{size: 11, free: free, record: &allocator.Record{}}
 }
 
 // with changes the record of a pool.
-func (s *supply) with(t *testing.T, change func(*allocator.Record) error) *supply {
+func (s *capacity) with(t *testing.T, change func(*allocator.Record) error) *capacity {
 	t.Helper()
 	if err := change(s.record); err != nil {
 		t.Fatal(err)
@@ -79,22 +80,22 @@ func keepingWeb0(then ...func(*allocator.Record) error) func(*allocator.Record) 
 
 func release(r *allocator.Record) error { return r.Release(x) }
 
-func notReady(s *supply, why string) *supply {
+func notReady(s *capacity, why string) *capacity {
 	s.unready = why
 	return s
 }
 
-func sized(size uint64, s *supply) *supply {
+func sized(size uint64, s *capacity) *capacity {
 	s.size = size
 	return s
 }
 
 func TestDecide(t *testing.T) {
 	t.Parallel()
-	type pools = map[string]*supply
+	type pools = map[string]*capacity
 	const full = "all 11 addresses are taken"
 	for name, c := range map[string]struct {
-		asks  []*asks
+		asks  []*request
 		pools pools
 		// want says of each pod, in the order in which they are served, its pools,
 		// or reason and message.
@@ -102,32 +103,32 @@ func TestDecide(t *testing.T) {
 		wantWaitsFor []string // pools for which anybody waits
 	}{
 		"the oldest is served first": {
-			asks:  []*asks{waiter("young", 2, []string{"a"}), waiter("old", 1, []string{"a"})},
+			asks:  []*request{waiter("young", 2, []string{"a"}), waiter("old", 1, []string{"a"})},
 			pools: pools{"a": having(1)},
 			want:  []string{"old: a", `young: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
 		},
 		"priority goes before age": {
-			asks:  []*asks{waiter("old", 1, []string{"a"}), urgent(waiter("young", 2, []string{"a"}), 5)},
+			asks:  []*request{waiter("old", 1, []string{"a"}), urgent(waiter("young", 2, []string{"a"}), 5)},
 			pools: pools{"a": having(1)},
 			want:  []string{"young: a", `old: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
 		},
 		"of one moment the name decides": {
-			asks:  []*asks{waiter("b", 1, []string{"a"}), waiter("a", 1, []string{"a"})},
+			asks:  []*request{waiter("b", 1, []string{"a"}), waiter("a", 1, []string{"a"})},
 			pools: pools{"a": having(1)},
 			want:  []string{"a: a", `b: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
 		},
 		"who is not the first to wait for a pool is told so": {
-			asks:  []*asks{waiter("first", 1, []string{"a"}), waiter("second", 2, []string{"a"})},
+			asks:  []*request{waiter("first", 1, []string{"a"}), waiter("second", 2, []string{"a"})},
 			pools: pools{"a": having(0)},
 			want:  []string{`first: PoolFull pool "a": ` + full, `second: OthersWaitLonger pool "a": ` + full + ", and other pods wait longer for one"}, wantWaitsFor: []string{"a"},
 		},
 		"the next candidate serves when the first is full": {
-			asks:  []*asks{waiter("p", 1, []string{"a", "b"})},
+			asks:  []*request{waiter("p", 1, []string{"a", "b"})},
 			pools: pools{"a": having(0), "b": having(1)},
 			want:  []string{"p: b"},
 		},
 		"who lacks one family takes nothing in the other, and holds up nobody there": {
-			asks:  []*asks{waiter("both", 1, []string{"v4"}, []string{"v6"}), waiter("one", 2, []string{"v4"}), waiter("other", 3, []string{"v6"})},
+			asks:  []*request{waiter("both", 1, []string{"v4"}, []string{"v6"}), waiter("one", 2, []string{"v4"}), waiter("other", 3, []string{"v6"})},
 			pools: pools{"v4": having(1), "v6": having(0)},
 			want: []string{
 				`both: PoolFull pool "v6": ` + full, "one: v4",
@@ -135,44 +136,44 @@ func TestDecide(t *testing.T) {
 			}, wantWaitsFor: []string{"v6"},
 		},
 		"who gets both families takes from both": {
-			asks:  []*asks{waiter("both", 1, []string{"v4"}, []string{"v6"}), waiter("one", 2, []string{"v4"})},
+			asks:  []*request{waiter("both", 1, []string{"v4"}, []string{"v6"}), waiter("one", 2, []string{"v4"})},
 			pools: pools{"v4": having(1), "v6": having(1)},
 			want:  []string{"both: v4 v6", `one: PoolFull pool "v4": ` + full}, wantWaitsFor: []string{"v4"},
 		},
 		"a pool that is not ready is no queue": {
-			asks:  []*asks{waiter("p", 1, []string{"a"}), waiter("q", 2, []string{"a", "b"})},
+			asks:  []*request{waiter("p", 1, []string{"a"}), waiter("q", 2, []string{"a", "b"})},
 			pools: pools{"a": notReady(having(5), "it is disabled"), "b": having(1)},
 			want:  []string{`p: PoolNotReady pool "a": it is disabled`, "q: b"},
 		},
 		"of two causes the weightier is the reason, and the message has both": {
-			asks:  []*asks{waiter("p", 1, []string{"a", "b"})},
+			asks:  []*request{waiter("p", 1, []string{"a", "b"})},
 			pools: pools{"a": having(0), "b": notReady(having(5), "it is disabled")},
 			want:  []string{`p: PoolNotReady pool "a": ` + full + `; pool "b": it is disabled`}, wantWaitsFor: []string{"a"},
 		},
 		"whose namespace keeps half of the pool holds up nobody": {
-			asks:  []*asks{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
+			asks:  []*request{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
 			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release)))},
 			want: []string{
 				`web-1: OverReservationCap pool "a": 1 addresses are kept in it for stable identities of namespace "ns" that have no pod, of at most 1 (scale their owners down, or delete them)`, "z: a",
 			},
 		},
 		"so does what is held for it": {
-			asks:  []*asks{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
+			asks:  []*request{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
 			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(func(r *allocator.Record) error { return r.Hold(x, allocator.Hold{Node: "n"}) })))},
 			want: []string{
 				`web-1: OverReservationCap pool "a": 1 addresses are kept in it for stable identities of namespace "ns" that have no pod, of at most 1 (scale their owners down, or delete them)`, "z: a",
 			},
 		},
 		"what was reserved for the pod before is found, full or not ready": {
-			asks: []*asks{waiter("p", 1, []string{"b", "a"})},
+			asks: []*request{waiter("p", 1, []string{"b", "a"})},
 			pools: pools{"b": having(1), "a": notReady(having(0), "it is disabled").with(t, func(r *allocator.Record) error {
 				return r.Reserve(x, allocator.Reservation{Token: allocator.LateToken("uid-p"), Pod: allocator.PodRef{Namespace: "ns", Name: "p", UID: "uid-p"}})
 			})},
 			want: []string{"p: a (found)"},
 		},
 		"a pool that this leader has not taken over gives nothing, found or not": {
-			asks: []*asks{waiter("p", 1, []string{"a"})},
-			pools: pools{"a": func() *supply {
+			asks: []*request{waiter("p", 1, []string{"a"})},
+			pools: pools{"a": func() *capacity {
 				s := notReady(having(1), "not taken over").with(t, func(r *allocator.Record) error {
 					return r.Reserve(x, allocator.Reservation{Token: allocator.LateToken("uid-p"), Pod: allocator.PodRef{Namespace: "ns", Name: "p", UID: "uid-p"}})
 				})
@@ -182,44 +183,44 @@ func TestDecide(t *testing.T) {
 			want: []string{`p: PoolNotReady pool "a": not taken over`},
 		},
 		"the address kept for an identity is taken from a full pool, before any other": {
-			asks:  []*asks{stable(waiter("web-0", 1, []string{"b", "a"}))},
+			asks:  []*request{stable(waiter("web-0", 1, []string{"b", "a"}))},
 			pools: pools{"b": having(1), "a": having(0).with(t, keepingWeb0(release))},
 			want:  []string{"web-0: a (kept)"},
 		},
 		"an identity waits for its predecessor, takes no other address and holds up nobody": {
-			asks:  []*asks{stable(waiter("web-0", 1, []string{"a", "b"})), waiter("q", 2, []string{"a"})},
+			asks:  []*request{stable(waiter("web-0", 1, []string{"a", "b"})), waiter("q", 2, []string{"a"})},
 			pools: pools{"a": having(1).with(t, keepingWeb0()), "b": having(1)},
 			want:  []string{`web-0: PredecessorNotEnded pool "a": the pod's address 10.0.0.1 is still its predecessor's, whose end was not seen yet`, "q: a"},
 		},
 		"an identity waits for an earlier admission": {
-			asks:  []*asks{stable(waiter("web-0", 1, []string{"a"}))},
+			asks:  []*request{stable(waiter("web-0", 1, []string{"a"}))},
 			pools: pools{"a": having(1).with(t, promised(tokenA, "web-0"))},
 			want:  []string{`web-0: PredecessorNotEnded pool "a": the pod's address 10.0.0.1 was given to an earlier admission of the pod, which may still bring it`},
 		},
 		"an identity waits for a hold": {
-			asks: []*asks{stable(waiter("web-0", 1, []string{"a"}))},
+			asks: []*request{stable(waiter("web-0", 1, []string{"a"}))},
 			pools: pools{"a": having(1).with(t, keepingWeb0(func(r *allocator.Record) error {
 				return r.Hold(x, allocator.Hold{Node: "n1", Since: noon})
 			}))},
 			want: []string{`web-0: PredecessorHeld pool "a": the pod's address 10.0.0.1 is held since 2026-11-23T12:00:00Z: no kubelet confirmed the end of its predecessor on node "n1"`},
 		},
 		"an identity waits for the pool that keeps its address": {
-			asks:  []*asks{stable(waiter("web-0", 1, []string{"a", "b"}))},
+			asks:  []*request{stable(waiter("web-0", 1, []string{"a", "b"}))},
 			pools: pools{"a": notReady(having(1), "it is disabled").with(t, keepingWeb0(release)), "b": having(1)},
 			want:  []string{`web-0: PoolNotReady pool "a": the pod's address 10.0.0.1 is kept in it, and it is disabled`},
 		},
 		"an identity without an address gets a new one": {
-			asks:  []*asks{stable(waiter("web-1", 1, []string{"a"}))},
+			asks:  []*request{stable(waiter("web-1", 1, []string{"a"}))},
 			pools: pools{"a": having(1).with(t, keepingWeb0())},
 			want:  []string{"web-1: a"},
 		},
 		"pools that the rule passed over are told": {
-			asks:  []*asks{{pod: waiter("p", 1).pod, rule: "a rule", passed: `"z" is of the other family`, slots: [][]string{{"a"}}}},
+			asks:  []*request{{pod: waiter("p", 1).pod, rule: "a rule", passed: `"z" is of the other family`, slots: [][]string{{"a"}}}},
 			pools: pools{"a": having(0)},
 			want:  []string{`p: PoolFull pool "a": ` + full + `; passed over: "z" is of the other family`}, wantWaitsFor: []string{"a"},
 		},
 		"a pool whose free addresses may not be handed out says so": {
-			asks:  []*asks{waiter("p", 1, []string{"a"})},
+			asks:  []*request{waiter("p", 1, []string{"a"})},
 			pools: pools{"a": {size: 11, withheld: true, record: &allocator.Record{}}},
 			want:  []string{`p: PoolFull pool "a": all 11 addresses are taken, reserved by SpiderReservedIPs or used by something else in the cluster`}, wantWaitsFor: []string{"a"},
 		},
@@ -268,14 +269,14 @@ func TestNobodyOvertakesInThePoolHeLacks(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		names := []string{"a", "b", "c", "d", "e"}
-		pools := map[string]*supply{}
+		pools := map[string]*capacity{}
 		for _, name := range names {
 			pools[name] = having(rapid.IntRange(0, 4).Draw(t, "free"))
 			if rapid.IntRange(0, 5).Draw(t, "readiness") == 0 {
 				pools[name].unready = "it is disabled"
 			}
 		}
-		var all []*asks
+		var all []*request
 		for i := range rapid.IntRange(1, 12).Draw(t, "pods") {
 			order := rapid.Permutation(names).Draw(t, "order")
 			cut, end := rapid.IntRange(1, 3).Draw(t, "cut"), rapid.IntRange(3, 5).Draw(t, "end")
@@ -301,7 +302,7 @@ func TestNobodyOvertakesInThePoolHeLacks(t *testing.T) {
 }
 
 // remember reserves an address for a pod, as a leader before would have.
-func remember(t *rapid.T, r *allocator.Record, a *asks, i int) {
+func remember(t *rapid.T, r *allocator.Record, a *request, i int) {
 	address := netip.AddrFrom4([4]byte{10, 0, 0, byte(100 + i)})
 	ref := allocator.PodRef{Namespace: a.pod.Namespace, Name: a.pod.Name, UID: string(a.pod.UID)}
 	if err := r.Reserve(address, allocator.Reservation{Token: a.token, Pod: ref}); err != nil {
@@ -309,7 +310,7 @@ func remember(t *rapid.T, r *allocator.Record, a *asks, i int) {
 	}
 }
 
-func checkVerdicts(t *rapid.T, verdicts []verdict, pools map[string]*supply) {
+func checkVerdicts(t *rapid.T, verdicts []verdict, pools map[string]*capacity) {
 	given := map[string]int{}
 	lacking := map[string]string{} // pool -> a pod that waits for it
 	for i, v := range verdicts {

@@ -51,7 +51,7 @@ func (p pool) leaks(who leakers) []Violation {
 		}
 	}
 	for a, v := range p.record.Retained() {
-		if !v.Vacant() {
+		if !v.Unassigned() {
 			continue
 		}
 		if why := who.owners.misses(v.Identity); why != "" {

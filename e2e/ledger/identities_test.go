@@ -94,7 +94,7 @@ func TestGivingBackLeavesAnIdentityItsAddress(t *testing.T) {
 	if err := l.GiveBack(t.Context(), string(second.Token), take(second)); err != nil {
 		t.Fatal(err)
 	}
-	if v, ok := record(t, pool.Name).RetainedAt(address); !ok || !v.Vacant() {
+	if v, ok := record(t, pool.Name).RetainedAt(address); !ok || !v.Unassigned() {
 		t.Errorf("the record says %+v, want it kept and vacant", v)
 	}
 	if _, other, err := reserve(t.Context(), l, pool.Name); err != nil || other == address {

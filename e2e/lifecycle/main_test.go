@@ -24,6 +24,7 @@ import (
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/apiserver"
 )
@@ -67,11 +68,11 @@ func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims, err := lifecycle.NewClaims(typed)
+	claims, err := view.NewClaims(typed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nodes, err := lifecycle.NewNodes(typed, time.Now)
+	nodes, err := view.NewNodes(typed, time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +91,7 @@ func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) 
 		Chooser:  notOurs{},
 		Identity: identity,
 		Grace:    grace,
-		Depose: func(err error) { // as the process would end
+		OnLeadershipLost: func(err error) { // as the process would end
 			l.deposed <- err
 			cancel()
 		},
@@ -119,7 +120,7 @@ func (notOurs) Choose(context.Context, *corev1.Pod) (lifecycle.Choice, error) {
 }
 
 // identity says that the pods of StatefulSets have one.
-func identity(p *lifecycle.Pod) (allocator.Identity, string) {
+func identity(p *view.Pod) (allocator.Identity, string) {
 	owner := metav1.GetControllerOfNoCopy(p)
 	if owner == nil || owner.Kind != "StatefulSet" {
 		return allocator.Identity{}, ""

@@ -236,7 +236,7 @@ func TestStableIdentity(t *testing.T) {
 		t.Errorf("while the last pod of the name has the address, the next one is told: %v", err)
 	}
 	say(t, pod, corev1.PodSucceeded, false)
-	waitUse(t, claim, allocator.Vacant)
+	waitUse(t, claim, allocator.Unassigned)
 	remove(t, pod)
 
 	// The next of the name has it again, even if another took the lowest.
@@ -265,7 +265,7 @@ func TestStableIdentity(t *testing.T) {
 	second := newPodOf(t, owner, pod1, "", token, claim1)
 	waitUse(t, claim1, allocator.InUse)
 	remove(t, second)
-	waitUse(t, claim1, allocator.Vacant)
+	waitUse(t, claim1, allocator.Unassigned)
 	if err := server.Client.Patch(t.Context(), owner, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"replicas":1}}`))); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestAnOwnerDeletedAndMadeAgainFindsTheAddressesOfItsRunningPods(t *testing.
 	waitUse(t, claim, allocator.InUse)
 	waitUse(t, vacant, allocator.InUse)
 	remove(t, gone)
-	waitUse(t, vacant, allocator.Vacant)
+	waitUse(t, vacant, allocator.Unassigned)
 	if err := server.Client.Delete(t.Context(), owner, client.PropagationPolicy(metav1.DeletePropagationOrphan)); err != nil {
 		t.Fatal(err)
 	}

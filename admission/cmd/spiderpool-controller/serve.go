@@ -34,6 +34,7 @@ import (
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
+	"spidernet.io/spiderpool/allocator/view"
 	"spidernet.io/spiderpool/certs"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -186,15 +187,15 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 		return err
 	}
 	lo := ledger.Options{
-		API:     ledger.NewAPI(direct),
-		Pools:   v.pools,
-		Never:   v.never.Ranges,
-		Used:    v.used,
-		Synced:  v.synced,
-		Caps:    ledger.Caps{Namespace: conf.ReservationCap.Namespace, Owner: conf.ReservationCap.Owner},
-		Void:    stop,
-		Logger:  mgr.GetLogger().WithName("ledger"),
-		Metrics: ledger.NewMetrics(metrics.Registry),
+		API:               ledger.NewAPI(direct),
+		Pools:             v.pools,
+		ReservedRanges:    v.never.Ranges,
+		Used:              v.used,
+		Synced:            v.synced,
+		Caps:              ledger.Caps{Namespace: conf.ReservationCap.Namespace, Owner: conf.ReservationCap.Owner},
+		OnClusterRestored: stop,
+		Logger:            mgr.GetLogger().WithName("ledger"),
+		Metrics:           ledger.NewMetrics(metrics.Registry),
 	}
 	if err := metrics.Registry.Register(ledger.NewPoolCollector(v.pools, v.never.Ranges)); err != nil {
 		return err
@@ -210,12 +211,12 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 		admission.NewReservedIPValidator(conf),
 	)
 	err = lifecycle.Setup(mgr, lifecycle.Options{
-		Ledger: l, Pools: v.pools, Claims: v.claims, Nodes: v.nodes, Never: v.never.Ranges,
+		Ledger: l, Pools: v.pools, Claims: v.claims, Nodes: v.nodes, ReservedRanges: v.never.Ranges,
 		Chooser: chooser{admission.NewChooser(po)},
-		Identity: func(p *lifecycle.Pod) (allocator.Identity, string) {
+		Identity: func(p *view.Pod) (allocator.Identity, string) {
 			return admission.Identity(p.Name, p.Namespace, metav1.GetControllerOfNoCopy(p), conf)
 		},
-		Grace: conf.ExpiryGrace, Metrics: lifecycle.NewMetrics(metrics.Registry), Depose: stop,
+		Grace: conf.ExpiryGrace, Metrics: lifecycle.NewMetrics(metrics.Registry), OnLeadershipLost: stop,
 	})
 	if err != nil {
 		return err
@@ -225,10 +226,10 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 
 // views are what this replica sees of the cluster.
 type views struct {
-	claims  *lifecycle.Claims
-	nodes   *lifecycle.Nodes
+	claims  *view.Claims
+	nodes   *view.Nodes
 	pools   *ledger.Watched
-	never   *ledger.Never
+	never   *ledger.ReservedRanges
 	changes admission.Signal // of pools
 }
 
@@ -247,19 +248,19 @@ func observe(ctx context.Context, mgr manager.Manager, direct client.Client, sto
 		return nil, err
 	}
 	v := &views{}
-	if v.claims, err = lifecycle.NewClaims(typed); err != nil {
+	if v.claims, err = view.NewClaims(typed); err != nil {
 		return nil, err
 	}
-	if v.nodes, err = lifecycle.NewNodes(typed, time.Now); err != nil {
+	if v.nodes, err = view.NewNodes(typed, time.Now); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(mgr.Add(v.claims), mgr.Add(v.nodes), mgr.Add(lifecycle.NewRestored(direct, v.claims, stop))); err != nil {
+	if err := errors.Join(mgr.Add(v.claims), mgr.Add(v.nodes), mgr.Add(view.NewRestored(direct, v.claims, stop))); err != nil {
 		return nil, err
 	}
 	if v.pools, err = ledger.Watch(ctx, mgr.GetCache(), v.changes.Ring); err != nil {
 		return nil, err
 	}
-	if v.never, err = ledger.WatchNever(ctx, mgr.GetCache()); err != nil {
+	if v.never, err = ledger.WatchReservedRanges(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
 	// Asked for now, so that the first pod does not wait for the list.

@@ -44,7 +44,7 @@ func (m *Model) Where(such func(Entry) bool) []netip.Addr {
 
 // Awaited reports whether a pod may come with the address.
 func (e Entry) Awaited() bool {
-	return e.State == allocator.StateReserved || e.State == allocator.StateRetained && e.Retention.Use == allocator.Promised
+	return e.State == allocator.StateReserved || e.State == allocator.StateRetained && e.Retention.Use == allocator.PendingAdmission
 }
 
 // InUse reports whether a pod with the address was seen.
@@ -84,8 +84,8 @@ func (m *Model) Reserve(a netip.Addr, v allocator.Reservation) error {
 	if e.Awaited() && e.Reservation == v {
 		return nil
 	}
-	if its && e.Retention.Use != allocator.Vacant {
-		return allocator.ErrNotVacant
+	if its && e.Retention.Use != allocator.Unassigned {
+		return allocator.ErrAssigned
 	}
 	if !its && e.State != allocator.StateFree {
 		return allocator.ErrNotFree
@@ -94,7 +94,7 @@ func (m *Model) Reserve(a netip.Addr, v allocator.Reservation) error {
 		return allocator.ErrElsewhere
 	}
 	if its {
-		m.At[a] = retained(v.For, v.ForUID, Entry{Reservation: v, Retention: allocator.Retention{Use: allocator.Promised}})
+		m.At[a] = retained(v.For, v.ForUID, Entry{Reservation: v, Retention: allocator.Retention{Use: allocator.PendingAdmission}})
 		return nil
 	}
 	m.At[a] = Entry{State: allocator.StateReserved, Reservation: v}
@@ -212,7 +212,7 @@ func (m *Model) PutBack(a netip.Addr, revision uint64, i allocator.Identity, own
 	case e.State == allocator.StateRetained && e.Retention.Identity != i:
 		return allocator.ErrNotFree
 	case e.State == allocator.StateRetained && e.Retention.Use == allocator.Held:
-		return allocator.ErrNotVacant
+		return allocator.ErrAssigned
 	case e.State == allocator.StateRetained:
 		if ownerUID == "" {
 			ownerUID = e.Retention.OwnerUID
@@ -233,8 +233,8 @@ func (m *Model) FreeRetained(a netip.Addr, i allocator.Identity) error {
 	if e.State != allocator.StateRetained || e.Retention.Identity != i {
 		return allocator.ErrNotRetained
 	}
-	if e.Retention.Use != allocator.Vacant {
-		return allocator.ErrNotVacant
+	if e.Retention.Use != allocator.Unassigned {
+		return allocator.ErrAssigned
 	}
 	delete(m.At, a)
 	return nil

@@ -21,6 +21,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -53,32 +54,32 @@ type Binder interface {
 
 var _ Binder = (*ledger.Ledger)(nil)
 
-// binder gives pods that exist their addresses: those that were admitted without
+// reconciler gives pods that exist their addresses: those that were admitted without
 // one, and those that were not admitted by us. It works in passes over all of
 // them, since who is served first is a question about all of them.
-type binder struct {
-	looker
-	server
+type reconciler struct {
+	resolver
+	binder
 	namespaces client.Reader // may be a cache
 	pools      Pools
-	claims     *Claims
+	claims     *view.Claims
 	now        func() time.Time
 
 	// Only Reconcile touches what follows, and only one runs.
-	known    map[types.UID]*latecomer
-	dry      map[string]dryness   // pool -> what it was found to be
-	finished map[types.UID]uint64 // pod -> revision with which all was done
-	next     time.Time            // before it there is no pass
-	nextTell time.Time            // before it nobody is told anything
+	known     map[types.UID]*pendingPod
+	exhausted map[string]exhaustion // pool -> what it was found to be
+	finished  map[types.UID]uint64  // pod -> revision with which all was done
+	next      time.Time             // before it there is no pass
+	nextTell  time.Time             // before it nobody is told anything
 }
 
 // setupBinding adds the controller that binds pods late to mgr.
-func setupBinding(mgr manager.Manager, o Options, t *tenures, e *events) error {
-	b := &binder{
-		looker:     looker{api: mgr.GetAPIReader(), chooser: o.Chooser},
-		server:     server{speaker: speaker{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, tenures: t, events: e, metrics: o.Metrics, depose: o.Depose},
+func setupBinding(mgr manager.Manager, o Options, t *leaderships, e *events) error {
+	b := &reconciler{
+		resolver:   resolver{api: mgr.GetAPIReader(), chooser: o.Chooser},
+		binder:     binder{statusWriter: statusWriter{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, leaderships: t, events: e, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost},
 		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, now: time.Now,
-		known: map[types.UID]*latecomer{}, dry: map[string]dryness{}, finished: map[types.UID]uint64{},
+		known: map[types.UID]*pendingPod{}, exhausted: map[string]exhaustion{}, finished: map[types.UID]uint64{},
 	}
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{everybody} })
 	return build(mgr, "binding", 1).
@@ -94,8 +95,8 @@ var everybody = reconcile.Request{NamespacedName: types.NamespacedName{Name: "ev
 // waitingEvents asks for a pass when a pod that waits, or did, has changed.
 func waitingEvents(q queue) cache.ResourceEventHandler {
 	concerns := func(object any) bool {
-		p, ok := object.(*Pod)
-		return ok && (p.Waits() || p.leftOver())
+		p, ok := object.(*view.Pod)
+		return ok && (p.Waits() || p.LeftOver())
 	}
 	enqueue := func(object any) {
 		if concerns(object) {
@@ -115,9 +116,9 @@ func waitingEvents(q queue) cache.ResourceEventHandler {
 
 // pass is one look at all who wait.
 type pass struct {
-	now  time.Time
-	all  []*latecomer // in the order in which they are served
-	asks []*latecomer // those of whom it is to be decided
+	now    time.Time
+	all    []*pendingPod // in the order in which they are served
+	asking []*pendingPod // those of whom it is to be decided
 	// sure says that all was found out about everybody. Nothing is concluded
 	// from somebody not waiting for a pool otherwise.
 	sure  bool
@@ -127,7 +128,7 @@ type pass struct {
 func (p *pass) soon(d time.Duration) { p.again = min(p.again, max(d, 0)) }
 
 // Reconcile makes one pass.
-func (b *binder) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+func (b *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	if wait := b.next.Sub(b.now()); wait > 0 {
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
@@ -146,14 +147,14 @@ func (b *binder) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 }
 
 // begin finds who waits, and forgets those who do not any more.
-func (b *binder) begin() *pass {
+func (b *reconciler) begin() *pass {
 	p := &pass{now: b.now(), sure: true, again: lookAgain}
-	known := map[types.UID]*latecomer{}
+	known := map[types.UID]*pendingPod{}
 	for _, pod := range b.claims.Waiting() {
 		l, ok := b.known[pod.UID]
 		switch {
 		case !ok:
-			l = &latecomer{pod: pod, first: p.now}
+			l = &pendingPod{pod: pod, first: p.now}
 		case l.pod.Revision < pod.Revision:
 			l.pod = pod
 		}
@@ -161,16 +162,16 @@ func (b *binder) begin() *pass {
 		p.all = append(p.all, l)
 	}
 	b.known = known
-	slices.SortFunc(p.all, func(a, b *latecomer) int { return compareWaiting(a.pod, b.pod) })
+	slices.SortFunc(p.all, func(a, b *pendingPod) int { return compareWaiting(a.pod, b.pod) })
 	return p
 }
 
 // lookAll finds out what those ask for of whom it is not known.
-func (b *binder) lookAll(ctx context.Context, p *pass) {
+func (b *reconciler) lookAll(ctx context.Context, p *pass) {
 	sum := digest(b.pools)
 	versions := map[string]string{} // namespace -> resourceVersion
-	bases := map[*latecomer]basis{}
-	var due []*latecomer
+	bases := map[*pendingPod]basis{}
+	var due []*pendingPod
 	for _, l := range p.all {
 		if wait := l.due().Sub(p.now); wait > 0 {
 			p.soon(wait)
@@ -189,7 +190,7 @@ func (b *binder) lookAll(ctx context.Context, p *pass) {
 	if len(due) > looksPerPass {
 		due, p.sure, p.again = due[:looksPerPass], false, 0
 	}
-	errs := concurrently(due, func(l *latecomer) error { return b.look(ctx, l, bases[l], p.now) })
+	errs := concurrently(due, func(l *pendingPod) error { return b.look(ctx, l, bases[l], p.now) })
 	if err := errors.Join(errs...); err != nil {
 		p.sure = false
 		p.soon(time.Second)
@@ -198,7 +199,7 @@ func (b *binder) lookAll(ctx context.Context, p *pass) {
 }
 
 // version returns the resourceVersion of a namespace, empty where there is none.
-func (b *binder) version(ctx context.Context, namespace string) string {
+func (b *reconciler) version(ctx context.Context, namespace string) string {
 	var ns corev1.Namespace
 	if err := b.namespaces.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
 		return "" // choosing says what is the matter
@@ -207,42 +208,42 @@ func (b *binder) version(ctx context.Context, namespace string) string {
 }
 
 // sortAll finds out of whom it is to be decided, and why the others wait.
-func (b *binder) sortAll(ctx context.Context, p *pass) {
-	var needlessly []*latecomer
+func (b *reconciler) sortAll(ctx context.Context, p *pass) {
+	var needlessly []*pendingPod
 	for _, l := range p.all {
-		if l.standing == needless && l.whole != nil {
+		if l.resolution == gatedInVain && l.object != nil {
 			needlessly = append(needlessly, l)
 		}
 		b.sort(ctx, p, l)
 	}
-	concurrently(needlessly, func(l *latecomer) error { b.ungate(ctx, l); return nil })
+	concurrently(needlessly, func(l *pendingPod) error { b.ungate(ctx, l); return nil })
 }
 
-func (b *binder) sort(ctx context.Context, p *pass, l *latecomer) {
-	if l.standing != asking && l.standing != stuck || l.pod.Static {
-		l.told = told{}
+func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
+	if l.resolution != resolved && l.resolution != unresolvable || l.pod.Static {
+		l.reportedStatus = reportedStatus{}
 	}
 	b.note(ctx, l)
 	switch {
 	case l.pod.Static:
-	case l.standing == stuck:
+	case l.resolution == unresolvable:
 		reason, message := l.why()
 		l.waits(reason, message, p.now)
-	case l.standing != asking:
-	case l.whole == nil: // forgotten, and not due to be read again yet
-	case l.pod.Elsewhere:
+	case l.resolution != resolved:
+	case l.object == nil: // forgotten, and not due to be read again yet
+	case l.pod.ForeignGated:
 		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
-	case p.now.Before(l.trouble.notBefore):
-		l.waits(l.trouble.reason, l.trouble.message, p.now)
-		p.soon(l.trouble.notBefore.Sub(p.now))
+	case p.now.Before(l.failure.notBefore):
+		l.waits(l.failure.reason, l.failure.message, p.now)
+		p.soon(l.failure.notBefore.Sub(p.now))
 	default:
-		p.asks = append(p.asks, l)
+		p.asking = append(p.asking, l)
 	}
 }
 
 // note tells once of a pod that came in another way than through the webhook.
-func (b *binder) note(ctx context.Context, l *latecomer) {
-	if l.noted || l.standing != asking || l.pod.Gated {
+func (b *reconciler) note(ctx context.Context, l *pendingPod) {
+	if l.noted || l.resolution != resolved || l.pod.Gated {
 		return
 	}
 	l.noted = true
@@ -258,25 +259,25 @@ func (b *binder) note(ctx context.Context, l *latecomer) {
 
 // serveAll decides of all who ask, and binds those who are to be bound. An error
 // says that another leads.
-func (b *binder) serveAll(ctx context.Context, p *pass) error {
-	asked := make([]*asks, len(p.asks))
-	byAsks := map[*asks]*latecomer{}
-	for i, l := range p.asks {
-		asked[i] = l.asks()
+func (b *reconciler) serveAll(ctx context.Context, p *pass) error {
+	asked := make([]*request, len(p.asking))
+	byAsks := map[*request]*pendingPod{}
+	for i, l := range p.asking {
+		asked[i] = l.request()
 		byAsks[asked[i]] = l
 	}
-	supplies := b.supplies(asked, p.now)
+	supplies := b.capacities(asked, p.now)
 	waitedFor := map[string]bool{} // pool -> somebody waits for its addresses
-	var served []*serving
+	var served []*attempt
 	for _, v := range decide(asked, supplies) {
-		l := byAsks[v.asks]
+		l := byAsks[v.request]
 		switch {
 		case v.grants != nil && len(served) == servesPerPass:
 			p.sure = false
 			p.soon(0)
 			continue
 		case v.grants != nil:
-			served = append(served, &serving{latecomer: l, verdict: v, supplies: supplies})
+			served = append(served, &attempt{pendingPod: l, verdict: v, capacities: supplies})
 			continue
 		}
 		l.waits(v.reason, v.message, p.now)
@@ -293,42 +294,42 @@ func (b *binder) serveAll(ctx context.Context, p *pass) error {
 	return b.mark(ctx, p, waitedFor, false)
 }
 
-func (b *binder) serveThese(ctx context.Context, p *pass, all []*serving) error {
+func (b *reconciler) serveThese(ctx context.Context, p *pass, all []*attempt) error {
 	limited, cancel := context.WithTimeout(ctx, serveTimeout)
 	defer cancel()
-	errs := concurrently(all, func(s *serving) error { return b.serve(limited, s, p.now) })
+	errs := concurrently(all, func(s *attempt) error { return b.serve(limited, s, p.now) })
 	again, cancel := context.WithTimeout(ctx, serveTimeout)
 	defer cancel()
-	concurrently(all, func(s *serving) error { b.say(again, s); return nil })
+	concurrently(all, func(s *attempt) error { b.say(again, s); return nil })
 	for _, s := range all {
 		b.served(p, s)
 	}
 	return errors.Join(errs...)
 }
 
-// asks returns what the pod asks for.
-func (l *latecomer) asks() *asks {
-	return &asks{
+// request returns what the pod asks for.
+func (l *pendingPod) request() *request {
+	return &request{
 		pod: l.pod, rule: l.chosen.Rule, passed: l.chosen.PassedOver, slots: l.chosen.Slots,
 		token: allocator.LateToken(string(l.pod.UID)), identity: l.chosen.Reservation.For,
 	}
 }
 
 // served draws the conclusions of a try to bind a pod.
-func (b *binder) served(p *pass, s *serving) {
+func (b *reconciler) served(p *pass, s *attempt) {
 	if s.result != "" {
 		b.metrics.lateBinding(s.result)
 	}
 	switch s.result {
 	case resultBound:
-		s.told, s.trouble = told{}, trouble{}
+		s.reportedStatus, s.failure = reportedStatus{}, failure{}
 		if s.said {
 			b.finished[s.pod.UID] = s.pod.Revision
 		}
 		return
 	case resultRefused:
 		for _, pool := range s.full {
-			b.dry[pool] = dryness{s.supplies[pool].version, p.now.Add(lookAgain)}
+			b.exhausted[pool] = exhaustion{s.capacities[pool].version, p.now.Add(lookAgain)}
 		}
 	}
 	p.sure = false
@@ -337,28 +338,28 @@ func (b *binder) served(p *pass, s *serving) {
 
 // mark writes into pools that somebody waits for their addresses, as want says,
 // or that nobody does. An error says that another leads.
-func (b *binder) mark(ctx context.Context, p *pass, want map[string]bool, marked bool) error {
+func (b *reconciler) mark(ctx context.Context, p *pass, want map[string]bool, marked bool) error {
 	var wrong []*crdv1.SpiderIPPool
 	for pool := range b.pools.All() {
 		if want[pool.Name] != marked || pool.Status.WaitedFor == marked {
 			continue
 		}
-		if begun, _, _ := b.tenures.of(pool); begun {
+		if begun, _, _ := b.leaderships.of(pool); begun {
 			wrong = append(wrong, pool)
 		}
 	}
 	errs := concurrently(wrong, func(pool *crdv1.SpiderIPPool) error {
 		ctx, cancel := context.WithTimeout(ctx, serveTimeout)
 		defer cancel()
-		return b.ledger.Apply(ctx, pool.Name, ledger.Change{Do: b.tenures.fence(pool.UID, func(tx *ledger.Tx) error {
+		return b.ledger.Apply(ctx, pool.Name, ledger.Change{Do: b.leaderships.fence(pool.UID, func(tx *ledger.Tx) error {
 			tx.WaitedFor = marked
 			return nil
 		})})
 	})
 	for i, err := range errs {
 		switch {
-		case errors.Is(err, errDeposed):
-			return stop(err, b.depose)
+		case errors.Is(err, errLeadershipLost):
+			return stopOnLostLeadership(err, b.onLeadershipLost)
 		case err != nil:
 			p.soon(time.Second)
 			log.FromContext(ctx).V(1).Info("whether a pool is waited for was not written", "pool", wrong[i].Name, "reason", err.Error())

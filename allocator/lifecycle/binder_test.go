@@ -88,8 +88,8 @@ func TestReservingForAPodThatExists(t *testing.T) {
 	}{
 		"nothing was reserved":                                 {known: poolVersion(t, ourTerm, ""), uid: "uid-a", want: "10.0.0.1"},
 		"what was reserved stands":                             {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, "10.0.0.2"), uid: "uid-a", want: "10.0.0.2"},
-		"another leader has the pool, and it is known":         {known: poolVersion(t, "other", ""), uid: "uid-a", wantErr: errDeposed.Error()},
-		"another leader has the pool, and it is not known yet": {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, "other", "10.0.0.2"), uid: "uid-a", wantErr: errDeposed.Error()},
+		"another leader has the pool, and it is known":         {known: poolVersion(t, "other", ""), uid: "uid-a", wantErr: errLeadershipLost.Error()},
+		"another leader has the pool, and it is not known yet": {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, "other", "10.0.0.2"), uid: "uid-a", wantErr: errLeadershipLost.Error()},
 		"what was reserved is not any more":                    {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, ""), uid: "uid-a", wantErr: errOutdated.Error()},
 		"another address is reserved":                          {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, "10.0.0.3"), uid: "uid-a", wantErr: errOutdated.Error()},
 		"the pool is gone":                                     {known: poolVersion(t, ourTerm, "10.0.0.2"), uid: "uid-a", wantErr: errOutdated.Error()},
@@ -102,11 +102,11 @@ func TestReservingForAPodThatExists(t *testing.T) {
 			if c.stored != nil {
 				stored.pool = c.stored.Pool
 			}
-			r := server{api: stored, ledger: &cachedLedger{state: c.known}, tenures: newTenures(ourTerm)}
-			s := &serving{
-				latecomer: latecomerOf(t, gated()),
-				verdict:   verdict{asks: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
-				supplies:  map[string]*supply{"a": {uid: c.uid, foreign: c.foreign}},
+			r := binder{api: stored, ledger: &cachedLedger{state: c.known}, leaderships: newLeaderships(ourTerm)}
+			s := &attempt{
+				pendingPod: latecomerOf(t, gated()),
+				verdict:    verdict{request: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
+				capacities: map[string]*capacity{"a": {uid: c.uid, foreign: c.foreign}},
 			}
 			claims, err := r.reserve(t.Context(), s)
 			switch {
@@ -124,13 +124,13 @@ func TestReservingForAPodThatExists(t *testing.T) {
 func TestALeaderOfYesterdayIsDeposed(t *testing.T) {
 	t.Parallel()
 	var told error
-	r := server{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, tenures: newTenures(ourTerm), depose: func(err error) { told = err }}
-	s := &serving{
-		latecomer: latecomerOf(t, gated()),
-		verdict:   verdict{asks: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
-		supplies:  map[string]*supply{"a": {uid: "uid-a"}},
+	r := binder{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, leaderships: newLeaderships(ourTerm), onLeadershipLost: func(err error) { told = err }}
+	s := &attempt{
+		pendingPod: latecomerOf(t, gated()),
+		verdict:    verdict{request: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
+		capacities: map[string]*capacity{"a": {uid: "uid-a"}},
 	}
-	if err := r.serve(t.Context(), s, noon); err == nil || !errors.Is(told, errDeposed) {
+	if err := r.serve(t.Context(), s, noon); err == nil || !errors.Is(told, errLeadershipLost) {
 		t.Errorf("got %v, told %v", err, told)
 	}
 }
@@ -142,7 +142,7 @@ func TestWhichPoolsAreAsked(t *testing.T) {
 	slots := [][]string{{"a", "b", "c"}, {"d"}}
 	grants := []grant{{pool: "b"}, {pool: "d"}}
 	for name, c := range map[string]struct {
-		asks *asks
+		asks *request
 		want [][]string
 	}{
 		"for a pod without an identity": {waiter("p", 0, slots...), [][]string{{"b"}, {"d"}}},
@@ -150,9 +150,9 @@ func TestWhichPoolsAreAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &serving{
-				verdict:  verdict{asks: c.asks, grants: grants},
-				supplies: map[string]*supply{"a": {}, "b": {}, "c": {foreign: true}, "d": {}},
+			s := &attempt{
+				verdict:    verdict{request: c.asks, grants: grants},
+				capacities: map[string]*capacity{"a": {}, "b": {}, "c": {foreign: true}, "d": {}},
 			}
 			if diff := cmp.Diff(c.want, s.pools()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -67,33 +68,33 @@ const (
 	relook   = 5 * time.Minute
 )
 
-// standing is what a pod that waits is to us.
-type standing int
+// resolution is what a pod that waits is to us.
+type resolution int
 
 const (
-	unlooked standing = iota
-	passedBy          // none of ours, or not one to be given addresses
-	needless          // none of ours, and our gate is on it
-	asking            // it is to be given what chosen says
-	stuck             // err says why nothing was chosen
+	unresolved   resolution = iota
+	leftAlone               // none of ours, or not one to be given addresses
+	gatedInVain             // none of ours, and our gate is on it
+	resolved                // it is to be given what chosen says
+	unresolvable            // err says why nothing was chosen
 )
 
-// latecomer is what is remembered of a pod that waits from one pass to the next.
-type latecomer struct {
-	pod   *Pod      // the newest version known
+// pendingPod is what is remembered of a pod that waits from one pass to the next.
+type pendingPod struct {
+	pod   *view.Pod // the newest version known
 	first time.Time // when it was first seen, on this leader's clock
 
-	whole    *corev1.Pod // the version that pod is of, as it was read; nil where it is not needed
-	standing standing
-	chosen   Choice
-	err      error
-	basis    basis // what the standing rests on
-	at       time.Time
+	object     *corev1.Pod // the version that pod is of, as it was read; nil where it is not needed
+	resolution resolution
+	chosen     Choice
+	err        error
+	basis      basis // what the standing rests on
+	at         time.Time
 
-	trouble trouble // of the last try to bind it
-	noted   bool    // people were told how the pod came
-	told            // why it waits, and what people know of it
-	mute    muteness
+	failure        failure // of the last try to bind it
+	noted          bool    // people were told how the pod came
+	reportedStatus         // why it waits, and what people know of it
+	backoff        statusBackoff
 }
 
 // basis is what choosing depends on, as far as it is watched.
@@ -104,20 +105,20 @@ type basis struct {
 }
 
 // current reports whether the standing rests on b.
-func (l *latecomer) current(b basis, now time.Time) bool {
+func (l *pendingPod) current(b basis, now time.Time) bool {
 	b.pod = l.pod.Revision
 	age := now.Sub(l.at)
 	switch {
 	case l.basis != b:
 		return false
-	case l.standing == passedBy:
+	case l.resolution == leftAlone:
 		return age < relook
 	}
 	return age < rechoose
 }
 
 // due is when a pod may first be looked at.
-func (l *latecomer) due() time.Time {
+func (l *pendingPod) due() time.Time {
 	if l.pod.Gated {
 		return time.Time{}
 	}
@@ -128,37 +129,33 @@ func (l *latecomer) due() time.Time {
 }
 
 // forget makes the next pass read the pod again.
-func (l *latecomer) forget() { l.whole, l.basis = nil, basis{} }
+func (l *pendingPod) forget() { l.object, l.basis = nil, basis{} }
 
 // update takes over a version that was read or written.
-func (l *latecomer) update(pod *corev1.Pod) error {
-	p, err := podOf(pod)
+func (l *pendingPod) update(pod *corev1.Pod) error {
+	compact, err := view.NewPod(pod)
 	if err != nil {
 		return err
 	}
-	compact, ok := p.(*Pod)
-	if !ok {
-		return fmt.Errorf("pod %s/%s became a %T", pod.Namespace, pod.Name, p)
-	}
-	l.pod, l.whole = compact, pod
+	l.pod, l.object = compact, pod
 	return nil
 }
 
-// looker finds out what pods ask for.
-type looker struct {
+// resolver finds out what pods ask for.
+type resolver struct {
 	api     client.Reader // not a cache
 	chooser Chooser
 }
 
 // look reads a pod where a newer version than the one read is known, and chooses
 // for it. An error says that it could not be read.
-func (k looker) look(ctx context.Context, l *latecomer, b basis, now time.Time) error {
-	if l.whole == nil || l.whole.ResourceVersion != l.pod.ResourceVersion {
+func (k resolver) look(ctx context.Context, l *pendingPod, b basis, now time.Time) error {
+	if l.object == nil || l.object.ResourceVersion != l.pod.ResourceVersion {
 		var pod corev1.Pod
 		err := k.api.Get(ctx, types.NamespacedName{Namespace: l.pod.Namespace, Name: l.pod.Name}, &pod)
 		switch {
 		case apierrors.IsNotFound(err) || err == nil && pod.UID != l.pod.UID:
-			l.standing, l.basis = passedBy, basis{} // the watch will tell
+			l.resolution, l.basis = leftAlone, basis{} // the watch will tell
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading pod %s: %w", l.pod, err)
@@ -170,42 +167,42 @@ func (k looker) look(ctx context.Context, l *latecomer, b basis, now time.Time) 
 	b.pod = l.pod.Revision
 	l.basis, l.at = b, now
 	k.judge(ctx, l)
-	if l.standing == passedBy {
-		l.whole = nil // thousands of them may wait for others than us
+	if l.resolution == leftAlone {
+		l.object = nil // thousands of them may wait for others than us
 	}
 	return nil
 }
 
-func (k looker) judge(ctx context.Context, l *latecomer) {
-	l.standing, l.err = passedBy, nil
-	if !l.pod.Waits() || sandboxed(l.whole) {
+func (k resolver) judge(ctx context.Context, l *pendingPod) {
+	l.resolution, l.err = leftAlone, nil
+	if !l.pod.Waits() || sandboxed(l.object) {
 		return
 	}
-	pod := l.whole
+	pod := l.object
 	if l.pod.Static { // what it would ask for, were it none
 		pod = pod.DeepCopy()
 		delete(pod.Annotations, corev1.MirrorPodAnnotationKey)
 	}
 	switch l.chosen, l.err = guard(func() (Choice, error) { return k.choose(ctx, pod) }); {
 	case l.err != nil:
-		l.standing = stuck
+		l.resolution = unresolvable
 		logPanic(ctx, l.err, l.pod)
 	case l.chosen.Ours:
-		l.standing = asking
+		l.resolution = resolved
 	case l.pod.Gated:
-		l.standing = needless
+		l.resolution = gatedInVain
 	}
 }
 
 // logPanic says where a panic was.
-func logPanic(ctx context.Context, err error, p *Pod) {
+func logPanic(ctx context.Context, err error, p *view.Pod) {
 	var caught *panicError
 	if errors.As(err, &caught) {
 		log.FromContext(ctx).Error(caught, "a pod caused a panic", "pod", p.String(), "uid", p.UID, "stack", string(caught.stack))
 	}
 }
 
-func (k looker) choose(ctx context.Context, pod *corev1.Pod) (Choice, error) {
+func (k resolver) choose(ctx context.Context, pod *corev1.Pod) (Choice, error) {
 	c, err := k.chooser.Choose(ctx, pod)
 	none := func(pools []string) bool { return len(pools) == 0 }
 	if err == nil && c.Ours && (len(c.Slots) == 0 || slices.ContainsFunc(c.Slots, none)) {
@@ -215,7 +212,7 @@ func (k looker) choose(ctx context.Context, pod *corev1.Pod) (Choice, error) {
 }
 
 // why returns reason and message of a pod that nothing was chosen for.
-func (l *latecomer) why() (reason, message string) {
+func (l *pendingPod) why() (reason, message string) {
 	var none *NoPoolError
 	if errors.As(l.err, &none) {
 		return none.Reason, none.Error()

@@ -42,14 +42,14 @@ func eachPod(ctx context.Context, api client.Reader, namespace string, do func(*
 	}
 }
 
-// census says how far the view of the pods must have come before it shows all
+// podLister says how far the view of the pods must have come before it shows all
 // that claim addresses. A pool that was deleted by force and made again, by that
 // name or another, knows nothing of them, and a view that is late would not miss
 // them.
 //
 // All pods are listed for it. Many pools may be new at once, in a cluster with
 // many pods: those that ask while a list is under way share the next one.
-type census struct {
+type podLister struct {
 	api client.Reader // not a cache
 
 	asked atomic.Uint64
@@ -61,7 +61,7 @@ type census struct {
 
 // mark returns the revision that a view must have reached to show all pods that
 // claim addresses now.
-func (c *census) mark(ctx context.Context) (uint64, error) {
+func (c *podLister) mark(ctx context.Context) (uint64, error) {
 	mine := c.asked.Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()

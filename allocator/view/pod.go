@@ -1,4 +1,4 @@
-package lifecycle
+package view
 
 import (
 	"fmt"
@@ -30,26 +30,23 @@ type Pod struct {
 	Grace    time.Duration // how long it may go on after it was told to end
 
 	// What late binding looks at.
-	OnHost    bool // on its node's network
-	Static    bool // made by a kubelet from a file
-	Gated     bool // by our scheduling gate
-	Elsewhere bool // gated by somebody else's
-	Priority  int32
-	Unsaid    bool // it has addresses, and its condition AddressAssigned should say so and does not
+	HostNetwork    bool // on its node's network
+	Static         bool // made by a kubelet from a file
+	Gated          bool // by our scheduling gate
+	ForeignGated   bool // gated by somebody else's
+	Priority       int32
+	ConditionStale bool // it has addresses, and its condition AddressAssigned should say so and does not
 }
 
 // Waits reports whether the pod has no address, neither of ours nor of anybody
 // else, and may still be given one.
 func (p *Pod) Waits() bool {
-	return len(p.Assigned) == 0 && len(p.Foreign) == 0 && !p.OnHost && !p.Finished && p.DeletionTimestamp.IsZero()
+	return len(p.Assigned) == 0 && len(p.Foreign) == 0 && !p.HostNetwork && !p.Finished && p.DeletionTimestamp.IsZero()
 }
 
-// podOf keeps what Pod keeps. It is the transform of the informer.
-func podOf(object any) (any, error) {
-	pod, ok := object.(*corev1.Pod)
-	if !ok {
-		return object, nil // a *Pod already, or a tombstone
-	}
+// NewPod returns what is kept of a pod. It fails on what no API server stores: a
+// resourceVersion that is no number, an annotation of ours that cannot be read.
+func NewPod(pod *corev1.Pod) (*Pod, error) {
 	revision, err := strconv.ParseUint(pod.ResourceVersion, 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("pod %s/%s: resourceVersion %q is no number", pod.Namespace, pod.Name, pod.ResourceVersion)
@@ -62,13 +59,13 @@ func podOf(object any) (any, error) {
 			ResourceVersion:   pod.ResourceVersion,
 			CreationTimestamp: pod.CreationTimestamp,
 		},
-		Revision: revision,
-		Node:     pod.Spec.NodeName,
-		Finished: Finished(pod) || neverBound(pod),
-		Token:    pod.Annotations[crdv1.AnnotationReservation],
-		Assigned: crdv1.AssignedOf(pod.Annotations, nil),
-		Grace:    graceOf(pod),
-		OnHost:   pod.Spec.HostNetwork,
+		Revision:    revision,
+		Node:        pod.Spec.NodeName,
+		Finished:    Finished(pod) || neverBound(pod),
+		Token:       pod.Annotations[crdv1.AnnotationReservation],
+		Assigned:    crdv1.AssignedOf(pod.Annotations, nil),
+		Grace:       graceOf(pod),
+		HostNetwork: pod.Spec.HostNetwork,
 	}
 	p.DeletionTimestamp = pod.DeletionTimestamp
 	p.keepForBinding(pod)
@@ -91,14 +88,14 @@ func (p *Pod) keepForBinding(pod *corev1.Pod) {
 	_, p.Static = pod.Annotations[corev1.MirrorPodAnnotationKey]
 	for _, g := range pod.Spec.SchedulingGates {
 		ours := g.Name == crdv1.GateWaitingForAddress
-		p.Gated, p.Elsewhere = p.Gated || ours, p.Elsewhere || !ours
+		p.Gated, p.ForeignGated = p.Gated || ours, p.ForeignGated || !ours
 	}
 	if pod.Spec.Priority != nil {
 		p.Priority = *pod.Spec.Priority
 	}
-	said := conditionOf(pod)
+	said := AddressCondition(pod)
 	late := p.Token == string(allocator.LateToken(string(p.UID)))
-	p.Unsaid = len(p.Assigned) > 0 && (said == nil && late || said != nil && said.Status != corev1.ConditionTrue)
+	p.ConditionStale = len(p.Assigned) > 0 && (said == nil && late || said != nil && said.Status != corev1.ConditionTrue)
 }
 
 // neverBound reports whether a pod was deleted before it had a node. Finalizers
@@ -112,7 +109,7 @@ func (p *Pod) foreign(reported []corev1.PodIP) []netip.Addr {
 	var list []netip.Addr
 	for _, ip := range reported {
 		a, err := netip.ParseAddr(ip.IP)
-		if err != nil || p.OnHost {
+		if err != nil || p.HostNetwork {
 			continue
 		}
 		a = a.Unmap()
@@ -180,3 +177,20 @@ func (p *Pod) Live() bool { return !p.Finished }
 
 // String returns namespace/name.
 func (p *Pod) String() string { return p.Namespace + "/" + p.Name }
+
+// LeftOver reports whether a pod that waits for nothing looks as if it did: our
+// gate is on it, or its condition does not say that it has its addresses.
+func (p *Pod) LeftOver() bool {
+	return p.Live() && p.DeletionTimestamp.IsZero() && !p.Waits() && (p.Gated || p.ConditionStale)
+}
+
+// AddressCondition returns the condition AddressAssigned of a pod; nil where it
+// has none.
+func AddressCondition(pod *corev1.Pod) *corev1.PodCondition {
+	for i := range pod.Status.Conditions {
+		if c := &pod.Status.Conditions[i]; c.Type == crdv1.ConditionAddressAssigned {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,4 +1,4 @@
-package lifecycle
+package view
 
 import (
 	"context"
@@ -21,8 +21,8 @@ const gapTimeout = 4 * time.Second
 
 // Gap is what happened to the pods of a namespace beyond what the view has seen.
 type Gap struct {
-	through uint64          // all up to this revision is known
-	tokens  map[string]bool // of the pods that something happened to
+	Through uint64          // all up to this revision is known
+	Tokens  map[string]bool // of the pods that something happened to
 }
 
 // Since returns what happened to the pods of a namespace since the view, and how
@@ -31,7 +31,7 @@ type Gap struct {
 // passed. A watch that is to end soon is told so before its end.
 func (c *Claims) Since(ctx context.Context, namespace string) (Gap, error) {
 	from := c.informer.GetStore().LastStoreSyncResourceVersion()
-	g := Gap{tokens: map[string]bool{}}
+	g := Gap{Tokens: map[string]bool{}}
 	seconds := int64(gapTimeout / time.Second)
 	ctx, cancel := context.WithTimeout(ctx, 2*gapTimeout)
 	defer cancel()
@@ -45,13 +45,13 @@ func (c *Claims) Since(ctx context.Context, namespace string) (Gap, error) {
 		if !ok || e.Type == watch.Error {
 			return Gap{}, fmt.Errorf("watching pods of namespace %q from revision %s: %w", namespace, from, apierrors.FromObject(e.Object))
 		}
-		if g.through, err = strconv.ParseUint(pod.ResourceVersion, 10, 64); err != nil {
+		if g.Through, err = strconv.ParseUint(pod.ResourceVersion, 10, 64); err != nil {
 			return Gap{}, fmt.Errorf("watching pods of namespace %q: %w", namespace, errors.Join(errNoNumber, err))
 		}
 		if e.Type == watch.Bookmark {
 			return g, nil
 		}
-		g.tokens[pod.Annotations[crdv1.AnnotationReservation]] = true
+		g.Tokens[pod.Annotations[crdv1.AnnotationReservation]] = true
 	}
 	return g, nil // through its last event
 }

@@ -14,12 +14,13 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// errDeposed says that another leader took a pool over. Who is told so stops
+// errLeadershipLost says that another leader took a pool over. Who is told so stops
 // leading: what it saw and did not write yet proves nothing any more.
-var errDeposed = errors.New("another leader has taken it over")
+var errLeadershipLost = errors.New("another leader has taken it over")
 
 // errReplaced says that the pool of this name is another one than before.
 var errReplaced = errors.New("the pool was made anew")
@@ -29,7 +30,7 @@ type Applier interface {
 	Apply(ctx context.Context, pool string, change ledger.Change) error
 }
 
-// tenure is what this leader knows of one pool since it took it over.
+// leadership is what this leader knows of one pool since it took it over.
 //
 // Why a leader takes pools over: the end of a pod proves that its address is
 // unused only if the address is still that pod's. The record does not say whose
@@ -39,35 +40,35 @@ type Applier interface {
 // settled address has its live pod in view, or the end of its pod was not seen.
 //
 // What is said of settled addresses here is said of retained ones in use too.
-type tenure struct {
+type leadership struct {
 	uid       types.UID
 	before    *allocator.Record // as taken over; nil before, and once the baseline stands
 	begun     bool
 	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
 	read      *ledger.State            // the version that was read last, whoever has it
-	headcount *headcount               // nil where there was none since the pool was Ready
+	barrier   *podListBarrier          // nil where there was none since the pool was Ready
 
-	holders  map[netip.Addr]types.UID // settled address -> its pod
-	unseen   map[netip.Addr]lost      // settled at the baseline, and nobody's
-	ends     map[carried]end          // that were seen of pods and not acted upon
-	appeared map[carried]*Pod         // live pods that came into view: the record must know them
+	holders  map[netip.Addr]types.UID          // settled address -> its pod
+	unseen   map[netip.Addr]orphanedAllocation // settled at the baseline, and nobody's
+	ends     map[podAddress]end                // that were seen of pods and not acted upon
+	appeared map[podAddress]*view.Pod          // live pods that came into view: the record must know them
 }
 
-// lost is an address whose pod ended while nobody led.
-type lost struct {
-	pod  *Pod // as far as it is known
+// orphanedAllocation is an address whose pod ended while nobody led.
+type orphanedAllocation struct {
+	pod  *view.Pod // as far as it is known
 	hold allocator.Hold
 }
 
-// carried is an address as one pod carries it.
-type carried struct {
+// podAddress is an address as one pod carries it.
+type podAddress struct {
 	uid     types.UID
 	address netip.Addr
 }
 
-// headcount is what a census has said for a pool.
-type headcount struct {
+// podListBarrier is what a census has said for a pool.
+type podListBarrier struct {
 	mark       uint64
 	generation int64              // of the pool
 	pools      map[types.UID]bool // of overlapping subnets, that were there before
@@ -76,53 +77,53 @@ type headcount struct {
 
 // end is a pod's end as this leader saw it.
 type end struct {
-	pod      *Pod   // as last seen
-	revision uint64 // of the event
-	vanished bool   // no kubelet confirmed it
+	pod      *view.Pod // as last seen
+	revision uint64    // of the event
+	vanished bool      // no kubelet confirmed it
 	noticed  time.Time
 }
 
-// tenures are the pools of one leader. Safe for concurrent use.
-type tenures struct {
+// leaderships are the pools of one leader. Safe for concurrent use.
+type leaderships struct {
 	term string
 
 	mu     sync.Mutex
-	byPool map[string]*tenure          // pool -> tenure
+	byPool map[string]*leadership      // pool -> tenure
 	upTo   uint64                      // the highest revision of a pod that handlers were told
 	graces map[types.UID]time.Duration // pod -> the longest it was told to end within, where that was shortened
 	made   map[types.UID]uint64        // pool that was made Ready -> count of these then
 	count  uint64
 }
 
-func newTenures(term string) *tenures {
-	return &tenures{term: term, byPool: map[string]*tenure{}, graces: map[types.UID]time.Duration{}, made: map[types.UID]uint64{}}
+func newLeaderships(term string) *leaderships {
+	return &leaderships{term: term, byPool: map[string]*leadership{}, graces: map[types.UID]time.Duration{}, made: map[types.UID]uint64{}}
 }
 
 // of returns how far the tenure of a pool is: whether it was taken over, the
 // record as it was then, and the baseline. A pool made anew begins anew.
-func (t *tenures) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Record, baseline uint64) {
+func (t *leaderships) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Record, baseline uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool.Name)
 	if tn.uid != pool.UID {
-		tn.uid, tn.begun, tn.before, tn.baseline, tn.headcount = pool.UID, false, nil, 0, nil
+		tn.uid, tn.begun, tn.before, tn.baseline, tn.barrier = pool.UID, false, nil, 0, nil
 		clear(tn.holders)
 		clear(tn.unseen)
 	}
 	return tn.begun, tn.before, tn.baseline
 }
 
-func (t *tenures) getLocked(pool string) *tenure {
+func (t *leaderships) getLocked(pool string) *leadership {
 	tn, ok := t.byPool[pool]
 	if !ok {
-		tn = &tenure{holders: map[netip.Addr]types.UID{}, ends: map[carried]end{}, appeared: map[carried]*Pod{}}
+		tn = &leadership{holders: map[netip.Addr]types.UID{}, ends: map[podAddress]end{}, appeared: map[podAddress]*view.Pod{}}
 		t.byPool[pool] = tn
 	}
 	return tn
 }
 
 // begin notes that the pool was taken over, and what its record said.
-func (t *tenures) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
+func (t *leaderships) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
@@ -136,7 +137,7 @@ func (t *tenures) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
 
 // inherits reports whether a reservation stood already when this leader took
 // the pool over.
-func (t *tenures) inherits(pool string, token allocator.Token) bool {
+func (t *leaderships) inherits(pool string, token allocator.Token) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.getLocked(pool).inherited[token]
@@ -144,7 +145,7 @@ func (t *tenures) inherits(pool string, token allocator.Token) bool {
 
 // see notes that the view had reached the mark at revision, whose the settled
 // addresses are, and which are nobody's.
-func (t *tenures) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[netip.Addr]types.UID, unseen map[netip.Addr]lost) {
+func (t *leaderships) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[netip.Addr]types.UID, unseen map[netip.Addr]orphanedAllocation) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tn := t.getLocked(pool.Name); tn.uid == pool.UID && tn.begun && tn.baseline == 0 {
@@ -156,7 +157,7 @@ func (t *tenures) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[net
 
 // read is ledger.Read for objects that are shared and never changed. Many jobs look
 // at a version of a pool: it is decoded once.
-func (t *tenures) read(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
+func (t *leaderships) read(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
 	t.mu.Lock()
 	known := t.getLocked(pool.Name).read
 	t.mu.Unlock()
@@ -173,30 +174,30 @@ func (t *tenures) read(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
 	return state, nil
 }
 
-// headcountOf returns the headcount for this generation of a pool; nil where there
+// barrierOf returns the headcount for this generation of a pool; nil where there
 // is none.
-func (t *tenures) headcountOf(pool *crdv1.SpiderIPPool) *headcount {
+func (t *leaderships) barrierOf(pool *crdv1.SpiderIPPool) *podListBarrier {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool.Name)
-	if tn.uid != pool.UID || tn.headcount == nil || tn.headcount.generation != pool.Generation {
+	if tn.uid != pool.UID || tn.barrier == nil || tn.barrier.generation != pool.Generation {
 		return nil
 	}
-	return tn.headcount
+	return tn.barrier
 }
 
-// setHeadcount remembers a headcount, which nobody changes from here on; nil
+// setBarrier remembers a headcount, which nobody changes from here on; nil
 // forgets it.
-func (t *tenures) setHeadcount(pool *crdv1.SpiderIPPool, h *headcount) {
+func (t *leaderships) setBarrier(pool *crdv1.SpiderIPPool, h *podListBarrier) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
-		tn.headcount = h
+		tn.barrier = h
 	}
 }
 
 // makes notes that a pool is about to be made Ready, and may give addresses then.
-func (t *tenures) makes(pool types.UID) {
+func (t *leaderships) makes(pool types.UID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.count++
@@ -204,14 +205,14 @@ func (t *tenures) makes(pool types.UID) {
 }
 
 // countMade returns how many pools were made Ready.
-func (t *tenures) countMade() uint64 {
+func (t *leaderships) countMade() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.count
 }
 
 // madeSince returns the pools that were made Ready after the first n.
-func (t *tenures) madeSince(n uint64) (pools []types.UID) {
+func (t *leaderships) madeSince(n uint64) (pools []types.UID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for uid, at := range t.made {
@@ -223,18 +224,18 @@ func (t *tenures) madeSince(n uint64) (pools []types.UID) {
 }
 
 // forget drops a pool that is gone.
-func (t *tenures) forget(pool string) {
+func (t *leaderships) forget(pool string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.byPool, pool)
 }
 
 // noteEnd records the end of a pod for all its addresses.
-func (t *tenures) noteEnd(e end) {
+func (t *leaderships) noteEnd(e end) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range e.pod.Claims {
-		tn, key := t.getLocked(c.Pool), carried{e.pod.UID, c.Address}
+		tn, key := t.getLocked(c.Pool), podAddress{e.pod.UID, c.Address}
 		tn.ends[key] = e
 		delete(tn.appeared, key)
 	}
@@ -242,11 +243,11 @@ func (t *tenures) noteEnd(e end) {
 
 // noteLive records that a live pod came into view: a new one, or one that had
 // finished by somebody else's word and is live after all.
-func (t *tenures) noteLive(p *Pod) {
+func (t *leaderships) noteLive(p *view.Pod) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, c := range p.Claims {
-		tn, key := t.getLocked(c.Pool), carried{p.UID, c.Address}
+		tn, key := t.getLocked(c.Pool), podAddress{p.UID, c.Address}
 		tn.appeared[key] = p
 		delete(tn.ends, key)
 	}
@@ -254,14 +255,14 @@ func (t *tenures) noteLive(p *Pod) {
 
 // noteTold notes that handlers were told of all that happened to pods until a
 // revision.
-func (t *tenures) noteTold(revision uint64) {
+func (t *leaderships) noteTold(revision uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.upTo = max(t.upTo, revision)
 }
 
 // told returns the highest revision that handlers were told.
-func (t *tenures) told() uint64 {
+func (t *leaderships) told() uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.upTo
@@ -269,7 +270,7 @@ func (t *tenures) told() uint64 {
 
 // knowsEnd reports whether the end of a pod that carried a token was seen and not
 // acted upon.
-func (t *tenures) knowsEnd(pool string, token allocator.Token) bool {
+func (t *leaderships) knowsEnd(pool string, token allocator.Token) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.getLocked(pool).ends {
@@ -281,14 +282,14 @@ func (t *tenures) knowsEnd(pool string, token allocator.Token) bool {
 }
 
 // noteGrace remembers a termination grace that was shortened.
-func (t *tenures) noteGrace(pod types.UID, grace time.Duration) {
+func (t *leaderships) noteGrace(pod types.UID, grace time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.graces[pod] = max(t.graces[pod], grace)
 }
 
 // takeGrace returns the longest that was remembered of a pod, and forgets it.
-func (t *tenures) takeGrace(pod types.UID) time.Duration {
+func (t *leaderships) takeGrace(pod types.UID) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	grace := t.graces[pod]
@@ -296,36 +297,36 @@ func (t *tenures) takeGrace(pod types.UID) time.Duration {
 	return grace
 }
 
-// sights are what a leader saw and has not acted upon. They are copies.
-type sights struct {
-	ends     map[carried]end
-	appeared map[carried]*Pod
-	unseen   map[netip.Addr]lost
+// observations are what a leader saw and has not acted upon. They are copies.
+type observations struct {
+	ends     map[podAddress]end
+	appeared map[podAddress]*view.Pod
+	unseen   map[netip.Addr]orphanedAllocation
 }
 
 // seen returns what is to be acted upon: the ends after the baseline, the live
 // pods that came into view, and what was nobody's at the baseline. Ends before
 // it prove nothing and are dropped.
-func (t *tenures) seen(pool string) sights {
+func (t *leaderships) seen(pool string) observations {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool)
 	if tn.baseline == 0 {
-		return sights{}
+		return observations{}
 	}
-	maps.DeleteFunc(tn.ends, func(_ carried, e end) bool { return e.revision <= tn.baseline })
-	return sights{ends: maps.Clone(tn.ends), appeared: maps.Clone(tn.appeared), unseen: maps.Clone(tn.unseen)}
+	maps.DeleteFunc(tn.ends, func(_ podAddress, e end) bool { return e.revision <= tn.baseline })
+	return observations{ends: maps.Clone(tn.ends), appeared: maps.Clone(tn.appeared), unseen: maps.Clone(tn.unseen)}
 }
 
 // holder returns the pod that a settled address is known to be of.
-func (t *tenures) holder(pool string, a netip.Addr) types.UID {
+func (t *leaderships) holder(pool string, a netip.Addr) types.UID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.getLocked(pool).holders[a]
 }
 
 // hold notes whose settled addresses are; no UID means that they are free.
-func (t *tenures) hold(pool string, holders map[netip.Addr]types.UID) {
+func (t *leaderships) hold(pool string, holders map[netip.Addr]types.UID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool)
@@ -339,7 +340,7 @@ func (t *tenures) hold(pool string, holders map[netip.Addr]types.UID) {
 }
 
 // drop forgets what was acted upon, unless something newer stands there.
-func (t *tenures) drop(pool string, over sights) {
+func (t *leaderships) drop(pool string, over observations) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool)
@@ -359,21 +360,21 @@ func (t *tenures) drop(pool string, over sights) {
 }
 
 // fence wraps do so that it runs only while this leader has the pool.
-func (t *tenures) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {
+func (t *leaderships) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {
 	return func(tx *ledger.Tx) error {
 		switch term := tx.Record.Term(); {
 		case tx.Pool.UID != uid:
 			return errReplaced
 		case term != t.term:
-			return fmt.Errorf("pool %q: %w: its term is %q, this leader's is %q", tx.Pool.Name, errDeposed, term, t.term)
+			return fmt.Errorf("pool %q: %w: its term is %q, this leader's is %q", tx.Pool.Name, errLeadershipLost, term, t.term)
 		}
 		return do(tx)
 	}
 }
 
-// stop stops leading where err says that another leads, and returns err.
-func stop(err error, depose func(error)) error {
-	if errors.Is(err, errDeposed) {
+// stopOnLostLeadership stops leading where err says that another leads, and returns err.
+func stopOnLostLeadership(err error, depose func(error)) error {
+	if errors.Is(err, errLeadershipLost) {
 		depose(err)
 		return reconcile.TerminalError(err)
 	}

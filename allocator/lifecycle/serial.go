@@ -8,16 +8,16 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// turns let pools of overlapping subnets be judged one after the other: two that
+// subnetSerializer let pools of overlapping subnets be judged one after the other: two that
 // gained one address at the same moment would else not see one another become
 // Ready. Safe for concurrent use.
-type turns struct {
+type subnetSerializer struct {
 	mu  sync.Mutex
 	now map[types.UID]*crdv1.SpiderIPPool
 }
 
-// take reports whether it is the pool's turn; if so, it MUST be given back.
-func (t *turns) take(pool *crdv1.SpiderIPPool) bool {
+// acquire reports whether it is the pool's turn; if so, it MUST be given back.
+func (t *subnetSerializer) acquire(pool *crdv1.SpiderIPPool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, other := range t.now {
@@ -32,7 +32,7 @@ func (t *turns) take(pool *crdv1.SpiderIPPool) bool {
 	return true
 }
 
-func (t *turns) giveBack(pool *crdv1.SpiderIPPool) {
+func (t *subnetSerializer) release(pool *crdv1.SpiderIPPool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.now, pool.UID)

@@ -1,4 +1,4 @@
-package lifecycle
+package view
 
 import (
 	"context"
@@ -33,11 +33,15 @@ type Nodes struct {
 	now          func() time.Time
 
 	mu    sync.Mutex
-	ready map[string]stretch // node -> since when it has been Ready without a break
+	ready ReadySpans
 }
 
-// stretch is a time during which a node was Ready.
-type stretch struct {
+// ReadySpans say since when nodes have been Ready without a break, as far as
+// somebody has watched them. Not safe for concurrent use.
+type ReadySpans map[string]readySpan // node -> span
+
+// readySpan is a time during which a node was Ready.
+type readySpan struct {
 	node  types.UID
 	since time.Time // on the API server's clock
 	begun time.Time // when it was noticed here
@@ -50,8 +54,8 @@ var (
 
 // NewNodes returns nodes that are none until Start.
 func NewNodes(client kubernetes.Interface, now func() time.Time) (*Nodes, error) {
-	n := &Nodes{now: now, ready: map[string]stretch{}}
-	n.informer = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(nodeOf)).Core().V1().Nodes().Informer()
+	n := &Nodes{now: now, ready: ReadySpans{}}
+	n.informer = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(receiveNode)).Core().V1().Nodes().Informer()
 	err := n.informer.AddIndexers(cache.Indexers{byAddress: func(object any) ([]string, error) {
 		node, ok := object.(*Node)
 		if !ok {
@@ -70,15 +74,19 @@ func NewNodes(client kubernetes.Interface, now func() time.Time) (*Nodes, error)
 	return n, err
 }
 
-// nodeOf keeps what Node keeps. It is the transform of the informer.
-func nodeOf(object any) (any, error) {
-	node, ok := object.(*corev1.Node)
-	if !ok {
-		return object, nil // a *Node already, or a tombstone
+// receiveNode is the transform of the informer.
+func receiveNode(object any) (any, error) {
+	if node, ok := object.(*corev1.Node); ok {
+		return NewNode(node), nil
 	}
+	return object, nil // a *Node already, or a tombstone
+}
+
+// NewNode returns what is kept of a node.
+func NewNode(node *corev1.Node) *Node {
 	n := &Node{
 		ObjectMeta:   metav1.ObjectMeta{Name: node.Name, UID: node.UID, ResourceVersion: node.ResourceVersion, CreationTimestamp: node.CreationTimestamp},
-		OutOfService: outOfService(node),
+		OutOfService: OutOfService(node),
 	}
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady {
@@ -90,10 +98,11 @@ func nodeOf(object any) (any, error) {
 			n.Addresses = append(n.Addresses, address.Unmap())
 		}
 	}
-	return n, nil
+	return n
 }
 
-func outOfService(node *corev1.Node) bool {
+// OutOfService reports whether somebody vouches that a node is off.
+func OutOfService(node *corev1.Node) bool {
 	for _, t := range node.Spec.Taints {
 		if t.Key == corev1.TaintNodeOutOfService {
 			return true
@@ -126,16 +135,33 @@ func (n *Nodes) UsedBy(a netip.Addr) bool {
 func (n *Nodes) Ready(node string) (since time.Time, lasts time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s, ok := n.ready[node]
+	return n.ready.Of(node, n.now())
+}
+
+// Of returns since when a node has been Ready, on the API server's clock, and for
+// how long that has been watched; 0 where it is not.
+func (s ReadySpans) Of(node string, now time.Time) (since time.Time, lasts time.Duration) {
+	span, ok := s[node]
 	if !ok {
 		return time.Time{}, 0
 	}
-	return s.since, n.now().Sub(s.begun)
+	return span.since, now.Sub(span.begun)
 }
 
-// Weak returns a node made before born that has not been Ready for as long as
+// See notes a version of a node.
+func (s ReadySpans) See(node *Node, now time.Time) {
+	span, ok := s[node.Name]
+	switch {
+	case !node.Ready:
+		delete(s, node.Name)
+	case !ok || span.node != node.UID || !span.since.Equal(node.Since):
+		s[node.Name] = readySpan{node.UID, node.Since, now}
+	}
+}
+
+// NotReadyFor returns a node made before born that has not been Ready for as long as
 // needed, and is not out of service.
-func (n *Nodes) Weak(need time.Duration, born time.Time) (node string, is bool) {
+func (n *Nodes) NotReadyFor(need time.Duration, born time.Time) (node string, is bool) {
 	for _, object := range n.informer.GetStore().List() {
 		node, ok := object.(*Node)
 		if !ok || node.OutOfService || node.CreationTimestamp.After(born) {
@@ -148,27 +174,19 @@ func (n *Nodes) Weak(need time.Duration, born time.Time) (node string, is bool) 
 	return "", false
 }
 
-// Off reports whether a node is gone or out of service, as far as the watch has
+// GoneOrOutOfService reports whether a node is gone or out of service, as far as the watch has
 // shown.
-func (n *Nodes) Off(name string) bool {
+func (n *Nodes) GoneOrOutOfService(name string) bool {
 	object, ok, err := n.informer.GetStore().GetByKey(name)
 	node, is := object.(*Node)
 	return err == nil && (!ok || is && node.OutOfService)
 }
 
 func (n *Nodes) note(object any) {
-	node, ok := object.(*Node)
-	if !ok {
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	s, ok := n.ready[node.Name]
-	switch {
-	case !node.Ready:
-		delete(n.ready, node.Name)
-	case !ok || s.node != node.UID || !s.since.Equal(node.Since):
-		n.ready[node.Name] = stretch{node.UID, node.Since, n.now()}
+	if node, ok := object.(*Node); ok {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.ready.See(node, n.now())
 	}
 }
 

@@ -1,4 +1,4 @@
-package lifecycle
+package view
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -61,7 +62,7 @@ func NewClaims(client kubernetes.Interface) (*Claims, error) {
 			return nil
 		}),
 		byLeft: keys(func(p *Pod) []string {
-			if p.leftOver() {
+			if p.LeftOver() {
 				return []string{byLeft}
 			}
 			return nil
@@ -100,15 +101,21 @@ func (c *Claims) Listing() bool {
 // up to Revision was received; handlers may not have been told of it yet.
 func (c *Claims) Received() uint64 { return c.received.Load() }
 
-// receive keeps what is looked at of a pod that the watch brings, and notes it.
+// receive is the transform of the informer: it keeps what is looked at of a pod
+// that the watch brings, and notes its revision.
 func (c *Claims) receive(object any) (any, error) {
-	kept, err := podOf(object)
-	if p, ok := kept.(*Pod); ok {
-		for seen := c.received.Load(); seen < p.Revision && !c.received.CompareAndSwap(seen, p.Revision); {
-			seen = c.received.Load()
-		}
+	pod, ok := object.(*corev1.Pod)
+	if !ok {
+		return object, nil // a *Pod already, or a tombstone
 	}
-	return kept, err
+	p, err := NewPod(pod)
+	if err != nil {
+		return nil, err
+	}
+	for seen := c.received.Load(); seen < p.Revision && !c.received.CompareAndSwap(seen, p.Revision); {
+		seen = c.received.Load()
+	}
+	return p, nil
 }
 
 func keys(of func(*Pod) []string) cache.IndexFunc {
@@ -180,7 +187,7 @@ func (c *Claims) LeftOver() []*Pod { return c.find(byLeft, byLeft) }
 func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool) {
 	var carrier *Pod
 	for _, p := range c.find(byAddress, a.String()) {
-		if p.Token != string(r.Token) || !meant(r, p) || !slices.Contains(p.Claims, crdv1.Claim{Pool: pool, Address: a}) {
+		if p.Token != string(r.Token) || !p.MayCarry(r) || !slices.Contains(p.Claims, crdv1.Claim{Pool: pool, Address: a}) {
 			continue
 		}
 		if p.Live() {
@@ -191,8 +198,9 @@ func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*P
 	return carrier, carrier != nil
 }
 
-// meant reports whether a reservation may be that of a pod.
-func meant(r allocator.Reservation, p *Pod) bool {
+// MayCarry reports whether a reservation can be that of the pod: it is for the
+// pod's namespace and, where it names a pod, for this one.
+func (p *Pod) MayCarry(r allocator.Reservation) bool {
 	return p.Namespace == r.Pod.Namespace && (!r.LateBound() || p.Name == r.Pod.Name && string(p.UID) == r.Pod.UID)
 }
 
@@ -232,6 +240,12 @@ func (c *Claims) Get(key string) (*Pod, bool) {
 	}
 	pod, ok := object.(*Pod)
 	return pod, ok
+}
+
+// AddEventHandler has a handler told of all pods that the index has, and then of
+// what the watch brings. Objects are *Pod.
+func (c *Claims) AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
+	return c.informer.AddEventHandler(h)
 }
 
 func (c *Claims) find(index, key string) []*Pod {

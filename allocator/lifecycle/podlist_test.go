@@ -77,11 +77,11 @@ func TestCensusReturnsTheHighestRevisionOfAClaim(t *testing.T) {
 		pods = append(pods, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("other-", i), ResourceVersion: "800"}})
 	}
 	pods = append(pods, claiming("p", "10.0.0.4", 300))
-	got, err := (&census{api: &crowd{pods: pods}}).mark(t.Context())
+	got, err := (&podLister{api: &crowd{pods: pods}}).mark(t.Context())
 	if got != 300 || err != nil {
 		t.Errorf("the mark is %d, %v, want 300", got, err)
 	}
-	if got, err := (&census{api: &crowd{pods: pods[3:9]}}).mark(t.Context()); got != 0 || err != nil {
+	if got, err := (&podLister{api: &crowd{pods: pods[3:9]}}).mark(t.Context()); got != 0 || err != nil {
 		t.Errorf("the mark of pods that claim nothing is %d, %v", got, err)
 	}
 }
@@ -89,7 +89,7 @@ func TestCensusReturnsTheHighestRevisionOfAClaim(t *testing.T) {
 func TestCensusIsSharedByThoseThatAskMeanwhile(t *testing.T) {
 	t.Parallel()
 	api := &crowd{pods: []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7)}, let: make(chan struct{})}
-	c := &census{api: api}
+	c := &podLister{api: api}
 	var all sync.WaitGroup
 	ask := func(n int) {
 		for range n {
@@ -135,8 +135,8 @@ func TestACensusThatFailedSaysNothing(t *testing.T) {
 
 // counting returns a judge of one pool.
 func counting(api client.Reader, pool *crdv1.SpiderIPPool) (*readiness, *crdv1.SpiderIPPool) {
-	r := &readiness{census: &census{api: api}, tenures: newTenures("t"), pools: shownPools{pool.Name: pool}, claims: crowded{}}
-	r.tenures.of(pool)
+	r := &readiness{podLists: &podLister{api: api}, leaderships: newLeaderships("t"), pools: shownPools{pool.Name: pool}, claims: crowded{}}
+	r.leaderships.of(pool)
 	return r, pool
 }
 
@@ -146,7 +146,7 @@ func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
 	r, pool := counting(api, version("p", 1, true, "10.0.0.1"))
 	see := func(pool *crdv1.SpiderIPPool, lists int, why string) {
 		t.Helper()
-		r.tenures.of(pool)
+		r.leaderships.of(pool)
 		if seen, err := r.seesClaimants(t.Context(), pool); !seen || err != nil || api.begun() != lists {
 			t.Errorf("%s: seen %t, %v, and %d lists, want %d", why, seen, err, api.begun(), lists)
 		}
@@ -162,7 +162,7 @@ func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
 
 	other := version("q", 5, true, "10.0.0.2")
 	r.pools = shownPools{"p": anew, "q": other}
-	r.tenures.setHeadcount(anew, nil)
+	r.leaderships.setBarrier(anew, nil)
 	see(anew, 4, "beside another")
 	there := func(uids ...types.UID) neighbourhood {
 		n := neighbourhood{self: anew, there: map[types.UID]bool{anew.UID: true}}
@@ -178,7 +178,7 @@ func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
 		t.Error("a pool that had addresses to give since is gone, and the census counts")
 	}
 	see(anew, 5, "without another")
-	r.tenures.makes("younger")
+	r.leaderships.makes("younger")
 	if !r.stillCounts(t.Context(), there(other.UID, "younger")) {
 		t.Error("a pool that was made Ready since is there, and the census does not count")
 	}
@@ -216,7 +216,7 @@ func TestACensusIsHeldAnewWhereAPoolThatCameLaterIsGone(t *testing.T) {
 
 func TestAVersionOfAPoolIsReadOnce(t *testing.T) {
 	t.Parallel()
-	tn := newTenures("t")
+	tn := newLeaderships("t")
 	pool := &crdv1.SpiderIPPool{
 		ObjectMeta: metav1.ObjectMeta{Name: "p", ResourceVersion: "1"},
 		Spec:       crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.1-10.0.0.9"}},

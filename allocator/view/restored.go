@@ -1,10 +1,9 @@
-package lifecycle
+package view
 
 import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,9 +20,9 @@ import (
 // etcd was restored from a backup, or the address leads to another cluster, and
 // everything in memory is void.
 type Restored struct {
-	api    client.Reader // not a cache
-	claims *Claims
-	void   func(error) // ends the process
+	api               client.Reader // not a cache
+	claims            *Claims
+	onClusterRestored func(error) // ends the process
 
 	// Only Start touches what follows.
 	uid      types.UID // of kube-system; empty before the first look
@@ -38,7 +37,7 @@ var (
 
 // NewRestored returns a watch that tells void, which MUST end the process.
 func NewRestored(api client.Reader, claims *Claims, void func(error)) *Restored {
-	return &Restored{api: api, claims: claims, void: void}
+	return &Restored{api: api, claims: claims, onClusterRestored: void}
 }
 
 // restoredInterval is how often the cluster is asked who it is.
@@ -48,7 +47,7 @@ var namespaceListKind = schema.GroupVersionKind{Version: "v1", Kind: "NamespaceL
 
 // Start looks until ctx ends.
 func (r *Restored) Start(ctx context.Context) error {
-	_, err := r.claims.informer.AddEventHandler(r)
+	_, err := r.claims.AddEventHandler(r)
 	if err != nil {
 		return err
 	}
@@ -56,7 +55,7 @@ func (r *Restored) Start(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		if err := r.look(ctx); err != nil {
-			r.void(err)
+			r.onClusterRestored(err)
 			return err
 		}
 		select {
@@ -104,64 +103,9 @@ func (r *Restored) OnUpdate(before, after any) {
 	o, ok1 := before.(*Pod)
 	p, ok2 := after.(*Pod)
 	if ok1 && ok2 && o.UID == p.UID && p.Revision < o.Revision {
-		r.void(fmt.Errorf("the cluster was restored: the resourceVersion of pod %s went back from %d to %d", p, o.Revision, p.Revision))
+		r.onClusterRestored(fmt.Errorf("the cluster was restored: the resourceVersion of pod %s went back from %d to %d", p, o.Revision, p.Revision))
 	}
 }
 
 // OnDelete implements cache.ResourceEventHandler.
 func (*Restored) OnDelete(any) {}
-
-// history tells a mark that the view of the pods has not reached yet from one
-// that it cannot reach, since it was written in another history of the cluster.
-type history struct {
-	api    client.Reader // not a cache
-	claims progress
-
-	mu     sync.Mutex
-	listed map[string]uint64 // pool -> revision of a fresh list that was below its mark
-}
-
-// reached reports whether the view has reached a mark. One above what the API
-// server itself has is from another history and proves nothing: then the view
-// must have reached what the API server said, and the mark is to be reset to
-// that.
-func (h *history) reached(ctx context.Context, pool string, mark uint64) (reached bool, reset uint64, err error) {
-	now := h.claims.Revision()
-	if now >= mark {
-		h.forget(pool)
-		return true, 0, nil
-	}
-	fresh, err := h.fresh(ctx, pool)
-	if err != nil || fresh >= mark || now < fresh {
-		return false, 0, err
-	}
-	h.forget(pool)
-	return true, fresh, nil
-}
-
-func (h *history) forget(pool string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.listed, pool)
-}
-
-// fresh returns what the API server said of pods when a pool's mark was first
-// found above the view.
-func (h *history) fresh(ctx context.Context, pool string) (uint64, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if fresh, ok := h.listed[pool]; ok {
-		return fresh, nil
-	}
-	var pods metav1.PartialObjectMetadataList
-	pods.SetGroupVersionKind(podListKind)
-	if err := h.api.List(ctx, &pods, client.Limit(1)); err != nil {
-		return 0, fmt.Errorf("listing pods: %w", err)
-	}
-	fresh, err := strconv.ParseUint(pods.ResourceVersion, 10, 64)
-	if err != nil {
-		return 0, fmt.Errorf("listing pods: resourceVersion %q is no number", pods.ResourceVersion)
-	}
-	h.listed[pool] = fresh
-	return fresh, nil
-}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -63,13 +64,13 @@ func mirror(pod *corev1.Pod) {
 	pod.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"}
 }
 
-func latecomerOf(t *testing.T, pod *corev1.Pod) *latecomer {
+func latecomerOf(t *testing.T, pod *corev1.Pod) *pendingPod {
 	t.Helper()
-	p, err := podOf(pod)
+	p, err := view.NewPod(pod)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &latecomer{pod: p.(*Pod), first: noon}
+	return &pendingPod{pod: p, first: noon}
 }
 
 func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
@@ -78,45 +79,45 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 	for name, c := range map[string]struct {
 		pod         *corev1.Pod
 		chooser     choosing
-		want        standing
+		want        resolution
 		wantReason  string
 		wantMessage string
 	}{
-		"ours and gated":                {pod: gated(), chooser: ours, want: asking},
-		"ours and without our gate":     {pod: gated(ungated), chooser: ours, want: asking},
-		"not ours and gated":            {pod: gated(), chooser: notOurs, want: needless},
-		"not ours and without our gate": {pod: gated(ungated), chooser: notOurs, want: passedBy},
-		"one that no pool serves":       {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, refusal }, want: stuck, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
-		"one for whom choosing fails":   {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, errors.New("away") }, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
-		"one for whom choosing panics":  {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { panic("oh") }, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
+		"ours and gated":                {pod: gated(), chooser: ours, want: resolved},
+		"ours and without our gate":     {pod: gated(ungated), chooser: ours, want: resolved},
+		"not ours and gated":            {pod: gated(), chooser: notOurs, want: gatedInVain},
+		"not ours and without our gate": {pod: gated(ungated), chooser: notOurs, want: leftAlone},
+		"one that no pool serves":       {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, refusal }, want: unresolvable, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
+		"one for whom choosing fails":   {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, errors.New("away") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
+		"one for whom choosing panics":  {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { panic("oh") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
 		"one that is given no pool, nor told why": {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) {
 			return Choice{Ours: true, Rule: "it", Slots: [][]string{{"a"}, {}}}, nil
-		}, want: stuck, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: it leaves an address without a pool"},
-		"one that has a sandbox":            {pod: gated(ungated, func(p *corev1.Pod) { p.Status.ContainerStatuses = []corev1.ContainerStatus{{ContainerID: "x"}} }), chooser: ours, want: passedBy},
-		"one that got an address when read": {pod: gated(func(p *corev1.Pod) { p.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.9"}} }), chooser: ours, want: passedBy},
+		}, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: it leaves an address without a pool"},
+		"one that has a sandbox":            {pod: gated(ungated, func(p *corev1.Pod) { p.Status.ContainerStatuses = []corev1.ContainerStatus{{ContainerID: "x"}} }), chooser: ours, want: leftAlone},
+		"one that got an address when read": {pod: gated(func(p *corev1.Pod) { p.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.9"}} }), chooser: ours, want: leftAlone},
 		"a static one, as if it were not one": {pod: gated(mirror), chooser: func(p *corev1.Pod) (Choice, error) {
 			if p.Annotations[corev1.MirrorPodAnnotationKey] != "" {
 				return notOurs(p)
 			}
 			return ours(p)
-		}, want: asking},
+		}, want: resolved},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := latecomerOf(t, gated())
-			k := looker{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: c.pod}}, chooser: c.chooser}
+			k := resolver{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: c.pod}}, chooser: c.chooser}
 			if err := k.look(t.Context(), l, basis{}, noon); err != nil {
 				t.Fatal(err)
 			}
-			if l.standing != c.want {
-				t.Errorf("standing is %d, want %d", l.standing, c.want)
+			if l.resolution != c.want {
+				t.Errorf("standing is %d, want %d", l.resolution, c.want)
 			}
-			if c.want == stuck {
+			if c.want == unresolvable {
 				if reason, message := l.why(); reason != c.wantReason || message != c.wantMessage {
 					t.Errorf("why is %s, %q, want %s, %q", reason, message, c.wantReason, c.wantMessage)
 				}
 			}
-			if kept := l.whole != nil; kept != (c.want != passedBy) {
+			if kept := l.object != nil; kept != (c.want != leftAlone) {
 				t.Errorf("the whole pod is kept: %t", kept)
 			}
 		})
@@ -145,7 +146,7 @@ func TestAPodIsReadAndChosenForOnlyWhenSomethingChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: gated(ungated)}}
-			k, l := looker{api: s, chooser: c.chooser}, latecomerOf(t, gated(ungated))
+			k, l := resolver{api: s, chooser: c.chooser}, latecomerOf(t, gated(ungated))
 			if err := k.look(t.Context(), l, first, noon); err != nil {
 				t.Fatal(err)
 			}
@@ -174,12 +175,12 @@ func TestAnotherPodOfTheNameIsNotServed(t *testing.T) {
 	t.Parallel()
 	l := latecomerOf(t, gated())
 	other := gated(func(p *corev1.Pod) { p.UID = "uid-other" })
-	k := looker{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: other}}, chooser: choosing(ours)}
+	k := resolver{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: other}}, chooser: choosing(ours)}
 	if err := k.look(t.Context(), l, basis{}, noon); err != nil {
 		t.Fatal(err)
 	}
-	if l.standing != passedBy || l.pod.UID != "uid-p" {
-		t.Errorf("standing is %d, pod is %s", l.standing, l.pod.UID)
+	if l.resolution != leftAlone || l.pod.UID != "uid-p" {
+		t.Errorf("standing is %d, pod is %s", l.resolution, l.pod.UID)
 	}
 }
 

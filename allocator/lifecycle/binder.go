@@ -19,6 +19,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -36,18 +37,18 @@ const (
 // errOutdated says that a decision rests on what is not so any more.
 var errOutdated = errors.New("what was reserved for the pod before is not reserved any more")
 
-// trouble is what happened at the last try to bind a pod.
-type trouble struct {
+// failure is what happened at the last try to bind a pod.
+type failure struct {
 	reason, message string
 	failures        int
 	notBefore       time.Time // of the next try
 }
 
-// serving is a try to bind a pod.
-type serving struct {
-	*latecomer
-	verdict  verdict
-	supplies map[string]*supply
+// attempt is a try to bind a pod.
+type attempt struct {
+	*pendingPod
+	verdict    verdict
+	capacities map[string]*capacity
 
 	result string        // empty where there was no time for a try
 	full   []string      // pools that had no address after all
@@ -55,7 +56,7 @@ type serving struct {
 	said   bool          // the condition says that the pod has its addresses
 }
 
-// server binds one pod. The order of its steps makes up for being a leader of
+// binder binds one pod. The order of its steps makes up for being a leader of
 // yesterday, or one that loses its lead in between:
 //
 //	read the pod ─▶ reserve, fenced ─▶ write to the pod, if it is as it was read
@@ -64,19 +65,19 @@ type serving struct {
 // of the pod, so whoever binds the pod next finds the same addresses reserved.
 // What is found is confirmed by a read: the ledger answers from what it knows
 // where there is nothing to write, and that may be of a time when this leader led.
-type server struct {
-	speaker
-	api     client.Reader // not a cache
-	ledger  Binder
-	tenures *tenures
-	events  *events
-	metrics *Metrics
-	depose  func(error)
+type binder struct {
+	statusWriter
+	api              client.Reader // not a cache
+	ledger           Binder
+	leaderships      *leaderships
+	events           *events
+	metrics          *Metrics
+	onLeadershipLost func(error)
 }
 
 // serve tries to bind a pod and notes in s what came of it. An error says that
 // another leads.
-func (r server) serve(ctx context.Context, s *serving, now time.Time) error {
+func (r binder) serve(ctx context.Context, s *attempt, now time.Time) error {
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the time of this pass is up, and there will be another
 	}
@@ -88,9 +89,9 @@ func (r server) serve(ctx context.Context, s *serving, now time.Time) error {
 		r.bound(ctx, s, claims)
 		return nil
 	}
-	if errors.Is(err, errDeposed) {
+	if errors.Is(err, errLeadershipLost) {
 		s.result = resultFailed
-		return stop(err, r.depose)
+		return stopOnLostLeadership(err, r.onLeadershipLost)
 	}
 	s.fail(err, now)
 	if s.result == resultFailed {
@@ -101,21 +102,21 @@ func (r server) serve(ctx context.Context, s *serving, now time.Time) error {
 }
 
 // reserve takes what was decided upon.
-func (r server) reserve(ctx context.Context, s *serving) ([]crdv1.Claim, error) {
+func (r binder) reserve(ctx context.Context, s *attempt) ([]crdv1.Claim, error) {
 	v := s.chosen.Reservation
 	v.Token = s.verdict.token
 	v.Pod = allocator.PodRef{Namespace: s.pod.Namespace, Name: s.pod.Name, UID: string(s.pod.UID)}
 	var mu sync.Mutex
 	found := map[string]bool{} // pool -> it had an address for the token
 	claims, err := r.ledger.Bind(ctx, v, s.pools(), func(tx *ledger.Tx) error {
-		p, ok := s.supplies[tx.Pool.Name]
+		p, ok := s.capacities[tx.Pool.Name]
 		if !ok || p.foreign {
 			return fmt.Errorf("pool %q: not one that was decided upon", tx.Pool.Name)
 		}
 		mu.Lock()
 		defer mu.Unlock()
 		_, found[tx.Pool.Name] = tx.Record.ByToken(v.Token)
-		return r.tenures.fence(p.uid, func(*ledger.Tx) error { return nil })(tx)
+		return r.leaderships.fence(p.uid, func(*ledger.Tx) error { return nil })(tx)
 	})
 	if err != nil {
 		return nil, err
@@ -130,7 +131,7 @@ func (r server) reserve(ctx context.Context, s *serving) ([]crdv1.Claim, error) 
 			}
 			continue
 		}
-		logStep(log.FromContext(ctx), "reserved", c.Pool, c.Address, s.pod, "token", v.Token)
+		view.LogStep(log.FromContext(ctx), "reserved", c.Pool, c.Address, s.pod, "token", v.Token)
 	}
 	return claims, nil
 }
@@ -138,7 +139,7 @@ func (r server) reserve(ctx context.Context, s *serving) ([]crdv1.Claim, error) 
 // pools returns for each slot the pool that was decided upon: to fall back to
 // another would be to overtake those who wait there. Where the pod has a stable
 // identity the others follow, since one of them may keep its address.
-func (s *serving) pools() [][]string {
+func (s *attempt) pools() [][]string {
 	slots := make([][]string, len(s.verdict.grants))
 	for i, g := range s.verdict.grants {
 		slots[i] = []string{g.pool}
@@ -146,7 +147,7 @@ func (s *serving) pools() [][]string {
 			continue
 		}
 		for _, pool := range s.verdict.slots[i] {
-			if pool != g.pool && !s.supplies[pool].foreign {
+			if pool != g.pool && !s.capacities[pool].foreign {
 				slots[i] = append(slots[i], pool)
 			}
 		}
@@ -155,7 +156,7 @@ func (s *serving) pools() [][]string {
 }
 
 // confirm reads whether a reservation stands and the pool is this leader's.
-func (r server) confirm(ctx context.Context, c crdv1.Claim, token allocator.Token) error {
+func (r binder) confirm(ctx context.Context, c crdv1.Claim, token allocator.Token) error {
 	var pool crdv1.SpiderIPPool
 	if err := r.api.Get(ctx, types.NamespacedName{Name: c.Pool}, &pool); err != nil {
 		if apierrors.IsNotFound(err) {
@@ -167,8 +168,8 @@ func (r server) confirm(ctx context.Context, c crdv1.Claim, token allocator.Toke
 	if err != nil {
 		return err
 	}
-	if pool.Status.Term != r.tenures.term {
-		return fmt.Errorf("pool %q: %w", c.Pool, errDeposed)
+	if pool.Status.Term != r.leaderships.term {
+		return fmt.Errorf("pool %q: %w", c.Pool, errLeadershipLost)
 	}
 	if a, ok := state.Record.ByToken(token); !ok || a != c.Address {
 		return errOutdated
@@ -177,12 +178,12 @@ func (r server) confirm(ctx context.Context, c crdv1.Claim, token allocator.Toke
 }
 
 // write gives the pod its addresses and takes our gate away.
-func (r server) write(ctx context.Context, s *serving, claims []crdv1.Claim) error {
+func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) error {
 	annotations, err := guard(func() (map[string]string, error) { return s.chosen.Annotations(string(s.verdict.token), claims) })
 	if err != nil {
 		return fmt.Errorf("writing down addresses of pod %s: %w", s.pod, err)
 	}
-	whole := s.whole
+	whole := s.object
 	pod, err := r.patch(ctx, whole, annotations)
 	for try := 0; try < rewrites && apierrors.IsConflict(err); try++ {
 		now, asBefore := r.reread(ctx, whole)
@@ -210,14 +211,13 @@ const rewrites = 3
 
 // reread reads a pod again, and reports whether all that was decided of it
 // stands: it still waits, and nothing but its status has changed.
-func (r server) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod, asBefore bool) {
+func (r binder) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod, asBefore bool) {
 	now = &corev1.Pod{}
 	if err := r.api.Get(ctx, types.NamespacedName{Namespace: before.Namespace, Name: before.Name}, now); err != nil {
 		return nil, false
 	}
-	kept, err := podOf(now)
-	p, ok := kept.(*Pod)
-	if err != nil || !ok || now.UID != before.UID || !p.Waits() || sandboxed(now) {
+	p, err := view.NewPod(now)
+	if err != nil || now.UID != before.UID || !p.Waits() || sandboxed(now) {
 		return nil, false
 	}
 	same := equality.Semantic.DeepEqual
@@ -226,10 +226,10 @@ func (r server) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod
 }
 
 // bound notes that a pod has its addresses.
-func (r server) bound(ctx context.Context, s *serving, claims []crdv1.Claim) {
+func (r binder) bound(ctx context.Context, s *attempt, claims []crdv1.Claim) {
 	s.result, s.claims = resultBound, claims
 	for _, c := range claims {
-		logStep(log.FromContext(ctx), bound, c.Pool, c.Address, s.pod, "token", s.verdict.token)
+		view.LogStep(log.FromContext(ctx), bound, c.Pool, c.Address, s.pod, "token", s.verdict.token)
 		r.metrics.step(bound)
 	}
 	r.events.assigned(s.pod, claims)
@@ -237,7 +237,7 @@ func (r server) bound(ctx context.Context, s *serving, claims []crdv1.Claim) {
 
 // say has the condition of a pod say that it has its addresses. That comes after
 // all pods of the pass were given theirs: it is what they wait for.
-func (r server) say(ctx context.Context, s *serving) {
+func (r binder) say(ctx context.Context, s *attempt) {
 	if s.claims == nil {
 		return
 	}
@@ -249,7 +249,7 @@ func (r server) say(ctx context.Context, s *serving) {
 }
 
 // fail notes why a try came to nothing.
-func (s *serving) fail(err error, now time.Time) {
+func (s *attempt) fail(err error, now time.Time) {
 	var exhausted *ledger.ExhaustedError
 	switch {
 	case errors.As(err, &exhausted):
@@ -263,15 +263,15 @@ func (s *serving) fail(err error, now time.Time) {
 	default:
 		s.result = resultFailed
 		s.forget() // it may have been written all the same
-		s.trouble.failures++
-		s.trouble.notBefore = now.Add(min(retry<<min(s.trouble.failures-1, 10), longestRetry))
-		s.trouble.reason, s.trouble.message = crdv1.ReasonInternal, err.Error()
+		s.failure.failures++
+		s.failure.notBefore = now.Add(min(retry<<min(s.failure.failures-1, 10), longestRetry))
+		s.failure.reason, s.failure.message = crdv1.ReasonInternal, err.Error()
 	}
 }
 
 // refused notes what pools have against giving an address. That one is full the
 // next decision says better.
-func (s *serving) refused(e *ledger.ExhaustedError, now time.Time) {
+func (s *attempt) refused(e *ledger.ExhaustedError, now time.Time) {
 	s.result = resultRefused
 	texts := make([]string, len(e.Refusals))
 	for i, r := range e.Refusals {
@@ -283,13 +283,13 @@ func (s *serving) refused(e *ledger.ExhaustedError, now time.Time) {
 	if e.Cause() == crdv1.ReasonPoolFull {
 		return
 	}
-	s.trouble.notBefore = now.Add(retry)
-	s.trouble.reason, s.trouble.message = e.Cause(), s.verdict.tell(texts)
+	s.failure.notBefore = now.Add(retry)
+	s.failure.reason, s.failure.message = e.Cause(), s.verdict.tell(texts)
 }
 
 // ungate takes our gate from a pod that waits for no address.
-func (r server) ungate(ctx context.Context, l *latecomer) {
-	pod, err := r.patch(ctx, l.whole, nil)
+func (r binder) ungate(ctx context.Context, l *pendingPod) {
+	pod, err := r.patch(ctx, l.object, nil)
 	if err == nil {
 		err = l.update(pod)
 	}
@@ -306,7 +306,7 @@ func (r server) ungate(ctx context.Context, l *latecomer) {
 
 // patch adds annotations to a pod and takes our gate from it, in one write, if
 // the pod is as it was read.
-func (r server) patch(ctx context.Context, pod *corev1.Pod, annotations map[string]string) (*corev1.Pod, error) {
+func (r binder) patch(ctx context.Context, pod *corev1.Pod, annotations map[string]string) (*corev1.Pod, error) {
 	type metadata struct {
 		preconditions
 		Annotations map[string]string `json:"annotations,omitempty"`

@@ -1,0 +1,57 @@
+package lifecycle
+
+import (
+	"maps"
+	"time"
+
+	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
+)
+
+// exhaustion is a pool that had no address although the watch showed some: it is
+// believed until the watch shows a newer version.
+type exhaustion struct {
+	version string
+	until   time.Time
+}
+
+// capacities returns what the pools that are asked for can give.
+func (b *reconciler) capacities(all []*request, now time.Time) map[string]*capacity {
+	asking := map[string]int{} // pool -> how many may want an address of it
+	for _, a := range all {
+		for _, pools := range a.slots {
+			for _, pool := range pools {
+				asking[pool]++
+			}
+		}
+	}
+	maps.DeleteFunc(b.exhausted, func(_ string, d exhaustion) bool { return now.After(d.until) })
+	supplies := map[string]*capacity{}
+	for pool, limit := range asking {
+		supplies[pool] = b.capacityOf(pool, limit)
+	}
+	return supplies
+}
+
+func (b *reconciler) capacityOf(name string, limit int) *capacity {
+	pool, ok := b.pools.Pool(name)
+	if !ok {
+		return &capacity{foreign: true, unready: "it does not exist", record: &allocator.Record{}}
+	}
+	state, err := b.leaderships.read(pool)
+	if err != nil {
+		return &capacity{foreign: true, unready: "it cannot be read: " + err.Error(), record: &allocator.Record{}}
+	}
+	s := &capacity{version: pool.ResourceVersion, uid: pool.UID, size: state.Space.Size(), record: state.Record}
+	if err := ledger.Ready(pool); err != nil {
+		s.unready = err.Error()
+	}
+	if begun, _, _ := b.leaderships.of(pool); !begun {
+		s.foreign, s.unready = true, "the controller has not taken it over yet"
+	}
+	if d, ok := b.exhausted[name]; s.unready == "" && (!ok || d.version != pool.ResourceVersion) {
+		s.free = b.ledger.Available(state, limit)
+	}
+	s.withheld = s.free == 0 && allocator.Free(state.Space, state.Record) > 0
+	return s
+}
