@@ -6,7 +6,7 @@ import "spidernet.io/spiderpool/allocator"
 // a pool, were it ready, counted up to limit. It is for whoever decides who is
 // served: that some addresses are free does not say that they may be handed out.
 func (l *Ledger) Available(s *State, limit int) int {
-	space := s.Space
+	space := s.Free()
 	if never, _ := l.o.ReservedRanges(); len(never) > 0 {
 		space = space.Without(never)
 	}

@@ -45,7 +45,7 @@ func BenchmarkReservationInABatch(b *testing.B) {
 					tx := begin(s, s.Space, nil, unused)
 					for i := range size {
 						w := attempt{allocationRequest: allocationRequest{reservation: toCome(fmt.Sprintf("m%d", i%50), "")}}
-						if err := tx.apply(Change{Do: w.do, counts: true}); (err == nil) != (pool == "p") {
+						if err := applyTo(tx, Change{Do: w.do, counts: true}); (err == nil) != (pool == "p") {
 							b.Fatal(err)
 						}
 					}

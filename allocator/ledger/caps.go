@@ -56,13 +56,13 @@ type unconfirmed struct {
 // count is made once for a transaction and then kept by who reserves and gives
 // back in it: a batch has hundreds of those.
 func (tx *Tx) count() *unconfirmed {
-	if tx.unseen == nil {
-		tx.unseen = &unconfirmed{byNamespace: map[string]int{}, byOwner: map[string]int{}, unassigned: Unassigned(tx.Record)}
+	if tx.unconfirmed == nil {
+		tx.unconfirmed = &unconfirmed{byNamespace: map[string]int{}, byOwner: map[string]int{}, unassigned: Unassigned(tx.Record)}
 		for _, r := range tx.Record.Awaited() {
-			tx.unseen.add(r, 1)
+			tx.unconfirmed.add(r, 1)
 		}
 	}
-	return tx.unseen
+	return tx.unconfirmed
 }
 
 // add does nothing where nobody has counted yet.

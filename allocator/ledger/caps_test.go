@@ -61,7 +61,7 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 	caps := Caps{Namespace: 5, Owner: 3}
 	reserve := func(r allocator.Reservation, late bool) error {
 		w := attempt{allocationRequest: allocationRequest{reservation: r, caps: caps, late: late}}
-		return tx.apply(Change{Do: w.do, counts: true})
+		return applyTo(tx, Change{Do: w.do, counts: true})
 	}
 	mustServe := func(r allocator.Reservation, late bool) allocator.Reservation {
 		t.Helper()
@@ -94,7 +94,7 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 	mustServe(late, true)
 
 	g := rollback{allocationRequest: allocationRequest{reservation: first}}
-	if err := tx.apply(Change{Do: g.do, counts: true}); err != nil {
+	if err := applyTo(tx, Change{Do: g.do, counts: true}); err != nil {
 		t.Fatal(err)
 	}
 	mustServe(toCome("a", "u1"), false)
@@ -102,7 +102,7 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 
 	// What others do in the same transaction counts too.
 	address, _ := tx.Record.ByToken(last.Token)
-	if err := tx.apply(Change{Do: func(tx *Tx) error { return tx.Record.Settle(address, last.Token, 1) }}); err != nil {
+	if err := applyTo(tx, Change{Do: func(tx *Tx) error { return tx.Record.Settle(address, last.Token, 1) }}); err != nil {
 		t.Fatal(err)
 	}
 	mustServe(toCome("a", ""), false)
@@ -119,7 +119,7 @@ func TestAPromisedAddressCountsForItsOwner(t *testing.T) {
 		r.For = allocator.Identity{Namespace: "a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: fmt.Sprintf("web-%d", i)}
 		r.ForUID = "u1"
 		w := attempt{allocationRequest: allocationRequest{reservation: r, caps: Caps{Namespace: 10, Owner: 3}}}
-		return tx.apply(Change{Do: w.do, counts: true})
+		return applyTo(tx, Change{Do: w.do, counts: true})
 	}
 	for i := range 3 {
 		if err := serve(i); err != nil {
@@ -131,13 +131,13 @@ func TestAPromisedAddressCountsForItsOwner(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	tx.unseen = nil
+	tx.unconfirmed = nil
 	for i := range 3 { // at kept addresses: no cap stands before them
 		if err := serve(i); err != nil {
 			t.Fatal(err)
 		}
 	}
-	tx.unseen = nil
+	tx.unconfirmed = nil
 	if n := tx.count().byOwner[allocator.OwnerDigest("u1")]; n != 3 {
 		t.Errorf("%d addresses are promised to pods of the owner, want 3", n)
 	}
@@ -160,11 +160,11 @@ func TestANamespaceKeepsHalfOfAPoolForPodsThatAreNotThere(t *testing.T) {
 	}
 	take := func(r allocator.Reservation) error {
 		w := attempt{allocationRequest: allocationRequest{reservation: r, late: true}}
-		return tx.apply(Change{Do: w.do, counts: true})
+		return applyTo(tx, Change{Do: w.do, counts: true})
 	}
 	leave := func(r allocator.Reservation) {
 		a, _ := tx.Record.ByToken(r.Token)
-		err := tx.apply(Change{Do: func(tx *Tx) error { return errors.Join(tx.Record.Settle(a, r.Token, 1), tx.Record.Release(a)) }})
+		err := applyTo(tx, Change{Do: func(tx *Tx) error { return errors.Join(tx.Record.Settle(a, r.Token, 1), tx.Record.Release(a)) }})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -36,15 +36,15 @@ func (d DryRun) Reserve(_ context.Context, r allocator.Reservation, slots [][]st
 }
 
 func (d DryRun) try(pool string, do func(*Tx) error) error {
-	state, err := watched(d.o.Pools, pool, nil)
+	state, err := watched(d.o.Pools, d.o.Decoder, pool, nil)
 	if err != nil {
 		return err
 	}
 	if state == nil {
-		return explain(pool, ErrNoPool)
+		return noSuchPool(pool)
 	}
 	never, _ := d.o.ReservedRanges()
-	return do(begin(state, state.Space.Without(never), nil, d.o.Used))
+	return do(begin(state, state.Free().Without(never), nil, d.o.Used))
 }
 
 // GiveBack does nothing: nothing was taken.

@@ -9,8 +9,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// ErrNoPool says that the API server knows no pool of the name.
-var ErrNoPool = errors.New("does not exist")
+// ErrNotFound says that the API server knows no object of the name.
+var ErrNotFound = errors.New("does not exist")
 
 // RefusedError says why one pool gave no address although nothing is wrong with
 // the cluster. The next candidate may.
@@ -67,37 +67,39 @@ func (e *ExhaustedError) Passing() bool {
 	return !e.lasting && slices.ContainsFunc(e.Refusals, (*RefusedError).passing)
 }
 
-// UnreadableError says that a pool cannot be worked with as it stands: its spec
-// or its record cannot be read, which nobody can reach through admission.
-// Nothing is written to such a pool, so nothing of it is lost.
+// UnreadableError says that an object cannot be worked with as it stands: its spec
+// or its record cannot be read, which nobody can reach through admission. Nothing
+// is written to such an object, so nothing of it is lost.
 type UnreadableError struct {
-	Pool string
-	Err  error
+	Kind, Name string
+	Err        error
 }
 
-func (e *UnreadableError) Error() string { return fmt.Sprintf("reading pool %q: %v", e.Pool, e.Err) }
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("reading %s %q: %v", e.Kind, e.Name, e.Err)
+}
 
 // Unwrap returns what could not be read.
 func (e *UnreadableError) Unwrap() error { return e.Err }
 
 // OverBudgetError says that a record would grow past what etcd stores.
 type OverBudgetError struct {
-	Pool        string
+	Kind, Name  string
 	Size, Limit int // bytes
 }
 
 func (e *OverBudgetError) Error() string {
-	return fmt.Sprintf("writing the record of pool %q: it would take %d bytes of at most %d; split the pool into smaller ones", e.Pool, e.Size, e.Limit)
+	return fmt.Sprintf("writing the record of %s %q: it would take %d bytes of at most %d; split the %[1]s into smaller ones", e.Kind, e.Name, e.Size, e.Limit)
 }
 
-// ClusterRestoredError says that the API server has an older version of a pool than it
-// had before (I11): it was restored from a backup, and all that this process
-// remembers is of another history.
+// ClusterRestoredError says that the API server has an older version of an object
+// than it had before (I11): it was restored from a backup, and all that this
+// process remembers is of another history.
 type ClusterRestoredError struct {
-	Pool        string
+	Kind, Name  string
 	Known, Read uint64 // resourceVersions
 }
 
 func (e *ClusterRestoredError) Error() string {
-	return fmt.Sprintf("reading pool %q: its resourceVersion went back from %d to %d: the cluster was restored to an earlier state", e.Pool, e.Known, e.Read)
+	return fmt.Sprintf("reading %s %q: its resourceVersion went back from %d to %d: the cluster was restored to an earlier state", e.Kind, e.Name, e.Known, e.Read)
 }

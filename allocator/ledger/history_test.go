@@ -46,7 +46,7 @@ func TestAnAPIServerThatWentBackIsWrittenNothing(t *testing.T) {
 
 			err := reserve("p")
 			var history *ClusterRestoredError
-			if !errors.As(err, &history) || history.Pool != "p" || history.Known <= history.Read {
+			if !errors.As(err, &history) || history.Name != "p" || history.Known <= history.Read {
 				t.Fatalf("reserving after the restore: %v", err)
 			}
 			if len(told) != 1 || !errors.Is(told[0], history) {

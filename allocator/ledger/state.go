@@ -1,15 +1,11 @@
 package ledger
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
 
 	"go4.org/netipx"
-
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"spidernet.io/spiderpool/allocator"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -21,23 +17,38 @@ type State struct {
 	Revision uint64            // the resourceVersion
 	Space    allocator.Space   // see SpaceOf
 	Record   *allocator.Record // of the status
+	// InService are the addresses that the leader has judged: only those of them
+	// that are in Space still are handed out. An edit of the spec changes Space at
+	// once, and InService once what was gained is judged.
+	InService allocator.Space
 }
+
+// Free returns what may be handed out, taken or not.
+func (s *State) Free() allocator.Space { return s.Space.Intersect(s.InService) }
+
+// Gained returns the addresses that the spec has and nobody has judged.
+func (s *State) Gained() allocator.Space { return s.Space.Minus(s.InService) }
 
 // Read decodes a version of a pool. The error is an *UnreadableError.
 func Read(pool *crdv1.SpiderIPPool) (*State, error) {
+	unreadable := func(err error) (*State, error) { return nil, &UnreadableError{poolKind, pool.Name, err} }
 	revision, err := parseRevision(pool)
 	if err != nil {
-		return nil, &UnreadableError{pool.Name, err}
+		return unreadable(err)
 	}
 	space, err := SpaceOf(&pool.Spec)
 	if err != nil {
-		return nil, &UnreadableError{pool.Name, err}
+		return unreadable(err)
 	}
-	record, err := allocator.Decode(encoded(&pool.Status))
+	inService, err := inServiceOf(pool, space)
 	if err != nil {
-		return nil, &UnreadableError{pool.Name, err}
+		return unreadable(err)
 	}
-	return &State{Pool: pool, Revision: revision, Space: space, Record: record}, nil
+	record, err := allocator.Decode(recordText(&pool.Status))
+	if err != nil {
+		return unreadable(err)
+	}
+	return &State{Pool: pool, Revision: revision, Space: space, InService: inService, Record: record}, nil
 }
 
 // parseRevision returns the resourceVersion as the comparable number that it is
@@ -88,36 +99,4 @@ func ranges(field string, texts []string) ([]netipx.IPRange, error) {
 		list = append(list, r)
 	}
 	return list, nil
-}
-
-// Ready says why nothing may be reserved from a pool, or nil. A pool is ready
-// for the generation that the leader judged: after an edit it waits for the
-// next judgement, since two edits can pass validation at one moment.
-func Ready(pool *crdv1.SpiderIPPool) error {
-	if !pool.DeletionTimestamp.IsZero() {
-		return errors.New("it is being deleted")
-	}
-	if pool.Spec.Disable != nil && *pool.Spec.Disable {
-		return errors.New("it is disabled (spec.disable)")
-	}
-	c := meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
-	switch {
-	case c == nil || c.ObservedGeneration != pool.Generation:
-		return errors.New("it is not ready: the controller has not judged its present spec yet")
-	case c.Status != metav1.ConditionTrue:
-		return fmt.Errorf("it is not ready: %s: %s", c.Reason, c.Message)
-	}
-	return nil
-}
-
-func encoded(s *crdv1.IPPoolStatus) allocator.Encoded {
-	return allocator.Encoded{
-		Settled:         s.Settled,
-		Reserved:        s.Reserved,
-		Retained:        s.Retained,
-		Held:            s.Held,
-		PodsSeenThrough: s.PodsSeenThrough,
-		LongestGrace:    s.LongestGrace,
-		Term:            s.Term,
-	}
 }

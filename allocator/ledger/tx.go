@@ -17,6 +17,9 @@ type Tx struct {
 	*State
 	// Record is the State's, changed by its transitions.
 	Record *allocator.Record
+	// InService are the addresses that are handed out, see State. Only the leader
+	// changes it.
+	InService allocator.Space
 	// Conditions are the pool's, to be changed by meta.SetStatusCondition.
 	Conditions []metav1.Condition
 	// WaitedFor is the pool's: pods wait for an address, and those that come now
@@ -30,8 +33,8 @@ type Tx struct {
 	used   func(netip.Addr) bool
 
 	// What was counted of Record and still holds.
-	unseen *unconfirmed // what the caps bound; nil until somebody asks
-	full   string       // why no address can be picked; empty until somebody asks
+	unconfirmed *unconfirmed // what the caps bound; nil until somebody asks
+	full        string       // why no address can be picked; empty until somebody asks
 }
 
 // begin returns a transaction on s that hands out those addresses of free that
@@ -40,6 +43,7 @@ func begin(s *State, free allocator.Space, recent *allocator.Recent, used func(n
 	return &Tx{
 		State:      s,
 		Record:     s.Record.Clone(),
+		InService:  s.InService,
 		Conditions: slices.Clone(s.Pool.Status.Conditions),
 		WaitedFor:  s.Pool.Status.WaitedFor,
 		Now:        time.Now(),
@@ -49,18 +53,12 @@ func begin(s *State, free allocator.Space, recent *allocator.Recent, used func(n
 	}
 }
 
-// apply makes one change.
-func (tx *Tx) apply(c Change) error {
-	err := c.Do(tx)
-	if !c.counts {
-		tx.unseen, tx.full = nil, ""
-	}
-	return err
-}
+// forget implements transaction.
+func (tx *Tx) forget() { tx.unconfirmed, tx.full = nil, "" }
 
 // counted notes that n reservations like r were added to the record.
 func (tx *Tx) counted(r allocator.Reservation, n int) {
-	tx.unseen.add(r, n)
+	tx.unconfirmed.add(r, n)
 	tx.full = ""
 }
 
@@ -72,17 +70,13 @@ func (tx *Tx) Pick() (netip.Addr, bool) {
 // status is what the pool's status becomes; e is the record's encoding.
 func (tx *Tx) status(e allocator.Encoded) crdv1.IPPoolStatus {
 	total, allocated := int64(tx.Space.Size()), int64(tx.Record.Count()) // Size stops at 2^63-1
-	return crdv1.IPPoolStatus{
+	status := crdv1.IPPoolStatus{
 		TotalIPCount:     &total,
 		AllocatedIPCount: &allocated,
-		Settled:          e.Settled,
-		Reserved:         e.Reserved,
-		Retained:         e.Retained,
-		Held:             e.Held,
-		PodsSeenThrough:  e.PodsSeenThrough,
-		LongestGrace:     e.LongestGrace,
-		Term:             e.Term,
+		InService:        rangeTexts(tx.InService),
 		WaitedFor:        tx.WaitedFor,
 		Conditions:       tx.Conditions,
 	}
+	setRecordText(&status, e)
+	return status
 }

@@ -132,14 +132,12 @@ func (w *attempt) takeKept(tx *Tx, a netip.Addr) error {
 	refuse := func(cause, format string, args ...any) error {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: cause, Reason: fmt.Sprintf(format, args...), final: true}
 	}
-	unready := ""
-	if err := Ready(tx.Pool); err != nil {
-		unready = err.Error()
-	}
-	cause, text := Kept(tx.Record, a, unready)
+	cause, text := Kept(tx.Record, a, unready(tx.Pool))
 	switch {
 	case cause != "":
 		return refuse(cause, "%s", text)
+	case tx.Space.Contains(a) && !tx.InService.Contains(a):
+		return refuse(crdv1.ReasonPoolNotReady, "the pod's address %s was added to the pool again, and the controller has not judged that yet", a)
 	case !tx.free.Contains(a): // the leader frees it, and the pod gets another
 		return refuse(crdv1.ReasonWithdrawn, "the pod's address %s may not be handed out any more (spec.ips, spec.excludeIPs, a router or a SpiderReservedIP); it is given another", a)
 	case tx.used(a):
@@ -149,8 +147,8 @@ func (w *attempt) takeKept(tx *Tx, a netip.Addr) error {
 }
 
 func (w *attempt) takeNew(tx *Tx) error {
-	if err := Ready(tx.Pool); err != nil {
-		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolNotReady, Reason: err.Error()}
+	if why := unready(tx.Pool); why != "" {
+		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolNotReady, Reason: why}
 	}
 	a, ok := tx.Pick()
 	if !ok {
@@ -170,6 +168,14 @@ func (w *attempt) takeNew(tx *Tx) error {
 		}
 	}
 	return w.reserve(tx, a)
+}
+
+// unready says why a pool gives nothing new; empty where it is Ready.
+func unready(pool *crdv1.SpiderIPPool) string {
+	if _, why := pool.Readiness(); why != "" {
+		return "it " + why
+	}
+	return ""
 }
 
 func (w *attempt) reserve(tx *Tx, a netip.Addr) error {
@@ -195,7 +201,10 @@ func (tx *Tx) countTaken() string {
 		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway and the next hops of spec.routes)"
 	}
 	reason := fmt.Sprintf("all %d addresses taken (%s)", tx.Space.Size(), tx.Record.Counts())
-	if never := tx.Space.Size() - tx.free.Size(); never > 0 {
+	if waits := tx.Gained().Size(); waits > 0 {
+		reason += fmt.Sprintf("; %d of them not in service, since the controller has not judged them or found them to be others' (see the condition Ready)", waits)
+	}
+	if never := tx.State.Free().Size() - tx.free.Size(); never > 0 {
 		reason += fmt.Sprintf("; %d of them never handed out (SpiderReservedIP)", never)
 	}
 	if used := allocator.Free(tx.free, tx.Record); used > 0 {

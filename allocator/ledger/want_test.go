@@ -76,7 +76,7 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 				tx.Pool.Generation++
 				return vacant(tx)
 			},
-			wantCause: crdv1.ReasonPoolNotReady, wantReason: "the pod's address 10.1.0.1 is kept in it, and it is not ready: the controller has not judged its present spec yet",
+			wantCause: crdv1.ReasonPoolNotReady, wantReason: "the pod's address 10.1.0.1 is kept in it, and it is not Ready yet: the controller has not judged its last change",
 		},
 		"vacant and never to be handed out any more": {
 			prepare: func(tx *Tx) error {
@@ -209,7 +209,7 @@ func TestAFullPoolTellsWhatUsesIt(t *testing.T) {
 	}
 	// The reason is counted anew when an address came back.
 	g := rollback{allocationRequest: first.allocationRequest}
-	if err := tx.apply(Change{Do: g.do, counts: true}); err != nil {
+	if err := applyTo(tx, Change{Do: g.do, counts: true}); err != nil {
 		t.Fatal(err)
 	}
 	tx.free = tx.Space.Without([]netipx.IPRange{never, netipx.IPRangeFrom(first.address, first.address)})

@@ -17,8 +17,9 @@ import (
 // Watched are the pools that a watch has shown, without copying them: a large
 // pool is read at each of its writes.
 type Watched struct {
-	store  cache.Store
-	synced cache.InformerSynced
+	store   cache.Store
+	synced  cache.InformerSynced
+	decoder *Decoder
 }
 
 var _ Pools = (*Watched)(nil)
@@ -30,16 +31,26 @@ func Watch(ctx context.Context, c ctrlcache.Cache, changed func()) (*Watched, er
 	if err != nil {
 		return nil, err
 	}
+	w := &Watched{store: informer.GetStore(), decoder: &Decoder{}}
 	registration, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(any) { changed() },
 		UpdateFunc: func(any, any) { changed() },
-		DeleteFunc: func(any) { changed() },
+		DeleteFunc: func(object any) {
+			if name, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object); err == nil {
+				w.decoder.forget(name)
+			}
+			changed()
+		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Watched{store: informer.GetStore(), synced: registration.HasSynced}, nil
+	w.synced = registration.HasSynced
+	return w, nil
 }
+
+// Decoder reads the pools that the watch shows.
+func (w *Watched) Decoder() *Decoder { return w.decoder }
 
 // Synced reports whether all pools were listed once.
 func (w *Watched) Synced() bool { return w.synced() }
@@ -110,7 +121,7 @@ func WatchReservedRanges(ctx context.Context, c ctrlcache.Cache) (*ReservedRange
 func (n *ReservedRanges) Synced() bool { return n.synced() }
 
 // Ranges returns the addresses and a number that changes with them: what
-// Options.Never wants.
+// Options.ReservedRanges wants.
 func (n *ReservedRanges) Ranges() ([]netipx.IPRange, uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -89,7 +89,7 @@ func (a *addresses) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 // result turns errors that a later look resolves into waiting.
 func (a *addresses) result(err error) (reconcile.Result, error) {
 	var refused *ledger.RefusedError
-	if errors.Is(err, errReplaced) || errors.As(err, &refused) { // the pool is gone: the watch will tell
+	if errors.Is(err, ledger.ErrReplaced) || errors.As(err, &refused) { // the pool is gone: the watch will tell
 		return reconcile.Result{RequeueAfter: time.Second}, nil
 	}
 	return reconcile.Result{}, stopOnLostLeadership(err, a.onLeadershipLost)
@@ -99,14 +99,9 @@ func (a *addresses) result(err error) (reconcile.Result, error) {
 // what the record said.
 func (a *addresses) takeOver(ctx context.Context, pool *crdv1.SpiderIPPool) (*allocator.Record, error) {
 	var before *allocator.Record
-	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{Do: func(tx *ledger.Tx) error {
-		if tx.Pool.UID != pool.UID {
-			return errReplaced
-		}
+	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{Do: ledger.TakeOver(a.leaderships.term, pool.UID, func(tx *ledger.Tx) {
 		before = tx.State.Record // nobody changes it
-		tx.Record.SetTerm(a.leaderships.term)
-		return nil
-	}})
+	})})
 	if err != nil {
 		return nil, err
 	}

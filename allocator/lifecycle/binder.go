@@ -89,7 +89,7 @@ func (r binder) serve(ctx context.Context, s *attempt, now time.Time) error {
 		r.bound(ctx, s, claims)
 		return nil
 	}
-	if errors.Is(err, errLeadershipLost) {
+	if errors.Is(err, ledger.ErrLeadershipLost) {
 		s.result = resultFailed
 		return stopOnLostLeadership(err, r.onLeadershipLost)
 	}
@@ -168,8 +168,8 @@ func (r binder) confirm(ctx context.Context, c crdv1.Claim, token allocator.Toke
 	if err != nil {
 		return err
 	}
-	if pool.Status.Term != r.leaderships.term {
-		return fmt.Errorf("pool %q: %w", c.Pool, errLeadershipLost)
+	if pool.Status.Term != string(r.leaderships.term) {
+		return fmt.Errorf("pool %q: %w", c.Pool, ledger.ErrLeadershipLost)
 	}
 	if a, ok := state.Record.ByToken(token); !ok || a != c.Address {
 		return errOutdated
@@ -254,7 +254,7 @@ func (s *attempt) fail(err error, now time.Time) {
 	switch {
 	case errors.As(err, &exhausted):
 		s.refused(exhausted, now)
-	case errors.Is(err, errOutdated), errors.Is(err, errReplaced), apierrors.IsConflict(err):
+	case errors.Is(err, errOutdated), errors.Is(err, ledger.ErrReplaced), apierrors.IsConflict(err):
 		s.result = resultChanged
 		s.forget()
 	case apierrors.IsNotFound(err): // of the pod: what is reserved for it is given back by expiry

@@ -88,12 +88,12 @@ func TestReservingForAPodThatExists(t *testing.T) {
 	}{
 		"nothing was reserved":                                 {known: poolVersion(t, ourTerm, ""), uid: "uid-a", want: "10.0.0.1"},
 		"what was reserved stands":                             {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, "10.0.0.2"), uid: "uid-a", want: "10.0.0.2"},
-		"another leader has the pool, and it is known":         {known: poolVersion(t, "other", ""), uid: "uid-a", wantErr: errLeadershipLost.Error()},
-		"another leader has the pool, and it is not known yet": {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, "other", "10.0.0.2"), uid: "uid-a", wantErr: errLeadershipLost.Error()},
+		"another leader has the pool, and it is known":         {known: poolVersion(t, "other", ""), uid: "uid-a", wantErr: ledger.ErrLeadershipLost.Error()},
+		"another leader has the pool, and it is not known yet": {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, "other", "10.0.0.2"), uid: "uid-a", wantErr: ledger.ErrLeadershipLost.Error()},
 		"what was reserved is not any more":                    {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, ""), uid: "uid-a", wantErr: errOutdated.Error()},
 		"another address is reserved":                          {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, "10.0.0.3"), uid: "uid-a", wantErr: errOutdated.Error()},
 		"the pool is gone":                                     {known: poolVersion(t, ourTerm, "10.0.0.2"), uid: "uid-a", wantErr: errOutdated.Error()},
-		"the pool was made anew":                               {known: poolVersion(t, ourTerm, ""), uid: "uid-before", wantErr: errReplaced.Error()},
+		"the pool was made anew":                               {known: poolVersion(t, ourTerm, ""), uid: "uid-before", wantErr: ledger.ErrReplaced.Error()},
 		"the pool is not one that this leader has taken over":  {known: poolVersion(t, ourTerm, ""), uid: "uid-a", foreign: true, wantErr: "not one that was decided upon"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,7 +102,7 @@ func TestReservingForAPodThatExists(t *testing.T) {
 			if c.stored != nil {
 				stored.pool = c.stored.Pool
 			}
-			r := binder{api: stored, ledger: &cachedLedger{state: c.known}, leaderships: newLeaderships(ourTerm)}
+			r := binder{api: stored, ledger: &cachedLedger{state: c.known}, leaderships: newLeaderships(ourTerm, ledger.Read)}
 			s := &attempt{
 				pendingPod: latecomerOf(t, gated()),
 				verdict:    verdict{request: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
@@ -124,13 +124,13 @@ func TestReservingForAPodThatExists(t *testing.T) {
 func TestALeaderOfYesterdayIsDeposed(t *testing.T) {
 	t.Parallel()
 	var told error
-	r := binder{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, leaderships: newLeaderships(ourTerm), onLeadershipLost: func(err error) { told = err }}
+	r := binder{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, leaderships: newLeaderships(ourTerm, ledger.Read), onLeadershipLost: func(err error) { told = err }}
 	s := &attempt{
 		pendingPod: latecomerOf(t, gated()),
 		verdict:    verdict{request: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
 		capacities: map[string]*capacity{"a": {uid: "uid-a"}},
 	}
-	if err := r.serve(t.Context(), s, noon); err == nil || !errors.Is(told, errLeadershipLost) {
+	if err := r.serve(t.Context(), s, noon); err == nil || !errors.Is(told, ledger.ErrLeadershipLost) {
 		t.Errorf("got %v, told %v", err, told)
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"spidernet.io/spiderpool/allocator"
-	"spidernet.io/spiderpool/allocator/ledger"
 )
 
 // exhaustion is a pool that had no address although the watch showed some: it is
@@ -38,13 +37,13 @@ func (b *reconciler) capacityOf(name string, limit int) *capacity {
 	if !ok {
 		return &capacity{foreign: true, unready: "it does not exist", record: &allocator.Record{}}
 	}
-	state, err := b.leaderships.read(pool)
+	state, err := b.leaderships.decode(pool)
 	if err != nil {
 		return &capacity{foreign: true, unready: "it cannot be read: " + err.Error(), record: &allocator.Record{}}
 	}
 	s := &capacity{version: pool.ResourceVersion, uid: pool.UID, size: state.Space.Size(), record: state.Record}
-	if err := ledger.Ready(pool); err != nil {
-		s.unready = err.Error()
+	if _, why := pool.Readiness(); why != "" {
+		s.unready = "it " + why
 	}
 	if begun, _, _ := b.leaderships.of(pool); !begun {
 		s.foreign, s.unready = true, "the controller has not taken it over yet"
@@ -52,6 +51,6 @@ func (b *reconciler) capacityOf(name string, limit int) *capacity {
 	if d, ok := b.exhausted[name]; s.unready == "" && (!ok || d.version != pool.ResourceVersion) {
 		s.free = b.ledger.Available(state, limit)
 	}
-	s.withheld = s.free == 0 && allocator.Free(state.Space, state.Record) > 0
+	s.withheld = s.free == 0 && allocator.Free(state.Free(), state.Record) > 0
 	return s
 }

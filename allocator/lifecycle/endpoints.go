@@ -100,7 +100,7 @@ func (e *endpoints) holds(pool, prefix string, is func(*allocator.Record, netip.
 	if !ok {
 		return false
 	}
-	state, err := e.leaderships.read(object)
+	state, err := e.leaderships.decode(object)
 	return err != nil || is(state.Record, p.Addr()) // what cannot be read is kept
 }
 

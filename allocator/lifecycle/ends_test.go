@@ -4,12 +4,13 @@ import (
 	"testing"
 	"time"
 
+	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 )
 
 func TestALongerGraceCountsThoughItWasShortened(t *testing.T) {
 	t.Parallel()
-	ts := newLeaderships("me")
+	ts := newLeaderships("me", ledger.Read)
 	h := ends{leaderships: ts, claims: podView{}, queue: deaf{}}
 	with := func(grace time.Duration, revision uint64) *view.Pod {
 		p := pod("a", tokenA, revision)

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	recording "k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -27,6 +28,7 @@ const (
 	actionAssign = "AssignAddress"
 	actionUngate = "RemoveGate"
 	actionKeep   = "KeepAddress"
+	actionJudge  = "JudgePool"
 )
 
 // waits says why a pod has no address yet. Events of one version of a pod that
@@ -75,6 +77,17 @@ func (e *events) held(p *view.Pod, pool string, a netip.Addr) {
 	}
 	e.record(p, poolRef(pool), corev1.EventTypeWarning, crdv1.ReasonHeld, actionKeep,
 		fmt.Sprintf("the pod is gone and no kubelet confirmed its end: address %s of pool %q is held until it is certain that %s does not use it", a, pool, node))
+}
+
+// judged says on a pool what became of it.
+func (e *events) judged(pool *crdv1.SpiderIPPool, c metav1.Condition) {
+	kind := corev1.EventTypeNormal
+	if c.Status != metav1.ConditionTrue || c.Reason != crdv1.ReasonInitialised {
+		kind = corev1.EventTypeWarning
+	}
+	reference := poolRef(pool.Name)
+	reference.UID = pool.UID
+	e.recorder.Eventf(reference, nil, kind, c.Reason, actionJudge, "%s", clip(c.Message, longestNote))
 }
 
 // conflict says on a pod that another one claims an address of it.

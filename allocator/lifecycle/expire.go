@@ -98,7 +98,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	if begun, _, _ := e.leaderships.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: expireInterval}, nil
 	}
-	state, err := e.leaderships.read(pool)
+	state, err := e.leaderships.decode(pool)
 	if err != nil {
 		return after(ctx, err, expireInterval)
 	}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -78,7 +79,7 @@ func TestWhatBecomesOfAReservationThatNoPodCarries(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ts := newLeaderships("me")
+			ts := newLeaderships("me", ledger.Read)
 			ts.of(pool)
 			ts.begin(pool, c.before)
 			ts.noteTold(c.told)

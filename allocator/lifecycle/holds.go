@@ -76,7 +76,7 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 	if begun, _, _ := h.leaderships.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: holdInterval}, nil
 	}
-	state, err := h.leaderships.read(pool)
+	state, err := h.leaderships.decode(pool)
 	if err != nil {
 		return after(ctx, err, holdInterval)
 	}

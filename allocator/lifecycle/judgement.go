@@ -3,9 +3,8 @@ package lifecycle
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
-	"go4.org/netipx"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"spidernet.io/spiderpool/allocator"
@@ -19,58 +18,100 @@ func subnetsOverlap(a, b *crdv1.SpiderIPPool) bool {
 	return err1 != nil || err2 != nil || pa.Overlaps(pb)
 }
 
-// reading is ledger.Read, or one that remembers.
-type reading func(*crdv1.SpiderIPPool) (*ledger.State, error)
+// objection is what another pool, or a pod, has against a judged pool.
+type objection struct {
+	reason, message string
+	all             bool // against all of the pool, not only what it gained
+}
 
-// judgement says whether a pool may be used beside the others: no address of it
-// may be one of an older pool, of one that is Ready already, or in use from any
-// other. Others that do not carry the term were not taken over by who judges:
-// another leader may be making them Ready.
-func judgement(read reading, pool *crdv1.SpiderIPPool, others []*crdv1.SpiderIPPool, term string) metav1.Condition {
-	self, err := read(pool)
-	if err != nil {
-		return unready(pool, crdv1.ReasonCorrupt, err.Error())
-	}
-	for _, o := range others {
-		if reason, message := against(read, self, pool, o, term); reason != "" {
-			return unready(pool, reason, message)
-		}
-	}
-	return metav1.Condition{
+// judgement is what becomes of a pool.
+type judgement struct {
+	condition metav1.Condition
+	inService allocator.Space // what is handed out from now on
+	gained    allocator.Space // what of it was not before
+	withheld  allocator.Space // what spec has and is not handed out
+	waits     bool            // for a neighbour that is about to be taken over
+}
+
+// admits reports whether addresses are handed out that were not before.
+func (v judgement) admits() bool { return v.gained.Size() > 0 }
+
+// judged reports whether nothing is left to be judged of a pool.
+func judged(s *ledger.State) bool {
+	c := s.Pool.ReadyCondition()
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.Pool.Generation && s.InService.Equal(s.Space)
+}
+
+// judge says what becomes of a pool that has this against it, nil for nothing.
+// What is in service stays so where spec still has it.
+func judge(self *ledger.State, o *objection) judgement {
+	kept, gained := self.Free(), self.Gained()
+	c := metav1.Condition{
 		Type:               crdv1.ConditionReady,
 		Status:             metav1.ConditionTrue,
-		ObservedGeneration: pool.Generation,
+		ObservedGeneration: self.Pool.Generation,
 		Reason:             crdv1.ReasonInitialised,
 		Message:            "no address is one of another pool",
 	}
+	switch {
+	case o == nil:
+		return judgement{condition: c, inService: self.Space, gained: gained}
+	case o.all || kept.Size() == 0:
+		c = unready(self.Pool, o.reason, o.message)
+	default:
+		c.Reason, c.Message = crdv1.ReasonWithheld, clip(rangesText(gained)+" not handed out: "+o.message, longestMessage)
+	}
+	return judgement{condition: c, inService: kept, withheld: gained, waits: o.reason == crdv1.ReasonWaiting}
 }
 
-// against says what another pool has against this one being Ready, if anything.
-func against(read reading, self *ledger.State, pool, o *crdv1.SpiderIPPool, term string) (reason, message string) {
-	space, err := ledger.SpaceOf(&o.Spec)
-	if err != nil {
-		return "", "" // nothing was ever given from a spec that cannot be read
-	}
-	other, err := read(o)
-	common, overlap := self.Space.Overlap(space)
-	switch {
-	case overlap && (err != nil || ready(o) || older(o, pool)):
-		return crdv1.ReasonOverlap, fmt.Sprintf("%s is in pool %q too; take it out of spec.ips of one of the two", text(common), o.Name)
-	case has(self.Space, o.Spec.Gateway):
-		return crdv1.ReasonOverlap, fmt.Sprintf("%s is the gateway of pool %q; take it out of spec.ips", *o.Spec.Gateway, o.Name)
-	case has(space, pool.Spec.Gateway):
-		return crdv1.ReasonOverlap, fmt.Sprintf("the gateway %s is an address of pool %q; take it out of its spec.ips", *pool.Spec.Gateway, o.Name)
-	case err != nil:
-		return "", "" // its addresses are others
-	case o.Status.Term != term:
-		return crdv1.ReasonWaiting, fmt.Sprintf("pool %q of an overlapping subnet was not taken over yet", o.Name)
-	}
-	for address := range other.Record.Taken().All() {
-		if self.Space.Contains(address) {
-			return crdv1.ReasonOverlap, fmt.Sprintf("address %s is in use from pool %q; take it out of spec.ips", address, o.Name)
+// objectionTo returns what others have against a pool; nil for nothing. No address
+// that it gained may be one of an older pool, in service or taken in any other.
+// Others that do not carry the term were not taken over by who judges: another
+// leader may be putting addresses of theirs in service.
+func objectionTo(read decode, self *ledger.State, others []*crdv1.SpiderIPPool, term string) *objection {
+	for _, o := range others {
+		if found := against(read, self, o, term); found != nil {
+			return found
 		}
 	}
-	return "", ""
+	return nil
+}
+
+// against says what another pool has against this one, if anything.
+func against(read decode, self *ledger.State, o *crdv1.SpiderIPPool, term string) *objection {
+	space, err := ledger.SpaceOf(&o.Spec)
+	if err != nil {
+		return nil // nothing was ever given from a spec that cannot be read
+	}
+	other, err := read(o)
+	gained := self.Gained()
+	overlap := func(all bool, format string, args ...any) *objection {
+		return &objection{reason: crdv1.ReasonOverlap, message: fmt.Sprintf(format, args...), all: all}
+	}
+	common, has1 := gained.Overlap(space)
+	if err == nil {
+		if inService, has2 := gained.Overlap(other.InService); has2 {
+			common, has1 = inService, true
+		}
+	}
+	switch {
+	case has1 && (err != nil || other.InService.Contains(common.From()) || older(o, self.Pool)):
+		return overlap(false, "%s is in pool %q too; take it out of spec.ips of one of the two", ledger.RangeText(common), o.Name)
+	case has(gained, o.Spec.Gateway):
+		return overlap(false, "%s is the gateway of pool %q; take it out of spec.ips", *o.Spec.Gateway, o.Name)
+	case has(space, self.Pool.Spec.Gateway):
+		return overlap(true, "the gateway %s is an address of pool %q; take it out of its spec.ips", *self.Pool.Spec.Gateway, o.Name)
+	case err != nil || gained.Size() == 0:
+		return nil // its addresses are others, or all of this pool's were judged before
+	case o.Status.Term != term:
+		return &objection{reason: crdv1.ReasonWaiting, message: fmt.Sprintf("pool %q of an overlapping subnet was not taken over yet", o.Name)}
+	}
+	for address := range other.Record.Taken().All() {
+		if gained.Contains(address) {
+			return overlap(false, "address %s is in use from pool %q; take it out of spec.ips", address, o.Name)
+		}
+	}
+	return nil
 }
 
 func has(space allocator.Space, gateway *string) bool {
@@ -81,27 +122,34 @@ func has(space allocator.Space, gateway *string) bool {
 	return err == nil && space.Contains(a)
 }
 
+// longestMessage of a condition, in bytes.
+const longestMessage = 1024
+
 func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition {
 	return metav1.Condition{
 		Type:               crdv1.ConditionReady,
 		Status:             metav1.ConditionFalse,
 		ObservedGeneration: pool.Generation,
 		Reason:             reason,
-		Message:            clip(message, 1024), // a line of a record may be longer than a condition can be
+		Message:            clip(message, longestMessage), // a line of a record may be longer than a condition can be
 	}
 }
 
-// text writes a range as users do.
-func text(r netipx.IPRange) string {
-	if r.From() == r.To() {
-		return r.From().String()
+// rangesText writes a space, as far as a person wants to read.
+func rangesText(s allocator.Space) string {
+	const shown = 3
+	var texts []string
+	for i, r := range s.Ranges() {
+		if i == shown {
+			return strings.Join(texts, ", ") + fmt.Sprintf(" and %d more ranges are", len(s.Ranges())-shown)
+		}
+		texts = append(texts, ledger.RangeText(r))
 	}
-	return r.String()
-}
-
-func ready(pool *crdv1.SpiderIPPool) bool {
-	c := meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
-	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == pool.Generation
+	verb := " are"
+	if s.Size() == 1 {
+		verb = " is"
+	}
+	return strings.Join(texts, ", ") + verb
 }
 
 // older orders pools by creation; the UID decides within a second.

@@ -59,10 +59,15 @@ func TestJudgement(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := judgement(ledger.Read, c.pool, c.others, "me")
+			self, err := ledger.Read(c.pool)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := judge(self, objectionTo(ledger.Read, self, c.others, "me"))
+			got := v.condition
 			if c.want == "" {
-				if got.Status != metav1.ConditionTrue || got.ObservedGeneration != 3 {
-					t.Errorf("got %+v, want Ready for generation 3", got)
+				if got.Status != metav1.ConditionTrue || got.ObservedGeneration != 3 || !v.inService.Equal(self.Space) {
+					t.Errorf("got %+v, %v in service, want Ready for generation 3", got, v.inService)
 				}
 				return
 			}

@@ -2,10 +2,8 @@ package lifecycle
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"go4.org/netipx"
@@ -31,8 +29,10 @@ import (
 type Options struct {
 	Ledger *ledger.Ledger
 	Pools  Pools
-	Claims *view.Claims
-	Nodes  *view.Nodes
+	// Decoder reads the pools; nil reads each version each time.
+	Decoder *ledger.Decoder
+	Claims  *view.Claims
+	Nodes   *view.Nodes
 	// ReservedRanges returns the addresses that no pool may hand out, as the ledger's
 	// option of the name does. Nil means none.
 	ReservedRanges func() (ranges []netipx.IPRange, version uint64)
@@ -59,7 +59,7 @@ func Setup(mgr manager.Manager, o Options) error {
 	if o.ReservedRanges == nil {
 		o.ReservedRanges = func() ([]netipx.IPRange, uint64) { return nil, 0 }
 	}
-	t := newLeaderships(newTerm())
+	t := newLeaderships(ledger.NewTerm(), o.Decoder.Read)
 	tell := newEvents(mgr)
 	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools, leaderships: t}
 	endpointsOf := make(chan event.TypedGenericEvent[*view.Pod], 1024)
@@ -87,7 +87,7 @@ func Setup(mgr manager.Manager, o Options) error {
 				For(&crdv1.SpiderIPPool{}).
 				Complete(&readiness{
 					client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims,
-					identity: o.Identity, leaderships: t, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost, podLists: &podLister{api: mgr.GetAPIReader()},
+					identity: o.Identity, leaderships: t, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost, podLists: &podLister{api: mgr.GetAPIReader()}, events: tell,
 				})
 		},
 		func() error {
@@ -171,9 +171,6 @@ func after(ctx context.Context, err error, interval time.Duration) (reconcile.Re
 	log.FromContext(ctx).Error(err, "looking at a pool; trying again", "after", interval.String())
 	return reconcile.Result{RequeueAfter: interval}, nil
 }
-
-// newTerm returns a name that no other leadership has.
-func newTerm() string { return strings.ToLower(rand.Text()[:12]) }
 
 // queue is what a controller works off.
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]

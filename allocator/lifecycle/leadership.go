@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"sync"
@@ -17,13 +16,6 @@ import (
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
-
-// errLeadershipLost says that another leader took a pool over. Who is told so stops
-// leading: what it saw and did not write yet proves nothing any more.
-var errLeadershipLost = errors.New("another leader has taken it over")
-
-// errReplaced says that the pool of this name is another one than before.
-var errReplaced = errors.New("the pool was made anew")
 
 // Applier makes changes of a pool durable: a *ledger.Ledger.
 type Applier interface {
@@ -46,7 +38,6 @@ type leadership struct {
 	begun     bool
 	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
-	read      *ledger.State            // the version that was read last, whoever has it
 	barrier   *podListBarrier          // nil where there was none since the pool was Ready
 
 	holders  map[netip.Addr]types.UID          // settled address -> its pod
@@ -69,10 +60,10 @@ type podAddress struct {
 
 // podListBarrier is what a census has said for a pool.
 type podListBarrier struct {
-	mark       uint64
-	generation int64              // of the pool
-	pools      map[types.UID]bool // of overlapping subnets, that were there before
-	made       uint64             // how many pools had been made Ready before
+	mark   uint64             // revision that the view must have reached
+	gained allocator.Space    // addresses that the list was made for
+	pools  map[types.UID]bool // of overlapping subnets, that were there before
+	made   uint64             // how many times addresses had been put in service before
 }
 
 // end is a pod's end as this leader saw it.
@@ -83,9 +74,14 @@ type end struct {
 	noticed  time.Time
 }
 
+// decode is ledger.Read, or one that remembers: many jobs look at one version of a
+// pool.
+type decode func(*crdv1.SpiderIPPool) (*ledger.State, error)
+
 // leaderships are the pools of one leader. Safe for concurrent use.
 type leaderships struct {
-	term string
+	term   ledger.Term
+	decode decode
 
 	mu     sync.Mutex
 	byPool map[string]*leadership      // pool -> tenure
@@ -95,8 +91,8 @@ type leaderships struct {
 	count  uint64
 }
 
-func newLeaderships(term string) *leaderships {
-	return &leaderships{term: term, byPool: map[string]*leadership{}, graces: map[types.UID]time.Duration{}, made: map[types.UID]uint64{}}
+func newLeaderships(term ledger.Term, d decode) *leaderships {
+	return &leaderships{term: term, decode: d, byPool: map[string]*leadership{}, graces: map[types.UID]time.Duration{}, made: map[types.UID]uint64{}}
 }
 
 // of returns how far the tenure of a pool is: whether it was taken over, the
@@ -155,32 +151,13 @@ func (t *leaderships) see(pool *crdv1.SpiderIPPool, revision uint64, holders map
 	}
 }
 
-// read is ledger.Read for objects that are shared and never changed. Many jobs look
-// at a version of a pool: it is decoded once.
-func (t *leaderships) read(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
-	t.mu.Lock()
-	known := t.getLocked(pool.Name).read
-	t.mu.Unlock()
-	if known != nil && known.Pool == pool {
-		return known, nil
-	}
-	state, err := ledger.Read(pool)
-	if err != nil {
-		return nil, err
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.getLocked(pool.Name).read = state
-	return state, nil
-}
-
 // barrierOf returns the headcount for this generation of a pool; nil where there
 // is none.
-func (t *leaderships) barrierOf(pool *crdv1.SpiderIPPool) *podListBarrier {
+func (t *leaderships) barrierOf(pool *crdv1.SpiderIPPool, gained allocator.Space) *podListBarrier {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	tn := t.getLocked(pool.Name)
-	if tn.uid != pool.UID || tn.barrier == nil || tn.barrier.generation != pool.Generation {
+	if tn.uid != pool.UID || tn.barrier == nil || gained.Minus(tn.barrier.gained).Size() > 0 {
 		return nil
 	}
 	return tn.barrier
@@ -361,20 +338,12 @@ func (t *leaderships) drop(pool string, over observations) {
 
 // fence wraps do so that it runs only while this leader has the pool.
 func (t *leaderships) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {
-	return func(tx *ledger.Tx) error {
-		switch term := tx.Record.Term(); {
-		case tx.Pool.UID != uid:
-			return errReplaced
-		case term != t.term:
-			return fmt.Errorf("pool %q: %w: its term is %q, this leader's is %q", tx.Pool.Name, errLeadershipLost, term, t.term)
-		}
-		return do(tx)
-	}
+	return ledger.Fence(t.term, uid, do)
 }
 
 // stopOnLostLeadership stops leading where err says that another leads, and returns err.
 func stopOnLostLeadership(err error, depose func(error)) error {
-	if errors.Is(err, errLeadershipLost) {
+	if errors.Is(err, ledger.ErrLeadershipLost) {
 		depose(err)
 		return reconcile.TerminalError(err)
 	}

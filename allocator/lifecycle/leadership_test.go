@@ -15,7 +15,7 @@ import (
 
 func TestEndsBeforeTheBaselineProveNothing(t *testing.T) {
 	t.Parallel()
-	ts := newLeaderships("me")
+	ts := newLeaderships("me", ledger.Read)
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	ts.of(pool)
 	seen := func() int { return len(ts.seen("p").ends) }
@@ -52,15 +52,15 @@ func TestAFormerLeaderWritesNothing(t *testing.T) {
 	tx := ledger.Tx{State: &ledger.State{Pool: version("p", 1, true, "10.0.0.1")}, Record: &allocator.Record{}}
 	tx.Record.SetTerm("another")
 	wrote := false
-	err := newLeaderships("me").fence("p", func(*ledger.Tx) error { wrote = true; return nil })(&tx)
-	if !errors.Is(err, errLeadershipLost) || wrote {
+	err := newLeaderships("me", ledger.Read).fence("p", func(*ledger.Tx) error { wrote = true; return nil })(&tx)
+	if !errors.Is(err, ledger.ErrLeadershipLost) || wrote {
 		t.Errorf("a leader whose term is over was not deposed: %v, wrote %t", err, wrote)
 	}
 }
 
 func TestDropKeepsWhatIsNewer(t *testing.T) {
 	t.Parallel()
-	ts := newLeaderships("me")
+	ts := newLeaderships("me", ledger.Read)
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	ts.of(pool)
 	ts.begin(pool, &allocator.Record{})

@@ -23,6 +23,7 @@ import (
 type scenario struct {
 	pools      map[string]string // name -> its addresses, of 10.0.0.0/24 or fd00::/64; none: it is not there at first
 	later      map[string]string // the same of those that are made later; nil: all, with what they had
+	edits      map[string]string // name -> what a pool's addresses may be edited to
 	slots      [][]string        // what every pod asks for
 	pods       []string          // that may be admitted; web-… have a stable identity
 	jobs       []string          // of the leaders
@@ -230,7 +231,7 @@ func (w *world) confirmed(e *ledger.ExhaustedError) {
 			continue
 		}
 		state := w.record(r.Pool)
-		if r.Cause == crdv1.ReasonPoolFull && allocator.Free(state.Space, state.Record) > 0 && len(w.s.slots) == 1 {
+		if r.Cause == crdv1.ReasonPoolFull && allocator.Free(state.Free(), state.Record) > 0 && len(w.s.slots) == 1 {
 			w.violate("I12: pool %s is said to be full and is not: %s", r.Pool, r.Reason)
 		}
 	}
@@ -342,10 +343,40 @@ func (w *world) surroundings(may may, costs costs) {
 			}
 			continue
 		}
+		if ips := w.s.edits[name]; ips != "" && w.mayEdit(name, ips) {
+			costs("edit", "pool "+name+" is edited to "+ips, func(c *world) { c.editPool(name, ips) })
+		}
+		if ips := w.s.pools[name]; w.s.edits[name] != "" && ips != "" && w.mayEdit(name, ips) {
+			costs("edit", "pool "+name+" is edited back", func(c *world) { c.editPool(name, ips) })
+		}
 		if len(w.admitted) == 0 { // what is on its way then, nobody can know of: a limit that the README names
 			costs("pool", "pool "+name+" is deleted by force", func(c *world) { delete(c.pools, name) })
 		}
 	}
+}
+
+// mayEdit reports whether admission lets a pool's addresses become these: none
+// that is taken goes. That no other pool has them it cannot know for sure.
+func (w *world) mayEdit(name, ips string) bool {
+	next := *w.pools[name]
+	next.Spec.IPs = []string{ips}
+	space, err := ledger.SpaceOf(&next.Spec)
+	if err != nil {
+		panic(err)
+	}
+	for a := range w.record(name).Record.Taken().All() {
+		if !space.Contains(a) {
+			return false
+		}
+	}
+	return w.pools[name].Spec.IPs[0] != ips
+}
+
+func (w *world) editPool(name, ips string) {
+	next := *w.pools[name]
+	next.Spec.IPs = []string{ips}
+	next.Generation++
+	w.putPool(&next)
 }
 
 func replicasOf(w *world) int64 {
@@ -539,7 +570,7 @@ func (s *turn) bind(op *operation) {
 	ctx := context.WithoutCancel(s.ctx())
 	if op.bind.claims == nil {
 		claims, err := r.reserve(ctx, &serving)
-		s.deposed = errors.Is(err, errLeadershipLost)
+		s.deposed = errors.Is(err, ledger.ErrLeadershipLost)
 		if err == nil {
 			next := *op
 			next.bind = &binding{&serving, claims}
@@ -547,5 +578,5 @@ func (s *turn) bind(op *operation) {
 		}
 		return
 	}
-	s.deposed = errors.Is(r.write(ctx, &serving, op.bind.claims), errLeadershipLost)
+	s.deposed = errors.Is(r.write(ctx, &serving, op.bind.claims), ledger.ErrLeadershipLost)
 }

@@ -284,7 +284,7 @@ func (c writer) Patch(_ context.Context, object client.Object, patch client.Patc
 func (w *world) durable(pod *corev1.Pod) {
 	p := compact(pod)
 	for _, c := range p.Claims {
-		if w.pools[c.Pool] == nil || !ready(w.pools[c.Pool]) {
+		if w.pools[c.Pool] == nil || !usable(w.pools[c.Pool]) {
 			continue // deleted by force: what is claimed of it will be put back
 		}
 		if a, ok := w.record(c.Pool).Record.ByToken(allocator.Token(p.Token)); !ok || a != c.Address {

@@ -24,6 +24,10 @@ var largeScenarios = map[string]*scenario{
 		pools: map[string]string{"p": "10.0.0.1", "q": ""}, later: map[string]string{"q": "10.0.0.1"}, slots: [][]string{{"q", "p"}},
 		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
 	},
+	"a pool gains the address of one that is deleted by force": {
+		pools: map[string]string{"p": "10.0.0.1", "q": "10.0.0.2"}, later: map[string]string{}, edits: map[string]string{"q": "10.0.0.1-10.0.0.2"}, slots: [][]string{{"p", "q"}},
+		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "edit": 1, "pool": 1},
+	},
 	"two leaders expire": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, budget: map[string]int{"admit": 2, "start": 1, "tick": 1},
 	},

@@ -17,7 +17,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // leader is the memory of one process that believes to lead.
@@ -52,7 +54,7 @@ type operation struct {
 func start(name string, lives, seen int) *leader {
 	l := &leader{
 		term: fmt.Sprintf("%s-%d", name, lives), lives: lives, view: seen, told: seen, lists: 1,
-		leaderships: newLeaderships(fmt.Sprintf("%s-%d", name, lives)),
+		leaderships: newLeaderships(ledger.Term(fmt.Sprintf("%s-%d", name, lives)), decodeOnce),
 		expiring:    &expire{},
 		holding:     map[string]map[heldAt]time.Time{}, keeping: map[string]map[allocator.Identity]time.Time{},
 		reached: map[string]uint64{}, nodes: map[string]*corev1.Node{}, ready: view.ReadySpans{},
@@ -63,7 +65,7 @@ func start(name string, lives, seen int) *leader {
 
 // nobodyLeads is the place of a leader that has ended.
 func nobodyLeads(lives int) *leader {
-	return &leader{lives: lives, leaderships: newLeaderships(""), expiring: &expire{}}
+	return &leader{lives: lives, leaderships: newLeaderships("", decodeOnce), expiring: &expire{}}
 }
 
 func (l *leader) clone() *leader {
@@ -84,17 +86,40 @@ func (l *leader) clone() *leader {
 }
 
 func cloneLeaderships(t *leaderships) *leaderships {
-	c := newLeaderships(t.term)
+	c := newLeaderships(t.term, t.decode)
 	c.upTo, c.graces = t.upTo, maps.Clone(t.graces)
 	c.made, c.count = maps.Clone(t.made), t.count
 	for pool, tn := range t.byPool {
-		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, barrier: tn.barrier, read: tn.read, inherited: tn.inherited}
+		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, barrier: tn.barrier, inherited: tn.inherited}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
 		own.ends, own.appeared = maps.Clone(tn.ends), maps.Clone(tn.appeared)
 		c.byPool[pool] = own
 	}
 	return c
 }
+
+// decodeOnce is ledger.Read for the model, in which versions are never changed and
+// many worlds share one.
+func decodeOnce(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
+	decoded.Lock()
+	defer decoded.Unlock()
+	if s, ok := decoded.states[pool]; ok {
+		return s, nil
+	}
+	s, err := ledger.Read(pool)
+	if err == nil {
+		if len(decoded.states) > 1<<14 {
+			clear(decoded.states)
+		}
+		decoded.states[pool] = s
+	}
+	return s, err
+}
+
+var decoded = struct {
+	sync.Mutex
+	states map[*crdv1.SpiderIPPool]*ledger.State
+}{states: map[*crdv1.SpiderIPPool]*ledger.State{}}
 
 // turn is something that runs: it decides by what it knows and writes to now.
 type turn struct {
@@ -148,7 +173,7 @@ func (s *turn) run(job, pool string) {
 	case "judge":
 		j := &readiness{
 			client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, leaderships: s.l.leaderships, onLeadershipLost: depose, identity: modelIdentity,
-			podLists: &podLister{api: reader{s}},
+			podLists: &podLister{api: reader{s}}, events: silent,
 		}
 		do = j.Reconcile
 	default:

@@ -72,8 +72,8 @@ func (w *world) text(order ...int) string {
 func (p printer) stored(w *world) {
 	for _, name := range slices.Sorted(maps.Keys(w.pools)) {
 		pool := w.pools[name]
-		fmt.Fprintf(p, "pool %s %s %t %v ", name, pool.UID, ready(pool), pool.Finalizers)
-		p.status(&pool.Status)
+		fmt.Fprintf(p, "pool %s %s %v ", name, pool.UID, pool.Finalizers)
+		p.pool(pool)
 	}
 	for _, name := range slices.Sorted(maps.Keys(w.pods)) {
 		pod := w.pods[name]
@@ -119,6 +119,15 @@ func (p printer) term(term string) string {
 	return "somebody"
 }
 
+// pool writes what is judged of a pool, and its status.
+func (p printer) pool(pool *crdv1.SpiderIPPool) {
+	fmt.Fprintf(p, "%v %v ", pool.Spec.IPs, pool.Status.InService)
+	if c := pool.ReadyCondition(); c != nil {
+		fmt.Fprintf(p, "%s %s %d ", c.Status, c.Reason, pool.Generation-c.ObservedGeneration)
+	}
+	p.status(&pool.Status)
+}
+
 func (p printer) status(s *crdv1.IPPoolStatus) {
 	fmt.Fprintf(p, "%v %v mark %s grace %s waited %t term %s", s.Settled, s.Reserved, s.PodsSeenThrough, s.LongestGrace, s.WaitedFor, p.term(s.Term))
 	for _, lines := range [][]string{s.Held, s.Retained} {
@@ -162,7 +171,7 @@ func (p printer) operation(op *operation) {
 		pool, now := op.at.pools[name], p.w.pools[name]
 		if now == nil || now.ResourceVersion != pool.ResourceVersion {
 			fmt.Fprintf(p, "%s has moved from ", name)
-			p.status(&pool.Status)
+			p.pool(pool)
 		}
 	}
 	switch op.job {
@@ -184,7 +193,7 @@ func (p printer) operation(op *operation) {
 func (p printer) leadership(pool string, t *leadership) {
 	fmt.Fprintf(p, "leadership %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
 	if h := t.barrier; h != nil {
-		fmt.Fprintf(p, " headcount %v", *h)
+		fmt.Fprintf(p, " barrier %d %v %v %d", h.mark, h.gained.Ranges(), h.pools, h.made)
 	}
 	if now := p.w.pools[pool]; now != nil {
 		for _, r := range p.w.record(pool).Record.Awaited() {

@@ -110,6 +110,10 @@ var scenarios = map[string]*scenario{
 	"a pool is deleted by force and made again": {
 		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
 	},
+	"an address moves from one pool to another and back by edits": {
+		pools: map[string]string{"p": "10.0.0.1-10.0.0.2", "q": "10.0.0.3"}, edits: map[string]string{"p": "10.0.0.2", "q": "10.0.0.1"}, slots: [][]string{{"p", "q"}},
+		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 1, "edit": 3},
+	},
 	"somebody else writes a phase": {
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "foreign": 1},
 	},

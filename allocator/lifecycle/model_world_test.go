@@ -220,7 +220,7 @@ func nodeAt(name string, ready bool, since time.Time) *corev1.Node {
 
 // record reads a pool as it is stored.
 func (w *world) record(pool string) *ledger.State {
-	s, err := ledger.Read(w.pools[pool])
+	s, err := decodeOnce(w.pools[pool])
 	if err != nil {
 		panic(err)
 	}
@@ -250,7 +250,7 @@ func (w *world) check() []string {
 		for _, c := range p.Claims {
 			carry(c.Address, p.UID, name)
 			pool := w.pools[c.Pool]
-			if pool == nil || !ready(pool) || !w.record(c.Pool).Space.Contains(c.Address) { // it may be another of that name
+			if pool == nil || !usable(pool) || !w.record(c.Pool).Free().Contains(c.Address) { // it may be another of that name
 				continue
 			}
 			if !w.record(c.Pool).Record.Contains(c.Address) {
@@ -263,12 +263,26 @@ func (w *world) check() []string {
 			wrong = append(wrong, fmt.Sprintf("I1: %s is carried by %v", a, slices.Sorted(maps.Values(pods))))
 		}
 	}
+	names := slices.Sorted(maps.Keys(w.pools))
+	for i, name := range names {
+		for _, other := range names[i+1:] {
+			if common, ok := w.record(name).InService.Overlap(w.record(other).InService); ok {
+				wrong = append(wrong, fmt.Sprintf("I1: %s is in service in pool %s and in pool %s", ledger.RangeText(common), name, other))
+			}
+		}
+	}
 	for name, pool := range w.pools {
 		if n := pool.Status.AllocatedIPCount; n != nil && *n != int64(w.record(name).Record.Count()) {
 			wrong = append(wrong, fmt.Sprintf("counters: pool %s says %d and records %d", name, *n, w.record(name).Record.Count()))
 		}
 	}
 	return wrong
+}
+
+// usable reports whether a pool gives addresses.
+func usable(pool *crdv1.SpiderIPPool) bool {
+	_, why := pool.Readiness()
+	return why == ""
 }
 
 // nodeReady reports whether a node is Ready.

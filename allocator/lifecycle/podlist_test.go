@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -70,7 +71,7 @@ func claiming(pool, address string, revision int) metav1.PartialObjectMetadata {
 	}}
 }
 
-func TestCensusReturnsTheHighestRevisionOfAClaim(t *testing.T) {
+func TestThePodListReturnsTheHighestRevisionOfAClaim(t *testing.T) {
 	t.Parallel()
 	pods := []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7), claiming("p", "10.0.0.2", 5), claiming("q", "10.0.0.3", 9)}
 	for i := range pageSize { // the last of p is on another page
@@ -86,7 +87,7 @@ func TestCensusReturnsTheHighestRevisionOfAClaim(t *testing.T) {
 	}
 }
 
-func TestCensusIsSharedByThoseThatAskMeanwhile(t *testing.T) {
+func TestThePodListIsSharedByThoseThatAskMeanwhile(t *testing.T) {
 	t.Parallel()
 	api := &crowd{pods: []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7)}, let: make(chan struct{})}
 	c := &podLister{api: api}
@@ -115,16 +116,16 @@ func TestCensusIsSharedByThoseThatAskMeanwhile(t *testing.T) {
 	}
 }
 
-func TestACensusThatFailedSaysNothing(t *testing.T) {
+func TestAPodListThatFailedSaysNothing(t *testing.T) {
 	t.Parallel()
 	api := &crowd{pods: []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7)}, err: errors.New("away")}
 	r, pool := counting(api, version("p", 1, true, "10.0.0.1"))
-	if _, err := r.seesClaimants(t.Context(), pool); err == nil {
+	if _, err := r.seesClaimants(t.Context(), pool, spaceOf(t, pool)); err == nil {
 		t.Error("a list that failed is no error")
 	}
 	api.err = nil
 	for range 2 { // the second is remembered
-		if seen, err := r.seesClaimants(t.Context(), pool); seen || err != nil {
+		if seen, err := r.seesClaimants(t.Context(), pool, spaceOf(t, pool)); seen || err != nil {
 			t.Errorf("a view of nothing shows all pods: %t, %v", seen, err)
 		}
 	}
@@ -135,19 +136,19 @@ func TestACensusThatFailedSaysNothing(t *testing.T) {
 
 // counting returns a judge of one pool.
 func counting(api client.Reader, pool *crdv1.SpiderIPPool) (*readiness, *crdv1.SpiderIPPool) {
-	r := &readiness{podLists: &podLister{api: api}, leaderships: newLeaderships("t"), pools: shownPools{pool.Name: pool}, claims: crowded{}}
+	r := &readiness{podLists: &podLister{api: api}, leaderships: newLeaderships("t", ledger.Read), pools: shownPools{pool.Name: pool}, claims: crowded{}}
 	r.leaderships.of(pool)
 	return r, pool
 }
 
-func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
+func TestABarrierIsForTheAddressesGainedAndThePoolsThen(t *testing.T) {
 	t.Parallel()
 	api := &crowd{}
 	r, pool := counting(api, version("p", 1, true, "10.0.0.1"))
 	see := func(pool *crdv1.SpiderIPPool, lists int, why string) {
 		t.Helper()
 		r.leaderships.of(pool)
-		if seen, err := r.seesClaimants(t.Context(), pool); !seen || err != nil || api.begun() != lists {
+		if seen, err := r.seesClaimants(t.Context(), pool, spaceOf(t, pool)); !seen || err != nil || api.begun() != lists {
 			t.Errorf("%s: seen %t, %v, and %d lists, want %d", why, seen, err, api.begun(), lists)
 		}
 	}
@@ -155,7 +156,11 @@ func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
 	see(pool, 1, "the same")
 	edited := pool.DeepCopy()
 	edited.Generation++
-	see(edited, 2, "edited")
+	edited.Spec.Vlan = new(int64(7))
+	see(edited, 1, "edited, and nothing gained")
+	edited = edited.DeepCopy()
+	edited.Spec.IPs = []string{"10.0.0.1-10.0.0.2"}
+	see(edited, 2, "grown")
 	anew := edited.DeepCopy()
 	anew.UID = "another"
 	see(anew, 3, "made anew")
@@ -190,7 +195,7 @@ func TestACensusIsOfOneGenerationOfAPoolAndOfThePoolsThen(t *testing.T) {
 
 // Times of creation have whole seconds: a pool that is made later may count as
 // the older one, become Ready first, and be gone when the other is judged.
-func TestACensusIsHeldAnewWhereAPoolThatCameLaterIsGone(t *testing.T) {
+func TestPodsAreListedAnewWhereAPoolThatCameLaterIsGone(t *testing.T) {
 	t.Parallel()
 	w := (&scenario{
 		pools: map[string]string{"r": "10.0.0.2", "p": "", "q": ""}, later: map[string]string{"p": "10.0.0.1", "q": "10.0.0.1"}, slots: [][]string{{"q", "p", "r"}},
@@ -214,26 +219,7 @@ func TestACensusIsHeldAnewWhereAPoolThatCameLaterIsGone(t *testing.T) {
 	}
 }
 
-func TestAVersionOfAPoolIsReadOnce(t *testing.T) {
-	t.Parallel()
-	tn := newLeaderships("t")
-	pool := &crdv1.SpiderIPPool{
-		ObjectMeta: metav1.ObjectMeta{Name: "p", ResourceVersion: "1"},
-		Spec:       crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.1-10.0.0.9"}},
-	}
-	first, err1 := tn.read(pool)
-	again, err2 := tn.read(pool)
-	if first != again || err1 != nil || err2 != nil {
-		t.Errorf("read as %p, %v and %p, %v", first, err1, again, err2)
-	}
-	next := pool.DeepCopy()
-	next.ResourceVersion, next.Status.Settled = "2", []string{"10.0.0.1"}
-	if state, err := tn.read(next); err != nil || state.Record.State(netip.MustParseAddr("10.0.0.1")) != allocator.StateSettled {
-		t.Errorf("another version was not read: %v", err)
-	}
-	next = next.DeepCopy()
-	next.Status.Settled = []string{"no address"}
-	if _, err := tn.read(next); err == nil {
-		t.Error("a version that cannot be read was not read")
-	}
+func spaceOf(t *testing.T, pool *crdv1.SpiderIPPool) allocator.Space {
+	t.Helper()
+	return state(t, pool).Space
 }

@@ -24,7 +24,7 @@ func TestAPodThatCarriesAnAddressFromAnotherPoolStandsAgainstThisOne(t *testing.
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if a, got, from := r.stray(c.self); (got == p) != c.want || c.want && (a != x || from != "p") {
+			if a, got, from := r.stray(state(t, c.self)); (got == p) != c.want || c.want && (a != x || from != "p") {
 				t.Errorf("got %s, %v, %q", a, got, from)
 			}
 		})
@@ -41,7 +41,7 @@ func TestAllPoolsAreReadOnlyWhereTheWatchShowsSomethingNew(t *testing.T) {
 	first := version("first", 1, true, "10.0.0.1-10.0.0.9")
 	second := version("second", 2, false, "10.0.0.9-10.0.0.20")
 	told := second.DeepCopy()
-	told.Status.Conditions = []metav1.Condition{judgement(ledger.Read, told, []*crdv1.SpiderIPPool{first}, "me")}
+	told.Status.Conditions = []metav1.Condition{judge(state(t, told), objectionTo(ledger.Read, state(t, told), []*crdv1.SpiderIPPool{first}, "me")).condition}
 	elsewhere := version("first", 1, true, "10.0.0.1-10.0.0.10")
 	for name, c := range map[string]struct {
 		pool   *crdv1.SpiderIPPool
@@ -60,9 +60,19 @@ func TestAllPoolsAreReadOnlyWhereTheWatchShowsSomethingNew(t *testing.T) {
 			for _, o := range c.others {
 				all[o.Name] = o
 			}
-			if got := (&readiness{pools: all, leaderships: newLeaderships("me")}).stays(c.pool); got != c.want {
+			if got := (&readiness{pools: all, leaderships: newLeaderships("me", ledger.Read)}).stays(state(t, c.pool)); got != c.want {
 				t.Errorf("it stays: %t", got)
 			}
 		})
 	}
+}
+
+// state reads a version.
+func state(t *testing.T, pool *crdv1.SpiderIPPool) *ledger.State {
+	t.Helper()
+	s, err := ledger.Read(pool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }

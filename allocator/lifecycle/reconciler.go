@@ -358,7 +358,7 @@ func (b *reconciler) mark(ctx context.Context, p *pass, want map[string]bool, ma
 	})
 	for i, err := range errs {
 		switch {
-		case errors.Is(err, errLeadershipLost):
+		case errors.Is(err, ledger.ErrLeadershipLost):
 			return stopOnLostLeadership(err, b.onLeadershipLost)
 		case err != nil:
 			p.soon(time.Second)

@@ -65,7 +65,7 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 		k.first.set(pool.Name, nil)
 		return reconcile.Result{RequeueAfter: retainedInterval}, nil
 	}
-	state, err := k.leaderships.read(pool)
+	state, err := k.leaderships.decode(pool)
 	if err != nil {
 		return after(ctx, err, retainedInterval)
 	}
@@ -143,7 +143,7 @@ func (k *retained) over(ctx context.Context, o *owners, a netip.Addr, id allocat
 // free frees the addresses that are vacant still, once the API server has said
 // that no live pod claims one of them.
 func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[netip.Addr]string) error {
-	state, err := k.leaderships.read(pool)
+	state, err := k.leaderships.decode(pool)
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 		},
 		"the pod has changed":               {err: apierrors.NewConflict(pods, "p", nil), want: resultChanged},
 		"the reservation is gone":           {err: errOutdated, want: resultChanged},
-		"the pool was made anew":            {err: errReplaced, want: resultChanged},
+		"the pool was made anew":            {err: ledger.ErrReplaced, want: resultChanged},
 		"the pod is gone":                   {err: apierrors.NewNotFound(pods, "p"), want: resultGone},
 		"nobody knows whether it succeeded": {err: errors.New("away"), want: resultFailed, wantLater: 4 * retry, wantWhy: "InternalError away"},
 	} {

@@ -182,6 +182,14 @@ type IPPoolStatus struct {
 	// +optional
 	AllocatedIPCount *int64 `json:"allocatedIPCount,omitempty"`
 
+	// InService are the addresses that the leader has found to be no other
+	// pool's, as ranges. Only those of them that spec still has are handed out:
+	// what an edit of spec adds is judged first, and what it takes away is gone at
+	// once.
+	// +optional
+	// +listType=atomic
+	InService []string `json:"inService,omitempty"`
+
 	// Settled are the addresses of pods that were seen, as ranges, one line
 	// per /24 or /120, such as 172.18.41.40-44,50.
 	// +optional
@@ -246,11 +254,15 @@ type IPPoolStatus struct {
 const (
 	// ConditionReady is True once the leader has initialised the status of
 	// the pool and found its addresses disjoint from those of all pools that
-	// are older. Nothing is reserved from a pool that is not Ready.
+	// are older. Nothing is reserved from a pool that is not Ready. An edit of
+	// spec leaves it True, and status.inService says what is handed out.
 	ConditionReady = "Ready"
 
 	// ReasonInitialised is the reason of Ready=True.
 	ReasonInitialised = "Initialised"
+	// ReasonWithheld is the reason of Ready=True where some addresses that an edit
+	// of spec added are not handed out; the message says which and why.
+	ReasonWithheld = "SomeAddressesWithheld"
 	// ReasonOverlap is the reason of Ready=False where an older pool has some
 	// of the addresses, or a pod carries one from another pool; the message
 	// names it.

@@ -33,14 +33,18 @@ const rejudge = 5 * time.Second
 // long as a write.
 const retake = 100 * time.Millisecond
 
-// readiness judges each version of a pool's spec, and lets go of a deleted pool
+// readiness puts the addresses of a pool in service, and lets go of a deleted pool
 // once nothing of it is taken.
 //
-// Two pools, or two edits, can pass validation at one moment: webhooks do not
-// see one another. So a spec is used only when it was judged here. The judgement
-// reads all pools, and every one it compares must carry this leader's term: then
-// no other leader can make one of them Ready without taking this pool over
-// first, which breaks the write below.
+// Two pools, or two edits, can pass validation at one moment: webhooks do not see
+// one another. So an address is handed out only once it was judged here, and stays
+// in service until spec has it no more. An edit that adds no address needs no
+// proof and leaves the pool Ready; of one that adds some, only those are judged.
+//
+// The judgement reads all pools, and every one it compares must carry this
+// leader's term: then no other leader can put an address of one of them in service
+// without taking this pool over first, which breaks the write below. Addresses in
+// service of any two pools are therefore disjoint.
 type readiness struct {
 	client           client.Client // writes
 	api              client.Reader // not a cache
@@ -54,6 +58,7 @@ type readiness struct {
 
 	identity Identifier
 	metrics  *Metrics
+	events   *events
 }
 
 // claimants says which live pods claim addresses of which pools: *Claims.
@@ -77,19 +82,20 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 		controllerutil.AddFinalizer(pool, crdv1.PoolFinalizer)
 		return again(r.client.Update(ctx, pool)) // its event leads back here
 	}
-	if _, err := r.leaderships.read(pool); err != nil {
+	state, err := r.leaderships.decode(pool)
+	if err != nil {
 		return again(r.tellUnreadable(ctx, pool, err))
 	}
-	if ready(pool) {
+	if judged(state) {
 		return reconcile.Result{}, nil
 	}
 	if begun, _, _ := r.leaderships.of(pool); !begun {
 		return reconcile.Result{RequeueAfter: retake}, nil
 	}
-	if r.stays(pool) {
+	if r.stays(state) {
 		return reconcile.Result{RequeueAfter: rejudge}, nil
 	}
-	return r.judge(ctx, pool)
+	return r.judge(ctx, state)
 }
 
 // again turns a conflict into another look: the cache was behind, or the leader
@@ -123,7 +129,7 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if !controllerutil.ContainsFinalizer(pool, crdv1.PoolFinalizer) {
 		return reconcile.Result{}, nil
 	}
-	state, err := r.leaderships.read(pool)
+	state, err := r.leaderships.decode(pool)
 	if err != nil {
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	}
@@ -139,12 +145,13 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	return reconcile.Result{}, nil
 }
 
-// judge compares the pool with all others and writes the verdict. Before a pool
-// is Ready it has back what live pods claim of it (I8): it may be one that was
-// deleted by force and made again. Those that were admitted before that and are
-// stored only now have theirs put back by the tending of the pool.
-func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
-	seen, err := r.seesClaimants(ctx, pool)
+// judge compares the pool with all others and writes the verdict. Before addresses
+// are in service the pool has back what live pods claim of it (I8): it may be one
+// that was deleted by force and made again. Pods that were admitted before that and
+// are stored only now have theirs put back when their addresses are settled.
+func (r *readiness) judge(ctx context.Context, state *ledger.State) (reconcile.Result, error) {
+	pool, gained := state.Pool, state.Gained()
+	seen, err := r.seesClaimants(ctx, pool, gained)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -159,96 +166,102 @@ func (r *readiness) judge(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	if near.self == nil {
 		return reconcile.Result{RequeueAfter: retake}, nil
 	}
-	if !r.stillCounts(ctx, near) {
-		return reconcile.Result{RequeueAfter: rejudge}, nil // not sooner: what has gone may be in the cache still, and a census is dear
+	if gained.Size() > 0 && !r.stillCounts(ctx, near) {
+		return reconcile.Result{RequeueAfter: rejudge}, nil // not sooner: the pool that has gone may be in the cache still, and a list of all pods is dear
 	}
-	verdict := r.verdict(near)
-	if verdict.Status == metav1.ConditionTrue {
+	v := r.judgementOf(near)
+	if v.admits() {
 		r.leaderships.makes(pool.UID) // before: the answer may be lost
 	}
-	written, err := r.write(ctx, near.self, verdict)
+	written, err := r.write(ctx, near.self, v)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if !written {
+	switch {
+	case !written, v.waits:
 		return reconcile.Result{RequeueAfter: retake}, nil
+	case v.withheld.Size() > 0 || v.condition.Status != metav1.ConditionTrue:
+		return reconcile.Result{RequeueAfter: rejudge}, nil
 	}
-	switch verdict.Reason {
-	case crdv1.ReasonInitialised:
-		r.leaderships.setBarrier(near.self, nil)
-		return reconcile.Result{}, nil
-	case crdv1.ReasonWaiting:
-		return reconcile.Result{RequeueAfter: retake}, nil
-	}
-	return reconcile.Result{RequeueAfter: rejudge}, nil
+	r.leaderships.setBarrier(near.self, nil)
+	return reconcile.Result{}, nil
 }
 
-func (r *readiness) verdict(near neighbourhood) metav1.Condition {
-	verdict := judgement(ledger.Read, near.self, near.others, r.leaderships.term)
-	if verdict.Status != metav1.ConditionTrue {
-		return verdict
+// judgementOf compares a pool with its neighbours, and with what live pods carry.
+func (r *readiness) judgementOf(near neighbourhood) judgement {
+	self, err := ledger.Read(near.self)
+	if err != nil { // the version that the watch has shown could be read, and this one may be newer
+		return judgement{condition: unready(near.self, crdv1.ReasonCorrupt, err.Error())}
 	}
-	if a, p, from := r.stray(near.self); p != nil {
-		return unready(near.self, crdv1.ReasonOverlap, fmt.Sprintf("pod %s carries %s from pool %q, which does not have it any more; delete the pod, but not by force while its node does not answer, or take the address out of spec.ips", p, a, from))
+	o := objectionTo(ledger.Read, self, near.others, string(r.leaderships.term))
+	if o == nil {
+		if a, p, from := r.stray(self); p != nil {
+			o = &objection{reason: crdv1.ReasonOverlap, message: fmt.Sprintf("pod %s carries %s from pool %q, which does not have it any more; delete the pod, but not by force while its node does not answer, or take the address out of spec.ips", p, a, from)}
+		}
 	}
-	return verdict
+	return judge(self, o)
 }
 
 // write puts back what is claimed of the pool, and writes the verdict of the
 // version that was judged, unless that is not the present one.
-func (r *readiness) write(ctx context.Context, judged *crdv1.SpiderIPPool, verdict metav1.Condition) (written bool, err error) {
+func (r *readiness) write(ctx context.Context, pool *crdv1.SpiderIPPool, v judgement) (written bool, err error) {
 	back := map[netip.Addr]*view.Pod{} // in whichever attempt: the answer to one may be lost
 	var stored *allocator.Record
 	news := false
-	err = r.ledger.Apply(ctx, judged.Name, ledger.Change{Do: r.leaderships.fence(judged.UID, func(tx *ledger.Tx) error {
-		if tx.Pool.Generation != judged.Generation {
-			return errReplaced
+	err = r.ledger.Apply(ctx, pool.Name, ledger.Change{Do: r.leaderships.fence(pool.UID, func(tx *ledger.Tx) error {
+		if tx.Pool.Generation != pool.Generation {
+			return ledger.ErrReplaced
 		}
 		maps.Copy(back, r.putBack(tx))
 		stored = tx.Record
-		news = meta.SetStatusCondition(&tx.Conditions, verdict) || news
+		tx.InService = v.inService
+		news = meta.SetStatusCondition(&tx.Conditions, v.condition) || news
 		return nil
 	})})
-	if errors.Is(err, errReplaced) {
+	if errors.Is(err, ledger.ErrReplaced) {
 		return false, nil
 	}
 	if err != nil {
 		return false, stopOnLostLeadership(err, r.onLeadershipLost)
 	}
 	maps.DeleteFunc(back, func(a netip.Addr, _ *view.Pod) bool { return !stored.InUse(a) })
-	r.report(ctx, judged.Name, back)
+	r.report(ctx, pool.Name, back)
 	if news {
-		log.FromContext(ctx).Info("judged the pool", "pool", judged.Name, "ready", verdict.Status, "reason", verdict.Reason, "message", verdict.Message)
+		log.FromContext(ctx).Info("judged the pool", "pool", pool.Name, "ready", v.condition.Status, "reason", v.condition.Reason, "message", v.condition.Message)
+		r.events.judged(pool, v.condition)
 	}
 	return true, nil
 }
 
-// seesClaimants reports whether the view shows all pods that claim addresses of a
-// pool that may become Ready. Each generation of a pool has its census: it may
-// have got addresses that were another's.
-func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool) (bool, error) {
-	h := r.leaderships.barrierOf(pool)
-	if h == nil {
-		h = &podListBarrier{generation: pool.Generation, made: r.leaderships.countMade(), pools: map[types.UID]bool{}}
+// seesClaimants reports whether the view shows all pods that claim addresses which
+// a pool has gained. Where it has gained none, nothing needs to be seen. A list of
+// all pods serves until the pool gains others: they may have been another's since.
+func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool, gained allocator.Space) (bool, error) {
+	if gained.Size() == 0 {
+		return true, nil
+	}
+	b := r.leaderships.barrierOf(pool, gained)
+	if b == nil {
+		b = &podListBarrier{gained: gained, made: r.leaderships.countMade(), pools: map[types.UID]bool{}}
 		for _, p := range r.beside(pool) {
-			h.pools[p.UID] = true
+			b.pools[p.UID] = true
 		}
 		var err error
-		if h.mark, err = r.podLists.mark(ctx); err != nil {
+		if b.mark, err = r.podLists.mark(ctx); err != nil {
 			return false, err
 		}
-		r.leaderships.setBarrier(pool, h)
-		if now := r.claims.Revision(); now < h.mark {
-			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", h.mark)
+		r.leaderships.setBarrier(pool, b)
+		if now := r.claims.Revision(); now < b.mark {
+			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", b.mark)
 		}
 	}
-	return r.claims.Revision() >= h.mark, nil
+	return r.claims.Revision() >= b.mark, nil
 }
 
 // stillCounts reports whether all pools that may have given addresses since the
 // census began are still there: no record tells of what those that are gone gave.
 func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
-	h := r.leaderships.barrierOf(near.self)
+	h := r.leaderships.barrierOf(near.self, allocator.Space{})
 	if h == nil {
 		return false
 	}
@@ -308,12 +321,16 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*view.Pod {
 
 // stays reports whether nothing has changed about what stands against a pool, by
 // what the watch shows: then there is no need to read all pools.
-func (r *readiness) stays(pool *crdv1.SpiderIPPool) bool {
-	others := r.beside(pool)
+func (r *readiness) stays(state *ledger.State) bool {
+	others := r.beside(state.Pool)
 	slices.SortFunc(others, func(a, b *crdv1.SpiderIPPool) int { return cmp.Compare(a.Name, b.Name) }) // as a list has them
-	now, before := judgement(r.leaderships.read, pool, others, r.leaderships.term), meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
-	return now.Status == metav1.ConditionFalse && now.Reason != crdv1.ReasonWaiting && before != nil && before.Status == now.Status &&
-		before.Reason == now.Reason && before.Message == now.Message && before.ObservedGeneration == now.ObservedGeneration
+	o := objectionTo(r.leaderships.decode, state, others, string(r.leaderships.term))
+	if o == nil || o.reason == crdv1.ReasonWaiting {
+		return false
+	}
+	now, before := judge(state, o), state.Pool.ReadyCondition()
+	return before != nil && before.Status == now.condition.Status && before.Reason == now.condition.Reason && before.Message == now.condition.Message &&
+		before.ObservedGeneration == now.condition.ObservedGeneration && now.inService.Equal(state.InService)
 }
 
 // beside returns the other pools whose subnets overlap with a pool's own, by what
@@ -345,7 +362,7 @@ func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (n
 		p := &all.Items[i]
 		n.there[p.UID] = true
 		switch {
-		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == r.leaderships.term:
+		case p.UID == pool.UID && p.Generation == pool.Generation && p.Status.Term == string(r.leaderships.term):
 			n.self = p
 		case p.UID != pool.UID && subnetsOverlap(p, pool):
 			n.others = append(n.others, p)
@@ -354,21 +371,21 @@ func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (n
 	return n, nil
 }
 
-// stray returns a live pod that carries an address of the pool from another: one
+// stray returns a live pod that carries an address which the pool gained from another: one
 // that was deleted by force, and is gone or was made again with other addresses.
 // No record tells of it.
-func (r *readiness) stray(self *crdv1.SpiderIPPool) (a netip.Addr, p *view.Pod, from string) {
-	space, err := ledger.SpaceOf(&self.Spec)
-	if err != nil {
+func (r *readiness) stray(self *ledger.State) (a netip.Addr, p *view.Pod, from string) {
+	gained := self.Gained()
+	if gained.Size() == 0 {
 		return a, nil, ""
 	}
 	for _, name := range r.claims.Pools() {
-		if name == self.Name {
+		if name == self.Pool.Name {
 			continue // it is put back
 		}
 		for _, p := range r.claims.Claimants(name) {
 			for _, c := range p.Claims {
-				if c.Pool == name && space.Contains(c.Address) {
+				if c.Pool == name && gained.Contains(c.Address) {
 					return c.Address, p, name
 				}
 			}
