@@ -131,6 +131,9 @@ func parseReserved(line string) (netip.Addr, Reservation, error) {
 			return netip.Addr{}, v, err
 		}
 	}
+	if v.For != (Identity{}) {
+		v.For.NIC = v.NIC
+	}
 	a, err := parseAddr(f[0])
 	if err == nil {
 		v, err = v.normal()
@@ -155,8 +158,10 @@ func (r *Reservation) parseWord(w string) (err error) {
 		r.For.Pod = parts[2]
 	case wordForUID:
 		r.ForUID = value
+	case wordNIC:
+		r.NIC = value
 	default:
-		return invalidf("%q: want %s, %s, %s or %s", w, wordOwner, wordGrace, wordFor, wordForUID)
+		return invalidf("%q: want %s, %s, %s, %s or %s", w, wordOwner, wordGrace, wordFor, wordForUID, wordNIC)
 	}
 	return err
 }
@@ -226,9 +231,9 @@ func collect[V any](rows []row[V]) sorted[netip.Addr, V] {
 
 // index fills what is looked up by token and by identity.
 func index(r *Record, identities []entry[Identity, netip.Addr]) error {
-	tokens := make([]entry[Token, netip.Addr], 0, r.awaited.size)
+	tokens := make([]entry[tokenNIC, netip.Addr], 0, r.awaited.size)
 	for a, v := range r.awaited.all() {
-		tokens = append(tokens, entry[Token, netip.Addr]{v.Token, a})
+		tokens = append(tokens, entry[tokenNIC, netip.Addr]{tokenNIC{v.Token, v.NIC}, a})
 	}
 	var err error
 	if r.tokens, err = unique("token", tokens); err != nil {

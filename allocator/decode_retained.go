@@ -47,7 +47,11 @@ func parseOwner(line string) (owner keeping, pods string, err error) {
 func (k *retainedRows) parsePod(line int, owner keeping, item string) error {
 	pod, rest, _ := strings.Cut(item, "=")
 	v := owner
-	v.identity.Pod = pod
+	pod, nic, hasNIC := strings.Cut(pod, string(beforeNIC))
+	if hasNIC && nic == "" {
+		return invalidf("%q: an empty NIC", item)
+	}
+	v.identity.Pod, v.identity.NIC = pod, nic
 	if strings.HasPrefix(pod, "-") {
 		v.identity.Pod = owner.identity.Name + pod
 	}
@@ -97,7 +101,7 @@ func (k *retainedRows) parseUse(of row[keeping], use string) error {
 // promise reads to whom an address is promised that is kept for k.
 func (k keeping) promise(to string, graces []string) (Reservation, error) {
 	token, uid, late := strings.Cut(to, "/")
-	v := Reservation{Token: Token(token), Pod: PodRef{Namespace: k.identity.Namespace}, For: k.identity, ForUID: k.ownerUID}
+	v := Reservation{Token: Token(token), Pod: PodRef{Namespace: k.identity.Namespace}, For: k.identity, ForUID: k.ownerUID, NIC: k.identity.NIC}
 	if late {
 		v.Pod.Name, v.Pod.UID = k.identity.Pod, uid
 	}

@@ -22,7 +22,7 @@
 //   - A retained address is vacant, promised, in use or held, and only a vacant one is promised or freed: one admission at a time,
 //     so that two pods of one name never share an address on the wire.
 //   - All addresses are of one family and have one spelling: no zone, not IPv4-mapped.
-//   - A token has at most one address, reserved or promised; an identity has at most one, reserved for it or retained.
+//   - A token has at most one address for each NIC of its pod, reserved or promised; so has an identity, reserved for it or retained.
 //   - SeenThrough only rises, but for ResetSeenThrough. LongestGrace only rises while an address is in use, and is none otherwise.
 //   - What is recorded can be written down and read back: Decode(r.Encode()) says the same as r, and a text that Decode accepts
 //     is the one that Encode writes.

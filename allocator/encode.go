@@ -15,12 +15,14 @@ import (
 //	reserved: 172.18.41.45 <token> default                          at admission
 //	          172.18.41.46 <token> default/web-x <uid>              late bound
 //	          172.18.41.47 <token> default by:<digest> grace:3600s for:StatefulSet.apps/web/web-0 of:<owner uid>
+//	          172.18.41.50 <token> default nic:net1
 //	held:     172.18.41.48 <node or -> 2026-11-23T10:00:00Z
 //	          172.18.41.49 <node or -> 2026-11-23T10:00:00Z 3600s
 //	retained: default/StatefulSet.apps/web <owner uid or ->: <pod> <pod> ...
 //
 // In a reserved line each word stands only where there is something to say: whose pod it is (OwnerDigest), its termination grace where
-// that is more than DefaultGrace, and the stable identity in the pod's namespace that the address is for, with its owner's UID.
+// that is more than DefaultGrace, the stable identity in the pod's namespace that the address is for, with its owner's UID, and the
+// NIC where it is not DefaultNIC.
 //
 // A retained line is for one owner; of a pod's name that begins with the owner's and a dash only the rest is written, from the dash
 // on. A kind of the core group has no dot. Each pod's use follows its address:
@@ -30,6 +32,7 @@ import (
 //	-2=172.18.41.42+<token>                            promised
 //	-3=172.18.41.43+<token>/<pod uid>~3600s            promised to a pod bound late, with its grace
 //	-4=172.18.41.44@<node or ->@2026-11-23T10:00:00Z   held, and with a grace ~3600s behind it
+//	-5/net1=172.18.41.45                               vacant, for a NIC that is not DefaultNIC
 type Encoded struct {
 	Settled  []string
 	Reserved []string
@@ -112,7 +115,11 @@ func (r *Record) retainedLines() []string {
 		if line == nil {
 			line = append(line, owner.String()+" "+cmp.Or(k.ownerUID, unknown)+":"...)
 		}
-		line = append(append(append(line, ' '), shortPod(i)...), '=')
+		line = append(append(line, ' '), shortPod(i)...)
+		if i.NIC != "" {
+			line = append(append(line, beforeNIC), i.NIC...)
+		}
+		line = append(line, '=')
 		open[k.ownerUID] = r.appendUse(a.AppendTo(line), a)
 	}
 	flush()
@@ -142,6 +149,7 @@ func (r *Record) appendUse(line []byte, a netip.Addr) []byte {
 
 // What follows the address of a retained pod.
 const (
+	beforeNIC  = '/' // behind the pod
 	usedBy     = '*'
 	promisedTo = '+'
 	heldFor    = '@'

@@ -89,6 +89,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add("", "10.0.0.1 "+token+" default/web-0 77aa for:Bare/web/web-0", "default/Bare/web -: -1=10.0.0.6", "", "", "")
 	f.Add("", "", "a/Bare/w 1: -0=10.0.0.6* w2=10.0.0.2\na/Bare/w 2: -1=10.0.0.7+"+token+"/77aa~60s -2=10.0.0.8@-@2026-11-23T10:00:00Z~3600s", "", "", "")
 	f.Add("", "", "a/Bare.x/w -: -0=fc00::6@node1@2026-11-23T10:00:00Z -1=fc00::7* -2=fc00::8+"+token+"~31s", "", "", "")
+	f.Add("", "10.0.0.1 "+token+" default\n10.0.0.2 "+token+" default nic:net1", "a/Bare/w -: -0=10.0.0.6* -0/net1=10.0.0.7+"+other, "", "", "")
+	f.Add("", "10.0.0.1 "+token+" default nic:eth0", "a/Bare/w -: -0/=10.0.0.6 -1/eth0=10.0.0.7", "", "", "")
 	f.Add("10.0.0.1", "10.0.0.1 "+token+" default", "", "", "", "")
 	f.Add("", "10.0.0.1 "+token+" default\n10.0.0.2 "+token+" default", "", "", "01", "")
 	f.Add("", "10.0.0.1 "+token+" default grace:30s by:x", "a/Bare/w -: w-0=10.0.0.6**\n", "10.0.0.7  2026-11-23T10:00:00.5+01:00 ~60s", "", "")
@@ -114,7 +116,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("sets not disjoint: %s, together %d", c, r.Count())
 		}
 		for a, v := range r.Awaited() {
-			if at, ok := r.ByToken(v.Token); !ok || at != a || r.Use(a) != allocator.PendingAdmission {
+			if at, ok := r.ByToken(v.Token, v.NIC); !ok || at != a || r.Use(a) != allocator.PendingAdmission {
 				t.Fatalf("%s: token %s stands at %v, use %v", a, v.Token, at, r.Use(a))
 			}
 			if at, ok := r.ByIdentity(v.For); ok != (v.For != allocator.Identity{}) || ok && at != a {

@@ -98,16 +98,27 @@ func (m *machine) compareLookups(t *rapid.T, r *allocator.Record) {
 		}
 	}
 	for _, tok := range someTokens {
-		got, ok := r.ByToken(tok)
-		if want, wantOK := m.model.ByToken(tok); got != want || ok != wantOK {
-			t.Fatalf("token %s at %v, want %v", tok, got, want)
+		var all []netip.Addr
+		for _, nic := range []string{"", "eth1", "net1"} {
+			got, ok := r.ByToken(tok, nic)
+			if want, wantOK := m.model.ByToken(tok, nic); got != want || ok != wantOK {
+				t.Fatalf("token %s for NIC %q at %v, want %v", tok, nic, got, want)
+			}
+			if ok {
+				all = append(all, got)
+			}
+		}
+		if got := r.AllByToken(tok); !slices.Equal(got, all) {
+			t.Fatalf("token %s at %v, want %v", tok, got, all)
 		}
 	}
 	for _, i := range someOwners {
 		for _, i.Pod = range somePods {
-			got, ok := r.ByIdentity(i)
-			if want, wantOK := m.model.ByIdentity(i); got != want || ok != wantOK {
-				t.Fatalf("%s at %v, want %v", i, got, want)
+			for _, i.NIC = range someNICs {
+				got, ok := r.ByIdentity(i)
+				if want, wantOK := m.model.ByIdentity(i); got != want || ok != wantOK {
+					t.Fatalf("%s at %v, want %v", i, got, want)
+				}
 			}
 		}
 	}

@@ -41,6 +41,7 @@ var (
 		{Namespace: "kube-system", Kind: "Bare", Name: "web"},
 	}
 	somePods   = []string{"web-0", "web-10", "web", "other-0"}
+	someNICs   = []string{"", "", "", "net1", "eth1"}
 	someUIDs   = []string{"", "5e1f", "9a0b"}
 	someGraces = []time.Duration{0, 10 * time.Second, allocator.DefaultGrace, allocator.DefaultGrace + 1, time.Hour}
 )
@@ -133,20 +134,24 @@ func vacantEntry(e reference.Entry) bool { return retainedEntry(e) && e.Retentio
 
 func token(t *rapid.T) allocator.Token { return rapid.SampledFrom(someTokens).Draw(t, "token") }
 
+// nic is most often the default one.
+func nic(t *rapid.T) string { return rapid.SampledFrom(someNICs).Draw(t, "nic") }
+
 func identity(t *rapid.T) allocator.Identity {
 	i := rapid.SampledFrom(someOwners).Draw(t, "owner")
-	i.Pod = rapid.SampledFrom(somePods).Draw(t, "pod")
+	i.Pod, i.NIC = rapid.SampledFrom(somePods).Draw(t, "pod"), nic(t)
 	return i
 }
 
 func grace(t *rapid.T) time.Duration { return rapid.SampledFrom(someGraces).Draw(t, "grace") }
 
 func (m *machine) reservation(t *rapid.T) allocator.Reservation {
-	v := allocator.Reservation{Token: token(t), Grace: grace(t)}
+	v := allocator.Reservation{Token: token(t), Grace: grace(t), NIC: nic(t)}
 	v.Pod.Namespace, v.Pod.Name = "default", "web-x"
 	v.Owner = allocator.OwnerDigest(rapid.SampledFrom(someUIDs).Draw(t, "controller"))
 	if rapid.Bool().Draw(t, "stable") {
 		v.For, v.ForUID = identity(t), rapid.SampledFrom(someUIDs).Draw(t, "uid")
+		v = v.OnNIC(v.NIC)
 		v.Pod.Namespace, v.Pod.Name = v.For.Namespace, v.For.Pod
 	}
 	if rapid.Bool().Draw(t, "late") {
@@ -205,6 +210,9 @@ func (m *machine) ReserveRetained(t *rapid.T) {
 		v.ForUID = ""
 	} else if v.Pod.Namespace = v.For.Namespace; v.LateBound() {
 		v.Pod.Name = v.For.Pod
+	}
+	if v.For != (allocator.Identity{}) {
+		v.NIC = v.For.NIC
 	}
 	m.reserve(t, a, v)
 }

@@ -53,19 +53,19 @@ func OwnerDigest(uid string) string {
 	return tokenEncoding.EncodeToString(sum[:digestLength*5/8])
 }
 
-// Identity is whom a retained address waits for: a pod name under an owner. The owner's UID is no part of it, so an owner deleted
-// with its pods orphaned and made again finds its addresses.
-type Identity struct{ Namespace, Group, Kind, Name, Pod string }
+// Identity is whom a retained address waits for: a NIC of a pod name under an owner. The owner's UID is no part of it, so an owner
+// deleted with its pods orphaned and made again finds its addresses. An empty NIC is DefaultNIC.
+type Identity struct{ Namespace, Group, Kind, Name, Pod, NIC string }
 
 // Compare orders identities so that those of one owner are neighbours.
 func (i Identity) Compare(o Identity) int {
 	return cmp.Or(strings.Compare(i.Namespace, o.Namespace), strings.Compare(i.Group, o.Group), strings.Compare(i.Kind, o.Kind),
-		strings.Compare(i.Name, o.Name), strings.Compare(i.Pod, o.Pod))
+		strings.Compare(i.Name, o.Name), strings.Compare(i.Pod, o.Pod), strings.Compare(i.NIC, o.NIC))
 }
 
 // Owner returns the identity without the pod: what all pods of one owner share.
 func (i Identity) Owner() Identity {
-	i.Pod = ""
+	i.Pod, i.NIC = "", ""
 	return i
 }
 
@@ -74,6 +74,9 @@ func (i Identity) String() string {
 	s := i.Namespace + "/" + i.kindAndName()
 	if i.Pod != "" {
 		s += " pod " + i.Pod
+	}
+	if i.NIC != "" {
+		s += " NIC " + i.NIC
 	}
 	return s
 }
@@ -104,7 +107,42 @@ func (i Identity) validate(ownerUID string) error {
 			}
 		}
 	}
+	if err := validNIC(i.NIC); err != nil {
+		return err
+	}
 	return validNames(i.Namespace, i.Kind, i.Name, i.Pod)
+}
+
+// longestNIC is the longest name of an interface in Linux (IFNAMSIZ less the zero).
+const longestNIC = 15
+
+// validNIC accepts the names of NICs but DefaultNIC, which is the empty one.
+func validNIC(nic string) error {
+	if nic == "" {
+		return nil
+	}
+	if nic == DefaultNIC || len(nic) > longestNIC || validNames(nic) != nil {
+		return invalidf("NIC %q", nic)
+	}
+	return nil
+}
+
+// tokenNIC is what is looked up of a token: it has one address for each NIC.
+type tokenNIC struct {
+	token Token
+	nic   string // empty for DefaultNIC
+}
+
+// Compare orders the NICs of one token side by side.
+func (t tokenNIC) Compare(o tokenNIC) int {
+	return cmp.Or(t.token.Compare(o.token), strings.Compare(t.nic, o.nic))
+}
+
+func (t tokenNIC) String() string {
+	if t.nic == "" {
+		return string(t.token)
+	}
+	return string(t.token) + " for NIC " + t.nic
 }
 
 // unknown stands for an empty name in a line. No name can be it.

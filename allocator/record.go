@@ -38,7 +38,7 @@ type Record struct {
 	retained sorted[netip.Addr, keeping]
 
 	taken      Set                          // union of all five: answers "free?" and lets Pick skip full chunks
-	tokens     sorted[Token, netip.Addr]    // of awaited addresses
+	tokens     sorted[tokenNIC, netip.Addr] // of awaited addresses
 	identities sorted[Identity, netip.Addr] // of retained addresses, and of reserved ones that are for an identity
 
 	seenThrough  uint64
@@ -144,8 +144,24 @@ func (r *Record) Retained() iter.Seq2[netip.Addr, Retention] {
 	}
 }
 
-// ByToken returns the address reserved for, or promised to, the admission that t names.
-func (r *Record) ByToken(t Token) (netip.Addr, bool) { return r.tokens.get(t) }
+// ByToken returns the address that awaits, for a NIC, the admission that t names.
+func (r *Record) ByToken(t Token, nic string) (netip.Addr, bool) {
+	if nic == DefaultNIC {
+		nic = ""
+	}
+	return r.tokens.get(tokenNIC{t, nic})
+}
+
+// AllByToken returns the addresses that await the admission that t names, for whatever NIC.
+func (r *Record) AllByToken(t Token) (all []netip.Addr) {
+	for k, a := range r.tokens.from(tokenNIC{token: t}) {
+		if k.token != t {
+			break
+		}
+		all = append(all, a)
+	}
+	return all
+}
 
 // ByIdentity returns the address retained for i, or reserved for it.
 func (r *Record) ByIdentity(i Identity) (netip.Addr, bool) { return r.identities.get(i) }

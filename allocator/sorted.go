@@ -84,6 +84,20 @@ func (s *sorted[K, V]) all() iter.Seq2[K, V] {
 	}
 }
 
+// from yields the entries from k on.
+func (s *sorted[K, V]) from(k K) iter.Seq2[K, V] {
+	return func(yield func(K, V) bool) {
+		page, at, _ := s.find(k)
+		for ; page < len(s.pages); page, at = page+1, 0 {
+			for i := at; i < len(s.pages[page]); i++ {
+				if !yield(s.pages[page][i].key, s.pages[page][i].value) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // find returns the page and the place in it where k is, or where it belongs. What is beyond all belongs at the end of the last page.
 func (s *sorted[K, V]) find(k K) (page, at int, found bool) {
 	if len(s.pages) == 0 {

@@ -207,7 +207,7 @@ func (r *Record) awaitedBy(a netip.Addr, t Token) bool {
 func (r *Record) await(a netip.Addr, v Reservation) {
 	r.taken.Add(a)
 	r.awaited.put(a, v)
-	r.tokens.put(v.Token, a)
+	r.tokens.put(tokenNIC{v.Token, v.NIC}, a)
 	if v.For != (Identity{}) {
 		r.identities.put(v.For, a)
 	}
@@ -216,7 +216,7 @@ func (r *Record) await(a netip.Addr, v Reservation) {
 // forget drops what await recorded, but for the identity, and leaves the address in taken: the caller says what becomes of both.
 func (r *Record) forget(a netip.Addr) {
 	v, _ := r.awaited.get(a)
-	r.tokens.remove(v.Token)
+	r.tokens.remove(tokenNIC{v.Token, v.NIC})
 	r.awaited.remove(a)
 }
 
@@ -248,8 +248,8 @@ func (r *Record) leave(a netip.Addr) {
 
 // unused refuses a token, or an identity, that has another address than a.
 func (r *Record) unused(verb string, a netip.Addr, v Reservation) error {
-	if other, ok := r.tokens.get(v.Token); ok && other != a {
-		return fmt.Errorf("%s %s: token %s %w: %s", verb, a, v.Token, ErrElsewhere, other)
+	if other, ok := r.tokens.get(tokenNIC{v.Token, v.NIC}); ok && other != a {
+		return fmt.Errorf("%s %s: token %s %w: %s", verb, a, tokenNIC{v.Token, v.NIC}, ErrElsewhere, other)
 	}
 	if other, ok := r.identities.get(v.For); ok && other != a {
 		return fmt.Errorf("%s %s: %s %w: %s", verb, a, v.For, ErrElsewhere, other)

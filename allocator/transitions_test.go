@@ -207,7 +207,7 @@ func TestTheSameReservationIsTheSameInOtherWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := r.Clone()
-			a, _ := c.ByToken(v.Token)
+			a, _ := c.ByToken(v.Token, v.NIC)
 			if err := c.Reserve(a, v); err != nil {
 				t.Fatal(err)
 			}

@@ -18,6 +18,22 @@ type Reservation struct {
 	Grace  time.Duration // the pod's termination grace, see GraceOf
 	For    Identity      // the stable identity that the address is for; the zero value where there is none
 	ForUID string        // the UID of that identity's owner; only to be shown
+	NIC    string        // the pod's NIC that the address is for; empty for DefaultNIC
+}
+
+// DefaultNIC is the NIC on the pod network. Nearly all addresses are for it, so it is written as nothing.
+const DefaultNIC = "eth0"
+
+// OnNIC returns the reservation for a NIC of its pod. A token, and an identity, has one address for each NIC.
+func (r Reservation) OnNIC(nic string) Reservation {
+	if nic == DefaultNIC {
+		nic = ""
+	}
+	r.NIC = nic
+	if r.For != (Identity{}) {
+		r.For.NIC = nic
+	}
+	return r
 }
 
 // LateBound reports whether the reservation is for a pod that already exists.
@@ -42,6 +58,9 @@ func (r Reservation) String() string {
 	if r.ForUID != "" {
 		b.WriteString(" " + wordForUID + r.ForUID)
 	}
+	if r.NIC != "" {
+		b.WriteString(" " + wordNIC + r.NIC)
+	}
 	return b.String()
 }
 
@@ -51,6 +70,7 @@ const (
 	wordGrace  = "grace:"
 	wordFor    = "for:"
 	wordForUID = "of:"
+	wordNIC    = "nic:"
 )
 
 // normal returns the reservation as it will be read back.
@@ -65,6 +85,9 @@ func (r Reservation) normal() (Reservation, error) {
 	if r.Owner != "" && (len(r.Owner) != digestLength || strings.ContainsFunc(r.Owner, notInToken)) {
 		return r, invalidf("owner %q: want %d characters of a-z and 2-7", r.Owner, digestLength)
 	}
+	if err := validNIC(r.NIC); err != nil {
+		return r, err
+	}
 	if r.For == (Identity{}) {
 		if r.ForUID != "" {
 			return r, invalidf("UID %q of the owner of no identity", r.ForUID)
@@ -73,6 +96,9 @@ func (r Reservation) normal() (Reservation, error) {
 	}
 	if r.For.Namespace != r.Pod.Namespace || r.LateBound() && r.For.Pod != r.Pod.Name {
 		return r, invalidf("for %s: not the pod %q of namespace %q", r.For, r.Pod.Name, r.Pod.Namespace)
+	}
+	if r.For.NIC != r.NIC {
+		return r, invalidf("for %s: not the NIC %q", r.For, r.NIC)
 	}
 	return r, r.For.validate(r.ForUID)
 }

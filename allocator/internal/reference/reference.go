@@ -57,9 +57,9 @@ func (e Entry) Held() bool {
 	return e.State == allocator.StateHeld || e.State == allocator.StateRetained && e.Retention.Use == allocator.Held
 }
 
-// ByToken returns the address that waits for t.
-func (m *Model) ByToken(t allocator.Token) (netip.Addr, bool) {
-	return first(m.Where(func(e Entry) bool { return e.Awaited() && e.Reservation.Token == t }))
+// ByToken returns the address that awaits t for a NIC.
+func (m *Model) ByToken(t allocator.Token, nic string) (netip.Addr, bool) {
+	return first(m.Where(func(e Entry) bool { return e.Awaited() && e.Reservation.Token == t && e.Reservation.NIC == nic }))
 }
 
 // ByIdentity returns the address retained for i, or reserved for it.
@@ -114,7 +114,7 @@ func asRead(v allocator.Reservation, e Entry, its bool) allocator.Reservation {
 }
 
 func (m *Model) elsewhere(a netip.Addr, v allocator.Reservation) bool {
-	byToken, ok := m.ByToken(v.Token)
+	byToken, ok := m.ByToken(v.Token, v.NIC)
 	if ok && byToken != a {
 		return true
 	}
