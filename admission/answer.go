@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,12 +12,18 @@ import (
 
 	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/admission/selection"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // errGated says that a pod came with scheduling gates. It may queue for hours, and an address must not queue with it. Our own gate,
 // set by a user, says no less: whoever takes it away gives the pod its addresses.
 var errGated = errors.New("the pod came with scheduling gates")
+
+// deferredError says that a pod is given its addresses later, on purpose: where it runs decides which.
+type deferredError struct{ why choice.Reason }
+
+func (e *deferredError) Error() string { return e.why.Message }
 
 // outcome of the admission of a pod.
 type outcome string
@@ -28,7 +33,7 @@ const (
 	outcomeLeftAlone  outcome = "left_alone" // none of ours
 	outcomeRefused    outcome = "refused"
 	outcomeWaiting    outcome = "waiting"    // admitted with the gate
-	outcomeUnassigned outcome = "unassigned" // admitted without an address and, since it names its node, without the gate
+	outcomeUnassigned outcome = "unassigned" // admitted without an address and without the gate: it names its node, or must be scheduled first
 )
 
 // answer is what the API server is told about a pod, and why.
@@ -43,6 +48,7 @@ type answer struct {
 func answerTo(pod *corev1.Pod, given bool, err error, exhaustion config.Exhaustion) answer {
 	var refusal *selection.Refusal
 	var exhausted Exhausted
+	var deferred *deferredError
 	switch {
 	case err == nil && given:
 		return answer{outcome: outcomeAssigned}
@@ -50,6 +56,8 @@ func answerTo(pod *corev1.Pod, given bool, err error, exhaustion config.Exhausti
 		return answer{outcome: outcomeLeftAlone}
 	case errors.Is(err, errGated):
 		return answer{outcome: wait(pod), reason: crdv1.ReasonForeignGate}
+	case errors.As(err, &deferred):
+		return answer{outcome: outcomeUnassigned, reason: deferred.why.Reason}
 	case notYet(err):
 		return exhaust(pod, crdv1.ReasonPoolNotReady, err, exhaustion)
 	case errors.As(err, &refusal):
@@ -77,10 +85,7 @@ func wait(pod *corev1.Pod) outcome {
 	if pod.Spec.NodeName != "" {
 		return outcomeUnassigned
 	}
-	ours := corev1.PodSchedulingGate{Name: crdv1.GateWaitingForAddress}
-	if !slices.Contains(pod.Spec.SchedulingGates, ours) {
-		pod.Spec.SchedulingGates = append(pod.Spec.SchedulingGates, ours)
-	}
+	choice.Patch{Gate: choice.GateAdded}.Apply(pod)
 	return outcomeWaiting
 }
 

@@ -3,41 +3,36 @@ package admission
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"spidernet.io/spiderpool/admission/selection"
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // assignments returns what each NIC is given: claims[i] belongs to the i-th slot of chosen. Prefix length, gateway, VLAN and routes
 // are those of the pools that were granted.
 func assignments(chosen selection.Selection, claims []crdv1.Claim) ([]crdv1.Assigned, error) {
-	if slots := len(chosen.Slots()); len(claims) != slots {
-		return nil, fmt.Errorf("assigning addresses: %d reserved for %d asked for", len(claims), slots)
+	if len(claims) != len(chosen.Slots) {
+		return nil, fmt.Errorf("assigning addresses: %d reserved for %d asked for", len(claims), len(chosen.Slots))
 	}
-	assigned := make([]crdv1.Assigned, 0, len(chosen.NICs))
-	for _, nic := range chosen.NICs {
-		a := crdv1.Assigned{Interface: nic.Name, CleanGateway: nic.CleanGateway}
-		for _, want := range nic.Wants {
-			if err := add(&a, want, claims[0]); err != nil {
-				return nil, fmt.Errorf("assigning %s of %s: %w", want.Family, nic.Name, err)
-			}
-			claims = claims[1:]
+	var assigned []crdv1.Assigned
+	for i, slot := range chosen.Slots {
+		if n := len(assigned); n == 0 || assigned[n-1].Interface != slot.NIC { // the slots of one NIC are neighbours
+			assigned = append(assigned, crdv1.Assigned{Interface: slot.NIC, CleanGateway: chosen.CleanGateway[slot.NIC]})
 		}
-		assigned = append(assigned, a)
+		if err := add(&assigned[len(assigned)-1], slot, chosen.Pools, claims[i]); err != nil {
+			return nil, fmt.Errorf("assigning %s of %s: %w", slot.Family, slot.NIC, err)
+		}
 	}
 	return assigned, nil
 }
 
 // add trusts the claim as little as it can: a wrong address in an annotation is a wrong address on the wire.
-func add(a *crdv1.Assigned, want selection.Want, claim crdv1.Claim) error {
-	var pool *crdv1.SpiderIPPool
-	for _, candidate := range want.Candidates {
-		if candidate.Name == claim.Pool {
-			pool = candidate
-		}
-	}
-	if pool == nil {
+func add(a *crdv1.Assigned, slot choice.Slot, pools map[string]*crdv1.SpiderIPPool, claim crdv1.Claim) error {
+	pool := pools[claim.Pool]
+	if pool == nil || !slices.Contains(slot.Pools, claim.Pool) {
 		return fmt.Errorf("address %s is of pool %q, which is no candidate", claim.Address, claim.Pool)
 	}
 	subnet, err := allocator.ParsePrefix(pool.Spec.Subnet)
@@ -51,7 +46,7 @@ func add(a *crdv1.Assigned, want selection.Want, claim crdv1.Claim) error {
 	if pool.Spec.Gateway != nil {
 		gateway = *pool.Spec.Gateway
 	}
-	switch want.Family {
+	switch slot.Family {
 	case selection.IPv4:
 		a.IPv4Pool, a.IPv4, a.IPv4Gateway = pool.Name, address, gateway
 	case selection.IPv6:

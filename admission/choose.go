@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/admission/selection"
+	"spidernet.io/spiderpool/allocator/choice"
 )
 
 // Chooser says what pods ask for. It reserves nothing and changes no pod.
@@ -22,24 +23,24 @@ func NewChooser(o PodOptions) *Chooser { return &Chooser{o} }
 
 // Choose returns what a pod that is stored asks for, to whoever binds it late and can ask again. It looks into the caches and waits
 // for nothing, so a refusal, which is a *selection.Refusal, may be that of a cache that is behind.
-func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (Choice, error) {
+func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, error) {
 	s, ours, err := c.snapshot(ctx, pod, pod.Namespace)
 	if err != nil || !ours {
-		return Choice{}, err
+		return choice.Choice{}, err
 	}
 	chosen, err := selection.Choose(s)
 	if err != nil {
-		return Choice{}, err
+		return choice.Choice{}, err
 	}
 	return newChoice(s, chosen), nil
 }
 
 // chooseForNew returns what a pod to come asks for. Where the caches refuse it, it looks again at what the API server says, and then,
 // until the time given and for as long as that can help, at each change of a pool.
-func (c *Chooser) chooseForNew(ctx context.Context, pod *corev1.Pod, namespace string, until time.Time) (Choice, error) {
+func (c *Chooser) chooseForNew(ctx context.Context, pod *corev1.Pod, namespace string, until time.Time) (choice.Choice, error) {
 	s, ours, err := c.snapshot(ctx, pod, namespace)
 	if err != nil || !ours {
-		return Choice{}, err
+		return choice.Choice{}, err
 	}
 	chosen, err := selection.Choose(s)
 	if err != nil {
@@ -49,7 +50,7 @@ func (c *Chooser) chooseForNew(ctx context.Context, pod *corev1.Pod, namespace s
 		}
 	}
 	if err != nil {
-		return Choice{}, err
+		return choice.Choice{}, err
 	}
 	return newChoice(s, chosen), nil
 }

@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"spidernet.io/spiderpool/admission/selection"
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -176,30 +178,33 @@ func TestAStoredPodIsChosenFor(t *testing.T) {
 		p.OwnerReferences = []metav1.OwnerReference{controller("apps/v1", "StatefulSet", "web")}
 	})
 	before := p.DeepCopy()
-	choice, err := NewChooser(w.options()).Choose(t.Context(), p)
+	got, err := NewChooser(w.options()).Choose(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, p); diff != "" {
 		t.Errorf("the pod was changed: %s", diff)
 	}
-	want := Choice{
-		Ours: true, Slots: [][]string{{"a"}, {"z"}}, Rule: "annotation ipam.spidernet.io/ippool", PassedOver: `"b" is disabled`,
+	want := choice.Choice{
+		Ours: true, Rule: "annotation ipam.spidernet.io/ippool",
+		Slots: []choice.Slot{
+			{NIC: "eth0", Family: choice.IPv4, Pools: []string{"a"}, PassedOver: []choice.PassedOver{{Pool: "b", Reason: "is disabled"}}},
+			{NIC: "eth0", Family: choice.IPv6, Pools: []string{"z"}},
+		},
 		Reservation: allocator.Reservation{
 			Pod: allocator.PodRef{Namespace: "team-a"}, Owner: allocator.OwnerDigest("owner-uid"), ForUID: "owner-uid",
 			For: allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-0"},
 		},
 	}
-	got := choice
-	got.chosen = selection.Selection{}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(Choice{})); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(choice.Choice{}, "Patch")); diff != "" {
 		t.Error(diff)
 	}
-	claims := []crdv1.Claim{{Pool: "a", Address: netip.MustParseAddr("10.1.0.9")}, {Pool: "z", Address: netip.MustParseAddr("fd00::9")}}
-	written, err := choice.Annotations("aaaaaaaaaaaaaaaa", claims)
+	claims := []crdv1.Claim{{Pool: "a", Address: netip.MustParseAddr("10.1.0.9"), NIC: "eth0"}, {Pool: "z", Address: netip.MustParseAddr("fd00::9"), NIC: "eth0"}}
+	patch, err := got.Patch("aaaaaaaaaaaaaaaa", claims)
 	if err != nil {
 		t.Fatal(err)
 	}
+	written := patch.Annotations
 	read, errs := crdv1.ClaimsOf(written)
 	if diff := cmp.Diff(claims, read, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" || len(errs) > 0 {
 		t.Errorf("the annotations read as %v, %v", read, errs)
@@ -207,7 +212,7 @@ func TestAStoredPodIsChosenFor(t *testing.T) {
 	if written[crdv1.AnnotationReservation] != "aaaaaaaaaaaaaaaa" || len(written) != 2 {
 		t.Errorf("annotations %v", written)
 	}
-	if _, err := choice.Annotations("aaaaaaaaaaaaaaaa", claims[:1]); err == nil {
+	if _, err := got.Patch("aaaaaaaaaaaaaaaa", claims[:1]); err == nil {
 		t.Error("one claim for two slots was accepted")
 	}
 	if len(w.live.reads) > 0 || w.reserver.attempts+w.dryRun.attempts > 0 {
@@ -244,11 +249,11 @@ func TestStoredPodsThatAreNotChosenFor(t *testing.T) {
 			if test.pod != nil {
 				test.pod(p)
 			}
-			choice, err := NewChooser(w.options()).Choose(t.Context(), p)
+			got, err := NewChooser(w.options()).Choose(t.Context(), p)
 			var refusal *selection.Refusal
 			switch {
-			case choice.Ours || len(choice.Slots) > 0:
-				t.Errorf("chosen for: %+v", choice)
+			case got.Ours || len(got.Slots) > 0:
+				t.Errorf("chosen for: %+v", got)
 			case test.wantRefusal == "" && err != nil:
 				t.Errorf("error %v", err)
 			case test.wantRefusal != "" && (!errors.As(err, &refusal) || !strings.Contains(err.Error(), test.wantRefusal) || refusal.NotYet != test.wantNotYet):

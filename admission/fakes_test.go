@@ -27,6 +27,7 @@ import (
 
 	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -122,7 +123,7 @@ type reserver struct {
 	given    map[string][]crdv1.Claim // the same, given back
 	attempts int
 	backErr  error                 // the state of the context of GiveBack
-	slots    [][]string            // of the last Reserve
+	slots    []choice.Slot         // of the last Reserve
 	last     allocator.Reservation // the same
 }
 
@@ -132,7 +133,7 @@ func newReserver() *reserver {
 	return &reserver{taken: map[string][]crdv1.Claim{}, given: map[string][]crdv1.Claim{}}
 }
 
-func (r *reserver) Reserve(ctx context.Context, v allocator.Reservation, slots [][]string) ([]crdv1.Claim, error) {
+func (r *reserver) Reserve(ctx context.Context, v allocator.Reservation, slots []choice.Slot) ([]crdv1.Claim, error) {
 	if r.block != nil {
 		r.block(ctx)
 	}
@@ -148,10 +149,10 @@ func (r *reserver) Reserve(ctx context.Context, v allocator.Reservation, slots [
 	var claims []crdv1.Claim
 	for _, slot := range slots {
 		address := netip.MustParseAddr("10.1.0.7")
-		if slot[0][0] == 'z' { // the tests' IPv6 pools
+		if slot.Pools[0][0] == 'z' { // the tests' IPv6 pools
 			address = netip.MustParseAddr("fd00::7")
 		}
-		claims = append(claims, crdv1.Claim{Pool: slot[0], Address: address})
+		claims = append(claims, crdv1.Claim{Pool: slot.Pools[0], Address: address, NIC: slot.NIC})
 	}
 	r.taken[string(v.Token)] = claims
 	if r.spoil != nil {
@@ -337,4 +338,12 @@ func revision(rv string, generation int64) func(*crdv1.SpiderIPPool) {
 			p.Status.Conditions[i].ObservedGeneration = generation
 		}
 	}
+}
+
+// poolsOf returns the names of the candidates of each slot.
+func poolsOf(slots []choice.Slot) (names [][]string) {
+	for _, s := range slots {
+		names = append(names, s.Pools)
+	}
+	return names
 }

@@ -6,14 +6,15 @@ import (
 
 	"spidernet.io/spiderpool/admission/selection"
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // Reserver takes addresses durably, all or none.
 type Reserver interface {
-	// Reserve takes for r one address for each slot, of the first of its pools that gives one; slots[i] are pool names in order of
-	// preference, and result i belongs to slots[i]. An error that is an Exhausted says that the pools of a slot give none now.
-	Reserve(ctx context.Context, r allocator.Reservation, slots [][]string) ([]crdv1.Claim, error)
+	// Reserve takes for r one address for each slot, of the first of its pools that gives one; result i belongs to slots[i]. An error
+	// that is an Exhausted says that the pools of a slot give none now.
+	Reserve(ctx context.Context, r allocator.Reservation, slots []choice.Slot) ([]crdv1.Claim, error)
 	// GiveBack undoes Reserve for an admission that will not be answered with it. Only the pools of the claims count, and the token
 	// may have nothing in some.
 	GiveBack(ctx context.Context, token string, claims []crdv1.Claim) error

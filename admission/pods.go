@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"fmt"
-	"maps"
 	"runtime/debug"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 )
 
 const (
@@ -83,15 +83,17 @@ func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, p
 	if gated { // it will be looked at again
 		until = time.Now()
 	}
-	choice, err := d.chooser.chooseForNew(ctx, pod, request.Namespace, until)
+	chosen, err := d.chooser.chooseForNew(ctx, pod, request.Namespace, until)
 	switch {
-	case gated && (choice.Ours || notYet(err)):
+	case gated && (chosen.Ours || notYet(err)):
 		return false, errGated
-	case err != nil || !choice.Ours:
+	case err != nil || !chosen.Ours:
 		return false, err
+	case chosen.NotYet != nil:
+		return false, deferTo(pod, chosen)
 	}
-	choice.Reservation.Token = allocator.NewToken()
-	e := allocationRequest{to: d.o.Reserver, choice: choice, until: until}
+	chosen.Reservation.Token = allocator.NewToken()
+	e := allocationRequest{to: d.o.Reserver, choice: chosen, until: until}
 	if request.DryRun != nil && *request.DryRun {
 		e.to, e.dry = d.o.DryRun, true
 	}
@@ -99,6 +101,16 @@ func (d *PodDefaulter) assign(ctx context.Context, request *admission.Request, p
 		return false, err
 	}
 	return true, nil
+}
+
+// deferTo does to a pod what is done now to one that is given its addresses later, on purpose, and says why.
+func deferTo(pod *corev1.Pod, c choice.Choice) error {
+	patch, err := c.Patch("", nil)
+	if err != nil {
+		return err
+	}
+	patch.Apply(pod)
+	return &deferredError{*c.NotYet}
 }
 
 // give reserves and writes. What it reserved for a pod that it does not give it to, it gives back, also where something panics.
@@ -114,17 +126,14 @@ func (d *PodDefaulter) give(ctx context.Context, pod *corev1.Pod, e allocationRe
 		done = true // all or none
 		return &reserveError{choice: e.choice, cause: err}
 	}
-	written, err := e.choice.Annotations(e.token(), claims)
+	patch, err := e.choice.Patch(e.token(), claims)
 	if err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil { // the API server may not be listening any more
 		return fmt.Errorf("reserving addresses: %w", err)
 	}
-	if pod.Annotations == nil {
-		pod.Annotations = make(map[string]string, len(written))
-	}
-	maps.Copy(pod.Annotations, written)
+	patch.Apply(pod)
 	e.log(ctx, claims)
 	done = true
 	return nil

@@ -55,7 +55,7 @@ func TestPodIsGivenItsAddresses(t *testing.T) {
 	if claims, errs := crdv1.ClaimsOf(got); len(claims) != 2 || len(errs) > 0 {
 		t.Errorf("the annotation reads as %v, %v", claims, errs)
 	}
-	if diff := cmp.Diff([][]string{{"a"}, {"z"}}, w.reserver.slots); diff != "" || w.reserver.last.Pod.Namespace != "team-a" {
+	if diff := cmp.Diff([][]string{{"a"}, {"z"}}, poolsOf(w.reserver.slots)); diff != "" || w.reserver.last.Pod.Namespace != "team-a" {
 		t.Errorf("asked for %s in namespace %q", diff, w.reserver.last.Pod.Namespace)
 	}
 	if len(w.reserver.given) > 0 || w.dryRun.reserved() > 0 || len(w.live.reads) > 0 {

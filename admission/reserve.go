@@ -7,6 +7,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -21,9 +22,9 @@ const (
 // allocationRequest is what one admission wants of a Reserver.
 type allocationRequest struct {
 	to     Reserver
-	dry    bool      // to cannot write
-	choice Choice    // with the token
-	until  time.Time // how long to wait for what passes by itself
+	dry    bool          // to cannot write
+	choice choice.Choice // with the token
+	until  time.Time     // how long to wait for what passes by itself
 }
 
 func (e allocationRequest) token() string { return string(e.choice.Reservation.Token) }
@@ -60,8 +61,8 @@ func (e allocationRequest) deadline(cause string, begun time.Time) time.Time {
 // Nobody waits for it: that the time is up is the most likely reason to be here, and the pod is admitted all the same.
 func (d *PodDefaulter) giveBack(ctx context.Context, e allocationRequest) {
 	var claims []crdv1.Claim
-	for _, pools := range e.choice.Slots {
-		for _, pool := range pools {
+	for _, slot := range e.choice.Slots {
+		for _, pool := range slot.Pools {
 			claims = append(claims, crdv1.Claim{Pool: pool})
 		}
 	}

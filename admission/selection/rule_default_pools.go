@@ -9,7 +9,7 @@ import (
 )
 
 // byDefaultPools: the pools that the configuration lists, then those with spec.default, the one with most free addresses first.
-func byDefaultPools(s *Snapshot) (*choice, error) {
+func byDefaultPools(s *Snapshot) (*wanted, error) {
 	if !s.Config.DefaultNetwork {
 		return nil, nil
 	}
@@ -29,7 +29,7 @@ func byDefaultPools(s *Snapshot) (*choice, error) {
 	if len(families[IPv4])+len(families[IPv6]) == 0 {
 		return nil, nil
 	}
-	return &choice{
+	return &wanted{
 		rule: "the cluster's default pools",
 		nics: []wish{{nic: crdv1.DefaultNIC, families: families}},
 		open: true,

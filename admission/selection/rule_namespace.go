@@ -4,7 +4,7 @@ import crdv1 "spidernet.io/spiderpool/crds/v1"
 
 // byNamespace: the namespace names the default pools of its pods. Where Spiderpool is not the default network, a pod that names
 // nothing itself is none of ours.
-func byNamespace(s *Snapshot) (*choice, error) {
+func byNamespace(s *Snapshot) (*wanted, error) {
 	if !s.Config.DefaultNetwork {
 		return nil, nil
 	}
@@ -32,7 +32,7 @@ func byNamespace(s *Snapshot) (*choice, error) {
 	if rule == "" {
 		return nil, nil
 	}
-	return &choice{
+	return &wanted{
 		rule:   rule + " of namespace " + s.Namespace.Name,
 		nics:   []wish{{nic: crdv1.DefaultNIC, families: families}},
 		strict: true,

@@ -3,7 +3,7 @@ package selection
 import crdv1 "spidernet.io/spiderpool/crds/v1"
 
 // rule returns what it chooses, or nil where it does not apply, or a *Refusal.
-type rule func(*Snapshot) (*choice, error)
+type rule func(*Snapshot) (*wanted, error)
 
 // rules in the order of precedence; the first that applies decides.
 var rules = []rule{
@@ -17,8 +17,8 @@ var rules = []rule{
 	byDefaultPools,
 }
 
-// choice is what a rule wants before filters.
-type choice struct {
+// wanted is what a rule wants before filters.
+type wanted struct {
 	rule string // for people to read
 	nics []wish
 	// strict: a name that does not exist or is of the wrong family refuses the pod, whatever else is left.
@@ -41,7 +41,7 @@ type named struct {
 }
 
 // byPool: the pod names the pools of its default NIC.
-func byPool(s *Snapshot) (*choice, error) {
+func byPool(s *Snapshot) (*wanted, error) {
 	value, ok := s.Pod.Annotations[crdv1.AnnotationIPPool]
 	if !ok {
 		return nil, nil
@@ -50,7 +50,7 @@ func byPool(s *Snapshot) (*choice, error) {
 	if err != nil {
 		return nil, malformed(annotation(crdv1.AnnotationIPPool), err)
 	}
-	return &choice{
+	return &wanted{
 		rule:   annotation(crdv1.AnnotationIPPool),
 		nics:   []wish{{nic: crdv1.DefaultNIC, families: families}},
 		strict: true,

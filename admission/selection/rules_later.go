@@ -10,15 +10,15 @@ const (
 
 // Each rule of this file gets a file of its own once it does more than to refuse.
 
-func bySubnets(s *Snapshot) (*choice, error) { return s.refuseAnnotation(crdv1.AnnotationSubnets) }
+func bySubnets(s *Snapshot) (*wanted, error) { return s.refuseAnnotation(crdv1.AnnotationSubnets) }
 
-func bySubnet(s *Snapshot) (*choice, error) { return s.refuseAnnotation(crdv1.AnnotationSubnet) }
+func bySubnet(s *Snapshot) (*wanted, error) { return s.refuseAnnotation(crdv1.AnnotationSubnet) }
 
-func byPools(s *Snapshot) (*choice, error) { return s.refuseAnnotation(crdv1.AnnotationIPPools) }
+func byPools(s *Snapshot) (*wanted, error) { return s.refuseAnnotation(crdv1.AnnotationIPPools) }
 
 // byNetwork: network attachments that the pod names may have default pools. Where Spiderpool is not the default network such a pod
 // may well be none of ours: it is let through, and if its attachment does have our ipam, the plugin finds no address and says so.
-func byNetwork(s *Snapshot) (*choice, error) {
+func byNetwork(s *Snapshot) (*wanted, error) {
 	if !s.Config.DefaultNetwork {
 		return nil, nil
 	}
@@ -29,11 +29,11 @@ func byNetwork(s *Snapshot) (*choice, error) {
 }
 
 // byDefaultSubnets: a number of addresses without a subnet asks for the cluster's default subnets.
-func byDefaultSubnets(s *Snapshot) (*choice, error) {
+func byDefaultSubnets(s *Snapshot) (*wanted, error) {
 	return s.refuseAnnotation(crdv1.AnnotationIPPoolIPNumber)
 }
 
-func (s *Snapshot) refuseAnnotation(key string) (*choice, error) {
+func (s *Snapshot) refuseAnnotation(key string) (*wanted, error) {
 	if _, ok := s.Pod.Annotations[key]; ok {
 		return nil, unsupported(annotation(key))
 	}

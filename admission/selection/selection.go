@@ -3,11 +3,11 @@ package selection
 import (
 	"fmt"
 	"iter"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -27,48 +27,33 @@ type Snapshot struct {
 	Pools     Pools
 }
 
-// Family is IPv4 or IPv6.
-type Family int
+// Family is choice.Family.
+type Family = choice.Family
 
 // The families, in the order in which they are asked for.
 const (
-	IPv4 Family = iota
-	IPv6
+	IPv4 = choice.IPv4
+	IPv6 = choice.IPv6
 )
 
-func (f Family) String() string { return [...]string{"IPv4", "IPv6"}[f] }
-
-// Selection is what a pod asks for. Without NICs the pod is none of ours.
+// Selection is what a pod asks for. Without slots the pod is none of ours.
 type Selection struct {
 	// Rule says which rule decided, for people to read.
 	Rule string
-	NICs []NIC
+	// Slots are the addresses, in the order of NICs and families.
+	Slots []choice.Slot
+	// Pools are the candidates of all slots, as they were when they were chosen.
+	Pools map[string]*crdv1.SpiderIPPool // name -> pool
+	// CleanGateway says which NICs get no default route.
+	CleanGateway map[string]bool // NIC -> true
 }
 
-// NIC is one network interface of the pod.
-type NIC struct {
-	Name         string
-	CleanGateway bool   // no default route
-	Wants        []Want // one or both families, IPv4 first
-}
-
-// Want is one address that the pod is to be given.
-type Want struct {
-	Family     Family
-	Candidates []*crdv1.SpiderIPPool // in the order to try them, never empty
-	PassedOver []PassedOver
-}
-
-// PassedOver is a pool that the rule names and that cannot serve the pod.
-type PassedOver struct {
-	Pool   string
-	Reason string // continues a sentence that begins with the pool's name
-
+// passedOver is a pool that the rule names and that cannot serve the pod.
+type passedOver struct {
+	choice.PassedOver
 	at    string // where the rule names it
 	cause cause
 }
-
-func (p PassedOver) String() string { return fmt.Sprintf("%q %s", p.Pool, p.Reason) }
 
 // cause tells apart what callers and strict rules branch on.
 type cause int
@@ -80,34 +65,6 @@ const (
 	notReady                 // the leader has refused it
 	undecided                // the leader has not looked at it yet
 )
-
-// Slots returns the names of the candidates, one list for each address, in the order of NICs and families.
-func (s Selection) Slots() [][]string {
-	var slots [][]string
-	for _, nic := range s.NICs {
-		for _, want := range nic.Wants {
-			names := make([]string, len(want.Candidates))
-			for i, pool := range want.Candidates {
-				names[i] = pool.Name
-			}
-			slots = append(slots, names)
-		}
-	}
-	return slots
-}
-
-// PassedOver says which pools were passed over and why; empty where none was.
-func (s Selection) PassedOver() string {
-	var all []string
-	for _, nic := range s.NICs {
-		for _, want := range nic.Wants {
-			for _, p := range want.PassedOver {
-				all = append(all, p.String())
-			}
-		}
-	}
-	return strings.Join(all, "; ")
-}
 
 // longestGrace is the longest termination grace, in seconds, of a pod that is given addresses. A pod deleted by force is no object of
 // any quota any more, and its address is held for as long as it may go on: without a bound, one user could hold all addresses for ever.

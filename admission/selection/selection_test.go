@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -131,19 +132,21 @@ func TestChooseCandidates(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(test.want, got.Slots()); diff != "" {
+			var names [][]string
+			for _, slot := range got.Slots {
+				names = append(names, slot.Pools)
+				if slot.NIC != crdv1.DefaultNIC || got.CleanGateway[slot.NIC] {
+					t.Errorf("NIC %q, cleanGateway %v", slot.NIC, got.CleanGateway)
+				}
+			}
+			if diff := cmp.Diff(test.want, names); diff != "" {
 				t.Error(diff)
 			}
 			if got.Rule != test.wantRule {
 				t.Errorf("rule %q, want %q", got.Rule, test.wantRule)
 			}
-			if p := got.PassedOver(); p != test.wantPassed {
+			if p := (choice.Choice{Slots: got.Slots}).PassedOver(); p != test.wantPassed {
 				t.Errorf("passed over %q\nwant %q", p, test.wantPassed)
-			}
-			for _, nic := range got.NICs {
-				if nic.Name != crdv1.DefaultNIC || nic.CleanGateway {
-					t.Errorf("NIC %q, cleanGateway %v", nic.Name, nic.CleanGateway)
-				}
 			}
 		})
 	}
@@ -361,7 +364,7 @@ func TestChooseIsPure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(first, second, cmp.AllowUnexported(PassedOver{})); diff != "" {
+	if diff := cmp.Diff(first, second); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(before, in.Pod); diff != "" {

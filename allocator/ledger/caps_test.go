@@ -101,7 +101,7 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 	mustRefuse(toCome("a", ""), `reserving from pool "p": namespace "a" has 5 addresses reserved for pods that were not seen yet, of at most 5`+until)
 
 	// What others do in the same transaction counts too.
-	address, _ := tx.Record.ByToken(last.Token)
+	address, _ := tx.Record.ByToken(last.Token, "")
 	if err := applyTo(tx, Change{Do: func(tx *Tx) error { return tx.Record.Settle(address, last.Token, 1) }}); err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestANamespaceKeepsHalfOfAPoolForPodsThatAreNotThere(t *testing.T) {
 		return applyTo(tx, Change{Do: w.do, counts: true})
 	}
 	leave := func(r allocator.Reservation) {
-		a, _ := tx.Record.ByToken(r.Token)
+		a, _ := tx.Record.ByToken(r.Token, "")
 		err := applyTo(tx, Change{Do: func(tx *Tx) error { return errors.Join(tx.Record.Settle(a, r.Token, 1), tx.Record.Release(a)) }})
 		if err != nil {
 			t.Fatal(err)

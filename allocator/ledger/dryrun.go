@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -18,15 +19,15 @@ func NewDryRun(o Options) DryRun {
 }
 
 // Reserve returns what Ledger.Reserve might return at this moment.
-func (d DryRun) Reserve(_ context.Context, r allocator.Reservation, slots [][]string) ([]crdv1.Claim, error) {
+func (d DryRun) Reserve(_ context.Context, r allocator.Reservation, slots []choice.Slot) ([]crdv1.Claim, error) {
 	if err := check(slots); err != nil {
 		return nil, err
 	}
 	claims := make([]crdv1.Claim, len(slots))
 	errs := make([]error, len(slots))
-	for i, pools := range slots {
+	for i, slot := range slots {
 		var got allocated
-		got, errs[i] = allocationRequest{reservation: r, caps: d.o.Caps}.first(pools, d.try)
+		got, errs[i] = allocationRequest{reservation: r, caps: d.o.Caps}.first(slot, d.try)
 		claims[i] = got.claim
 	}
 	if err := merge(errs); err != nil {

@@ -59,7 +59,7 @@ func TestAWriteThatEtcdRefusesForItsSizeIsNotTriedForEver(t *testing.T) {
 	m.add("p", "10.1.0.0/24", "10.1.0.1")
 	refuses := errors.New("etcdserver: request is too large")
 	l := New(Options{API: flaky{&m, func() error { return apierrors.NewInternalError(refuses) }}, Pools: &m})
-	_, err := l.Reserve(t.Context(), toCome("default", ""), [][]string{{"p"}})
+	_, err := l.Reserve(t.Context(), toCome("default", ""), slots([]string{"p"}))
 	if err == nil || t.Context().Err() != nil || !strings.Contains(err.Error(), refuses.Error()) {
 		t.Errorf("got %v, want what etcd said", err)
 	}

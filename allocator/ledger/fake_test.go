@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -149,4 +150,13 @@ func (f flaky) UpdateStatus(ctx context.Context, pool *crdv1.SpiderIPPool) (*crd
 		return nil, err
 	}
 	return f.memory.UpdateStatus(ctx, pool)
+}
+
+// slots are for the families of the default NIC.
+func slots(pools ...[]string) []choice.Slot {
+	all := make([]choice.Slot, len(pools))
+	for i, p := range pools {
+		all[i] = choice.Slot{NIC: crdv1.DefaultNIC, Family: choice.Family(i % 2), Pools: p}
+	}
+	return all
 }

@@ -26,7 +26,7 @@ func TestAnAPIServerThatWentBackIsWrittenNothing(t *testing.T) {
 			var told []error
 			l := New(Options{API: &m, Pools: &m, OnClusterRestored: func(err error) { told = append(told, err) }})
 			reserve := func(pool string) error {
-				_, err := l.Reserve(t.Context(), toCome("default", ""), [][]string{{pool}})
+				_, err := l.Reserve(t.Context(), toCome("default", ""), slots([]string{pool}))
 				return err
 			}
 			// The watch keeps showing what was there before.

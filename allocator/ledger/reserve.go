@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -21,7 +22,7 @@ const giveBackTimeout = 30 * time.Second
 //
 // Errors: *ExhaustedError where the pools of a slot gave nothing; the error of
 // ctx; what the API server said.
-func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots [][]string) ([]crdv1.Claim, error) {
+func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots []choice.Slot) ([]crdv1.Claim, error) {
 	return l.serve(ctx, allocationRequest{reservation: r, caps: l.o.Caps}, slots)
 }
 
@@ -34,14 +35,14 @@ func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots [][
 //
 // Only what this very call newly reserved is undone: what it found was reserved
 // by an earlier call, whose answer may be on its way to the pod.
-func (l *Ledger) Bind(ctx context.Context, r allocator.Reservation, slots [][]string, fence func(*Tx) error) ([]crdv1.Claim, error) {
+func (l *Ledger) Bind(ctx context.Context, r allocator.Reservation, slots []choice.Slot, fence func(*Tx) error) ([]crdv1.Claim, error) {
 	if !r.LateBound() {
 		return nil, fmt.Errorf("binding a pod of namespace %q late: it has no name and UID", r.Pod.Namespace)
 	}
 	return l.serve(ctx, allocationRequest{reservation: r, late: true, fence: fence}, slots)
 }
 
-func (l *Ledger) serve(ctx context.Context, o allocationRequest, slots [][]string) ([]crdv1.Claim, error) {
+func (l *Ledger) serve(ctx context.Context, o allocationRequest, slots []choice.Slot) ([]crdv1.Claim, error) {
 	if !l.o.Synced() {
 		return nil, errors.New("reserving: this replica has not listed all pods and pools yet")
 	}
@@ -51,7 +52,9 @@ func (l *Ledger) serve(ctx context.Context, o allocationRequest, slots [][]strin
 	got := make([]allocated, len(slots))
 	errs := make([]error, len(slots))
 	serve := func(i int) {
-		got[i], errs[i] = o.first(slots[i], func(pool string, do func(*Tx) error) error { return l.try(ctx, o, pool, do) })
+		got[i], errs[i] = o.first(slots[i], func(pool string, do func(*Tx) error) error {
+			return l.try(ctx, o.onNIC(slots[i].NIC), pool, do)
+		})
 	}
 	if len(slots) == 1 {
 		serve(0)
@@ -63,7 +66,7 @@ func (l *Ledger) serve(ctx context.Context, o allocationRequest, slots [][]strin
 		wg.Wait()
 	}
 	if err := merge(errs); err != nil {
-		return nil, errors.Join(err, l.undo(ctx, o, got, errs))
+		return nil, errors.Join(err, l.undo(ctx, o, slots, got, errs))
 	}
 	claims := make([]crdv1.Claim, len(slots))
 	for i := range got {
@@ -82,34 +85,35 @@ func (l *Ledger) try(ctx context.Context, o allocationRequest, pool string, do f
 
 // undo gives back what was taken beside a slot that got nothing. Where nobody
 // waits any more it does not wait either.
-func (l *Ledger) undo(ctx context.Context, o allocationRequest, got []allocated, errs []error) error {
+func (l *Ledger) undo(ctx context.Context, o allocationRequest, slots []choice.Slot, got []allocated, errs []error) error {
 	var failed []error
 	for i, err := range errs {
 		switch {
 		case err != nil || o.late && !got[i].fresh:
 		case ctx.Err() != nil:
-			l.giveBackLater(o, got[i].claim.Pool) //nolint:contextcheck // the caller is gone, and that is why
+			l.giveBackLater(o.onNIC(slots[i].NIC), got[i].claim.Pool) //nolint:contextcheck // the caller is gone, and that is why
 		default:
-			failed = append(failed, l.giveBack(ctx, o, got[i].claim.Pool))
+			failed = append(failed, l.giveBack(ctx, o.onNIC(slots[i].NIC), got[i].claim.Pool))
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// check refuses a pool that two slots name: in one pool a token has one address,
-// so both would be given the same. A slot without candidates is the caller's
-// mistake.
-func check(slots [][]string) error {
-	slotOf := map[string]int{} // pool -> slot
-	for i, pools := range slots {
-		if len(pools) == 0 {
-			return errors.New("a NIC or family of the pod has no candidate pool")
+// check refuses a pool that two families of one NIC name: in one pool a token has
+// one address for each NIC, so both would be given the same. A slot without
+// candidates is the caller's mistake too.
+func check(slots []choice.Slot) error {
+	type nicOf struct{ pool, nic string }
+	slotOf := map[nicOf]int{}
+	for i, slot := range slots {
+		if len(slot.Pools) == 0 {
+			return fmt.Errorf("%s of NIC %s has no candidate pool", slot.Family, slot.NIC)
 		}
-		for _, pool := range pools {
-			if j, ok := slotOf[pool]; ok && j != i {
-				return fmt.Errorf("pool %q is a candidate of two NICs or families of one pod", pool)
+		for _, pool := range slot.Pools {
+			if j, ok := slotOf[nicOf{pool, slot.NIC}]; ok && j != i {
+				return fmt.Errorf("pool %q is a candidate of two families of NIC %s", pool, slot.NIC)
 			}
-			slotOf[pool] = i
+			slotOf[nicOf{pool, slot.NIC}] = i
 		}
 	}
 	return nil
@@ -151,7 +155,7 @@ func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Clai
 	}
 	var errs []error
 	for _, c := range claims {
-		g := rollback{allocationRequest: allocationRequest{reservation: allocator.Reservation{Token: t}}}
+		g := rollback{allocationRequest: allocationRequest{reservation: allocator.Reservation{Token: t}}, everyNIC: true}
 		errs = append(errs, l.give(ctx, c.Pool, &g))
 	}
 	return errors.Join(errs...)
@@ -173,18 +177,20 @@ func (l *Ledger) giveBack(ctx context.Context, o allocationRequest, pool string)
 	if err := l.give(ctx, pool, &g); err != nil {
 		return err
 	}
-	if g.address.IsValid() {
+	for _, address := range g.addresses {
 		pod := o.reservation.Pod
-		l.o.Logger.Info("address given back: its pod got none beside it, or nobody waited any more", "pool", pool, "address", g.address,
+		l.o.Logger.Info("address given back: its pod got none beside it, or nobody waited any more", "pool", pool, "address", address,
 			"pod", pod.Namespace+"/"+pod.Name, "uid", pod.UID, "node", "", "token", o.reservation.Token)
 	}
 	return nil
 }
 
-// rollback is an order undone in one pool.
+// rollback undoes in one pool what an allocation request took, for its NIC or for
+// all of them.
 type rollback struct {
 	allocationRequest
-	address netip.Addr // what was given back, if anything
+	everyNIC  bool
+	addresses []netip.Addr // what was given back
 }
 
 func (l *Ledger) give(ctx context.Context, pool string, g *rollback) error {
@@ -196,21 +202,22 @@ func (l *Ledger) give(ctx context.Context, pool string, g *rollback) error {
 }
 
 func (g *rollback) do(tx *Tx) error {
-	g.address = netip.Addr{}
+	g.addresses = nil
 	if g.fence != nil {
 		if err := g.fence(tx); err != nil {
 			return err
 		}
 	}
-	a, ok := tx.Record.ByToken(g.reservation.Token)
-	if !ok {
-		return nil
+	for _, a := range tx.Record.AllByToken(g.reservation.Token) {
+		r, _ := tx.Record.AwaitedAt(a)
+		if r.NIC != g.reservation.NIC && !g.everyNIC {
+			continue
+		}
+		if err := tx.Record.GiveBack(a, g.reservation.Token); err != nil {
+			return err
+		}
+		tx.counted(r, -1)
+		g.addresses = append(g.addresses, a)
 	}
-	r, _ := tx.Record.AwaitedAt(a)
-	if err := tx.Record.GiveBack(a, g.reservation.Token); err != nil {
-		return err
-	}
-	tx.counted(r, -1)
-	g.address = a
 	return nil
 }

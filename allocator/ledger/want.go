@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -15,6 +16,12 @@ type allocationRequest struct {
 	caps        Caps
 	late        bool            // for a pod that exists: no cap, and before those that wait
 	fence       func(*Tx) error // runs first in each transaction; nil for none
+}
+
+// onNIC returns the request for one NIC of the pod.
+func (o allocationRequest) onNIC(nic string) allocationRequest {
+	o.reservation = o.reservation.OnNIC(nic)
+	return o
 }
 
 // allocated is an address that a pool gave.
@@ -31,13 +38,14 @@ type allocated struct {
 // before. With several candidates they are therefore all asked for that first.
 // Who binds late has decided which pool is to give something new, the first: in
 // another it would overtake those that wait there.
-func (o allocationRequest) first(pools []string, try func(pool string, do func(*Tx) error) error) (allocated, error) {
+func (o allocationRequest) first(slot choice.Slot, try func(pool string, do func(*Tx) error) error) (allocated, error) {
 	var exhausted ExhaustedError
-	for _, c := range o.candidates(pools) {
+	o = o.onNIC(slot.NIC)
+	for _, c := range o.candidates(slot.Pools) {
 		w := attempt{allocationRequest: o, present: c.present}
 		err := try(c.pool, w.do)
 		if err == nil {
-			return allocated{crdv1.Claim{Pool: c.pool, Address: w.address}, w.fresh}, nil
+			return allocated{crdv1.Claim{Pool: c.pool, Address: w.address, NIC: slot.NIC}, w.fresh}, nil
 		}
 		refused := refusal(c.pool, err)
 		switch {
@@ -110,7 +118,7 @@ func (w *attempt) do(tx *Tx) error {
 			return err
 		}
 	}
-	if a, ok := tx.Record.ByToken(w.reservation.Token); ok { // an earlier write landed
+	if a, ok := tx.Record.ByToken(w.reservation.Token, w.reservation.NIC); ok { // an earlier write landed
 		w.address = a
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"go4.org/netipx"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -166,8 +167,8 @@ func TestTheKeptAddressGoesBeforeTheFirstCandidate(t *testing.T) {
 			c.prepare(&m)
 			dry := NewDryRun(Options{Pools: shown{&m}})
 			l := New(Options{API: &m, Pools: &m})
-			for _, reserve := range []func(context.Context, allocator.Reservation, [][]string) ([]crdv1.Claim, error){dry.Reserve, l.Reserve} {
-				claims, err := reserve(t.Context(), identified(web0), [][]string{{"a", "b"}})
+			for _, reserve := range []func(context.Context, allocator.Reservation, []choice.Slot) ([]crdv1.Claim, error){dry.Reserve, l.Reserve} {
+				claims, err := reserve(t.Context(), identified(web0), slots([]string{"a", "b"}))
 				var got string
 				if err != nil {
 					got = err.Error()
@@ -221,11 +222,11 @@ func TestAFullPoolTellsWhatUsesIt(t *testing.T) {
 func TestSlotsAreCheckedBeforeAnythingIsReserved(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		slots [][]string
+		slots []choice.Slot
 		want  string
 	}{
-		"a pool in two slots":       {[][]string{{"a"}, {"b", "a"}}, `pool "a" is a candidate of two NICs or families of one pod`},
-		"a slot without candidates": {[][]string{{"a"}, {}}, "a NIC or family of the pod has no candidate pool"},
+		"a pool in two slots of a NIC": {slots([]string{"a"}, []string{"b", "a"}), `pool "a" is a candidate of two families of NIC eth0`},
+		"a slot without candidates":    {slots([]string{"a"}, nil), "IPv6 of NIC eth0 has no candidate pool"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -251,7 +252,7 @@ func TestBindWantsAPodThatExists(t *testing.T) {
 	t.Parallel()
 	var m memory
 	m.add("p", "10.1.0.0/24", "10.1.0.1")
-	_, err := New(Options{API: &m, Pools: &m}).Bind(t.Context(), toCome("default", ""), [][]string{{"p"}}, nil)
+	_, err := New(Options{API: &m, Pools: &m}).Bind(t.Context(), toCome("default", ""), slots([]string{"p"}), nil)
 	if err == nil || m.writes > 0 {
 		t.Errorf("got %v after %d writes", err, m.writes)
 	}
@@ -277,5 +278,35 @@ func TestWhoIsAskedForWhat(t *testing.T) {
 		if got := c.order.candidates(c.pools); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
+	}
+}
+
+// One pool serves two NICs of a pod, with one token, and gives both back.
+func TestOnePoolServesTwoNICs(t *testing.T) {
+	t.Parallel()
+	var m memory
+	m.add("a", "10.1.0.0/24", "10.1.0.1-10.1.0.2")
+	l := New(Options{API: &m, Pools: &m, Caps: Caps{Namespace: 9, Owner: 9}})
+	both := []choice.Slot{{NIC: "eth0", Pools: []string{"a"}}, {NIC: "net1", Pools: []string{"a"}}}
+	r := toCome("default", "")
+	claims, err := l.Reserve(t.Context(), r, both)
+	if err != nil || len(claims) != 2 || claims[0].Address == claims[1].Address || claims[0].NIC != "eth0" || claims[1].NIC != "net1" {
+		t.Fatalf("got %v, %v", claims, err)
+	}
+	again, err := l.Reserve(t.Context(), r, both)
+	if err != nil || again[0] != claims[0] || again[1] != claims[1] {
+		t.Errorf("asked again: %v, %v, want %v", again, err, claims)
+	}
+	if _, err := l.Reserve(t.Context(), toCome("default", ""), both[:1]); err == nil {
+		t.Error("a third address of two was given")
+	}
+	if err := l.GiveBack(t.Context(), string(r.Token), claims[:1]); err != nil || m.state(t, "a").Record.Count() != 0 {
+		t.Errorf("given back: %v, left %d", err, m.state(t, "a").Record.Count())
+	}
+	// Where the second NIC gets nothing, the first has nothing either (I9).
+	m.add("b", "10.2.0.0/24", "10.2.0.1")
+	one := []choice.Slot{{NIC: "eth0", Pools: []string{"b"}}, {NIC: "net1", Pools: []string{"b"}}}
+	if _, err := l.Reserve(t.Context(), toCome("default", ""), one); err == nil || m.state(t, "b").Record.Count() != 0 {
+		t.Errorf("got %v, left %d", err, m.state(t, "b").Record.Count())
 	}
 }

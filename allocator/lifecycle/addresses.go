@@ -20,6 +20,9 @@ import (
 // below the second within which an address is released.
 const patience = 100 * time.Millisecond
 
+// retry is how soon what failed for a reason that may pass is tried again.
+const retry = time.Second
+
 // catchUp is how long to wait before looking again whether the view of the pods
 // has reached a mark.
 const catchUp = 20 * time.Millisecond

@@ -1,6 +1,8 @@
 package lifecycle
 
 import (
+	"iter"
+	"maps"
 	"net/netip"
 	"testing"
 	"time"
@@ -133,3 +135,10 @@ func heldFor(t *testing.T, token allocator.Token) *allocator.Record {
 func (crowded) Revision() uint64 { return 0 }
 
 func (crowded) Pools() []string { return []string{"p"} }
+
+// shownPools are pools as a watch would show them.
+type shownPools map[string]*crdv1.SpiderIPPool
+
+func (s shownPools) Pool(name string) (*crdv1.SpiderIPPool, bool) { p, ok := s[name]; return p, ok }
+
+func (s shownPools) All() iter.Seq[*crdv1.SpiderIPPool] { return maps.Values(s) }

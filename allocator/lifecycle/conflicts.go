@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -13,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -69,17 +69,15 @@ func (c *conflicts) unbind(ctx context.Context, p *view.Pod) (done bool, err err
 	if err != nil || pod.UID != p.UID || pod.Spec.NodeName != "" {
 		return false, client.IgnoreNotFound(err)
 	}
-	gone := map[string]any{} // key -> null, which removes it
+	var given choice.Patch
 	for key := range pod.Annotations {
 		if key == crdv1.AnnotationReservation || strings.HasPrefix(key, crdv1.AnnotationAssignedPrefix) {
-			gone[key] = nil
+			given.Remove = append(given.Remove, key)
 		}
 	}
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": pod.UID, "resourceVersion": pod.ResourceVersion, "annotations": gone,
-	}})
+	patch, err := given.Merge(&pod)
 	if err != nil {
-		return false, fmt.Errorf("encoding a patch of pod %s: %w", p, err)
+		return false, err
 	}
 	err = c.client.Patch(ctx, &pod, client.RawPatch(types.MergePatchType, patch))
 	return err == nil, client.IgnoreNotFound(err)

@@ -21,7 +21,7 @@ import (
 type ends struct {
 	leaderships *leaderships
 	claims      progress
-	queue       queue
+	queue       view.Queue
 }
 
 var _ cache.ResourceEventHandler = ends{}

@@ -16,10 +16,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/internal/parallel"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
+
+// namespacesAtOnce are looked at for one pool.
+const namespacesAtOnce = 64
 
 // expireInterval is how often the reservations of a pool are looked at.
 const expireInterval = 2 * time.Second
@@ -104,7 +108,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	}
 	due := e.due(pool.Name, state.Record)
 	// In a quiet cluster it takes seconds to learn what happened in one.
-	failed := concurrently(slices.Collect(maps.Keys(due)), func(namespace string) error { return e.expire(ctx, pool, namespace, due[namespace]) })
+	failed := parallel.Do(namespacesAtOnce, slices.Collect(maps.Keys(due)), func(namespace string) error { return e.expire(ctx, pool, namespace, due[namespace]) })
 	if err := errors.Join(failed...); err != nil {
 		log.FromContext(ctx).Error(stopOnLostLeadership(err, e.onLeadershipLost), "expiring reservations", "pool", pool.Name)
 	}
@@ -279,8 +283,9 @@ func (t *there) add(pod *metav1.PartialObjectMetadata) error {
 // another address, or has finished, so that nobody writes this one to it any
 // more.
 func (e *expire) gone(ctx context.Context, t there, c crdv1.Claim, r allocator.Reservation) (bool, error) {
+	is := func(other crdv1.Claim) bool { return other.Is(c.Pool, c.Address) }
 	switch {
-	case slices.Contains(t.claims[string(r.Token)], c):
+	case slices.ContainsFunc(t.claims[string(r.Token)], is):
 		return false, nil // it will be settled
 	case !r.LateBound() || !t.uids[r.Pod.UID]:
 		return true, nil
@@ -291,7 +296,7 @@ func (e *expire) gone(ctx context.Context, t there, c crdv1.Claim, r allocator.R
 		return false, client.IgnoreNotFound(err) // the next look finds it gone
 	}
 	claims, _ := crdv1.ClaimsOf(pod.Annotations)
-	if string(pod.UID) != r.Pod.UID || slices.Contains(claims, c) {
+	if string(pod.UID) != r.Pod.UID || slices.ContainsFunc(claims, is) {
 		return false, nil
 	}
 	return view.Finished(&pod) || pod.Annotations[crdv1.AnnotationReservation] != "", nil

@@ -9,6 +9,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -59,7 +60,7 @@ func judge(self *ledger.State, o *objection) judgement {
 	case o.all || kept.Size() == 0:
 		c = unready(self.Pool, o.reason, o.message)
 	default:
-		c.Reason, c.Message = crdv1.ReasonWithheld, clip(rangesText(gained)+" not handed out: "+o.message, longestMessage)
+		c.Reason, c.Message = crdv1.ReasonWithheld, view.Clip(rangesText(gained)+" not handed out: "+o.message, longestMessage)
 	}
 	return judgement{condition: c, inService: kept, withheld: gained, waits: o.reason == crdv1.ReasonWaiting}
 }
@@ -131,7 +132,7 @@ func unready(pool *crdv1.SpiderIPPool, reason, message string) metav1.Condition 
 		Status:             metav1.ConditionFalse,
 		ObservedGeneration: pool.Generation,
 		Reason:             reason,
-		Message:            clip(message, longestMessage), // a line of a record may be longer than a condition can be
+		Message:            view.Clip(message, longestMessage), // a line of a record may be longer than a condition can be
 	}
 }
 

@@ -3,12 +3,10 @@ package lifecycle
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go4.org/netipx"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -21,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -28,7 +27,7 @@ import (
 // Options are what the leader works with.
 type Options struct {
 	Ledger *ledger.Ledger
-	Pools  Pools
+	Pools  latebind.Pools
 	// Decoder reads the pools; nil reads each version each time.
 	Decoder *ledger.Decoder
 	Claims  *view.Claims
@@ -37,7 +36,7 @@ type Options struct {
 	// option of the name does. Nil means none.
 	ReservedRanges func() (ranges []netipx.IPRange, version uint64)
 	// Chooser says what a pod that waits for an address asks for.
-	Chooser Chooser
+	Chooser latebind.Chooser
 	// Identity says which stable identity a pod has.
 	Identity Identifier
 	// Grace is how long a reservation waits for its pod, and a retained address
@@ -60,7 +59,8 @@ func Setup(mgr manager.Manager, o Options) error {
 		o.ReservedRanges = func() ([]netipx.IPRange, uint64) { return nil, 0 }
 	}
 	t := newLeaderships(ledger.NewTerm(), o.Decoder.Read)
-	tell := newEvents(mgr)
+	recorder := view.Recorder{EventRecorder: mgr.GetEventRecorder("spiderpool-controller")}
+	tell := &events{recorder}
 	e := &endpoints{client: mgr.GetClient(), claims: o.Claims, pools: o.Pools, leaderships: t}
 	endpointsOf := make(chan event.TypedGenericEvent[*view.Pod], 1024)
 	freed := func(p *view.Pod) {
@@ -73,7 +73,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		func() error {
 			return build(mgr, "addresses", tendedAtOnce).
 				For(&crdv1.SpiderIPPool{}).
-				WatchesRawSource(podSource(o.Claims, func(q queue) cache.ResourceEventHandler { return ends{t, o.Claims, q} }, t.noteTold)).
+				WatchesRawSource(view.Source(o.Claims, func(q view.Queue) cache.ResourceEventHandler { return ends{t, o.Claims, q} }, t.noteTold)).
 				Complete(&addresses{
 					ledger: o.Ledger, pools: o.Pools, claims: o.Claims, identity: o.Identity, endpoints: e, leaderships: t,
 					history:   &history{api: mgr.GetAPIReader(), claims: o.Claims, listed: map[string]uint64{}},
@@ -93,15 +93,20 @@ func Setup(mgr manager.Manager, o Options) error {
 		func() error {
 			return build(mgr, "endpoints", 8).
 				For(&crdv1.SpiderEndpoint{}).
-				WatchesRawSource(podSource(o.Claims, endpointEvents, func(uint64) {})).
+				WatchesRawSource(view.Source(o.Claims, endpointEvents, func(uint64) {})).
 				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*view.Pod, reconcile.Request]{
-					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*view.Pod], q queue) {
+					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*view.Pod], q view.Queue) {
 						q.AddAfter(keyOf(ev.Object), shown)
 					},
 				})).
 				Complete(e)
 		},
-		func() error { return setupBinding(mgr, o, t, tell) },
+		func() error {
+			return latebind.Setup(mgr, latebind.Options{
+				Ledger: o.Ledger, Pools: o.Pools, Claims: o.Claims, Leader: t, Chooser: o.Chooser, Recorder: recorder, Metrics: o.Metrics.lateBinding(),
+				Step: o.Metrics.step, OnLeadershipLost: o.OnLeadershipLost,
+			})
+		},
 		func() error { return mgr.Add(o.Metrics.leads()) },
 	} {
 		if err := setup(); err != nil {
@@ -172,43 +177,8 @@ func after(ctx context.Context, err error, interval time.Duration) (reconcile.Re
 	return reconcile.Result{RequeueAfter: interval}, nil
 }
 
-// queue is what a controller works off.
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-
-// podSource feeds a controller from the claims index: from all pods that it
-// has, and then from the watch. told is given the revision of the former.
-func podSource(claims *view.Claims, handler func(queue) cache.ResourceEventHandler, told func(uint64)) source.Source {
-	return &pods{claims: claims, handler: handler, told: told}
-}
-
-type pods struct {
-	claims       *view.Claims
-	handler      func(queue) cache.ResourceEventHandler
-	told         func(uint64)
-	from         uint64 // revision of what the handler is told first
-	registration cache.ResourceEventHandlerRegistration
-}
-
-var _ source.SyncingSource = (*pods)(nil)
-
-// Start adds the handler; it does not wait.
-func (p *pods) Start(_ context.Context, q queue) (err error) {
-	p.from = p.claims.Revision()
-	p.registration, err = p.claims.AddEventHandler(p.handler(q))
-	return err
-}
-
-// WaitForSync waits until the handler was told of all pods there are (I11).
-func (p *pods) WaitForSync(ctx context.Context) error {
-	if !cache.WaitForCacheSync(ctx.Done(), p.registration.HasSynced) {
-		return fmt.Errorf("waiting for the list of pods: %w", context.Cause(ctx))
-	}
-	p.told(p.from)
-	return nil
-}
-
 // endpointEvents asks for the endpoint of each pod that changed.
-func endpointEvents(q queue) cache.ResourceEventHandler {
+func endpointEvents(q view.Queue) cache.ResourceEventHandler {
 	enqueue := func(object any) {
 		if p, ok := object.(*view.Pod); ok && len(p.Claims) > 0 {
 			q.Add(keyOf(p))

@@ -336,6 +336,18 @@ func (t *leaderships) drop(pool string, over observations) {
 	}
 }
 
+// Term implements latebind.Leader.
+func (t *leaderships) Term() ledger.Term { return t.term }
+
+// TookOver implements latebind.Leader.
+func (t *leaderships) TookOver(pool *crdv1.SpiderIPPool) bool {
+	begun, _, _ := t.of(pool)
+	return begun
+}
+
+// Decode implements latebind.Leader.
+func (t *leaderships) Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error) { return t.decode(pool) }
+
 // fence wraps do so that it runs only while this leader has the pool.
 func (t *leaderships) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {
 	return ledger.Fence(t.term, uid, do)

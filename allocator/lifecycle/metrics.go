@@ -1,100 +1,102 @@
 package lifecycle
 
 import (
-	"sync"
+	"context"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 )
 
-// Metrics counts what the leader does. Its methods do nothing on nil.
+// Metrics count what the leader does. Their methods do nothing on nil.
 type Metrics struct {
-	addressMetrics
-	waiting      *waitingMetrics
-	lateBindings *prometheus.CounterVec
+	late       *latebind.Metrics
+	steps      *prometheus.CounterVec
+	releases   prometheus.Histogram
+	violations *prometheus.CounterVec
+	leading    prometheus.Gauge
 }
 
 // NewMetrics makes the metrics and registers them.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
-		addressMetrics: newAddressMetrics(r),
-		waiting:        &waitingMetrics{now: time.Now},
-		lateBindings: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "spiderpool_late_bindings_total",
-			Help: "Tries to give a pod that waits its addresses by result: bound, refused by a pool, changed or gone meanwhile, or failed.",
-		}, []string{"result"}),
+		late: latebind.NewMetrics(r),
+		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "spiderpool_address_steps_total",
+			Help: "Steps in the lives of addresses that the leader took, as the log names them.",
+		}, []string{"step"}),
+		releases: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "spiderpool_release_seconds",
+			Help:    "From the moment at which the leader saw a pod's end until its address was free or held.",
+			Buckets: prometheus.ExponentialBuckets(0.05, 2, 10),
+		}),
+		violations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "spiderpool_invariant_violations_total",
+			Help: "Violations that were seen: I1, two live pods claim one address; I2, a live pod claimed an address that its pool did not know. Alert on any.",
+		}, []string{"invariant"}),
+		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "spiderpool_leading",
+			Help: "1 in the replica that leads. Alert when none does for a minute, and on frequent changes: each restarts every grace.",
+		}),
 	}
-	r.MustRegister(m.waiting, m.lateBindings)
+	for _, verb := range []string{settled, released, vacated, givenBack, held, putBack, passedOn, expired, holdEnded, freed, bound, unbound} {
+		m.steps.WithLabelValues(verb)
+	}
+	for _, invariant := range []string{violatedI1, violatedI2} {
+		m.violations.WithLabelValues(invariant)
+	}
+	r.MustRegister(m.steps, m.releases, m.violations, m.leading)
 	return m
 }
 
-// Results of a try to bind a pod late.
+// lateBinding returns the metrics of late binding; nil where there are none.
+func (m *Metrics) lateBinding() *latebind.Metrics {
+	if m == nil {
+		return nil
+	}
+	return m.late
+}
+
+// Invariants whose violations are seen.
 const (
-	resultBound   = "bound"
-	resultRefused = "refused"
-	resultChanged = "changed" // the pod, meanwhile
-	resultGone    = "gone"
-	resultFailed  = "failed"
+	violatedI1 = "I1"
+	violatedI2 = "I2"
 )
 
-func (m *Metrics) lateBinding(result string) {
-	if m != nil {
-		m.lateBindings.WithLabelValues(result).Inc()
-	}
-}
-
-// waitSince is one pod that waits.
-type waitSince struct {
-	reason string
-	since  time.Time
-}
-
-// waits replaces what is told of the pods that wait.
-func (m *Metrics) waits(all []waitSince) {
+// ended counts a step that followed the end of a pod noticed at since.
+func (m *Metrics) ended(verb string, since time.Time) {
 	if m == nil {
 		return
 	}
-	m.waiting.mu.Lock()
-	defer m.waiting.mu.Unlock()
-	m.waiting.all = all
-}
-
-// waitingMetrics are computed when they are asked for: how long the oldest pod
-// has waited grows by itself.
-type waitingMetrics struct {
-	now func() time.Time
-
-	mu  sync.Mutex
-	all []waitSince
-}
-
-var _ prometheus.Collector = (*waitingMetrics)(nil)
-
-var (
-	waitingPods = prometheus.NewDesc("spiderpool_waiting_pods",
-		"Pods that wait for addresses, by the reason that their condition AddressAssigned gives.", []string{"reason"}, nil)
-	waitingOldest = prometheus.NewDesc("spiderpool_waiting_oldest_seconds",
-		"How long ago the oldest pod that waits for addresses was created, by reason.", []string{"reason"}, nil)
-)
-
-// Describe implements prometheus.Collector.
-func (w *waitingMetrics) Describe(ch chan<- *prometheus.Desc) {
-	ch <- waitingPods
-	ch <- waitingOldest
-}
-
-// Collect implements prometheus.Collector.
-func (w *waitingMetrics) Collect(ch chan<- prometheus.Metric) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now := w.now()
-	count, oldest := map[string]int{}, map[string]time.Duration{}
-	for _, p := range w.all {
-		count[p.reason]++
-		oldest[p.reason] = max(oldest[p.reason], now.Sub(p.since))
+	m.step(verb)
+	if !since.IsZero() {
+		m.releases.Observe(time.Since(since).Seconds())
 	}
-	for reason, n := range count {
-		ch <- prometheus.MustNewConstMetric(waitingPods, prometheus.GaugeValue, float64(n), reason)
-		ch <- prometheus.MustNewConstMetric(waitingOldest, prometheus.GaugeValue, oldest[reason].Seconds(), reason)
+}
+
+func (m *Metrics) step(verb string) {
+	if m != nil {
+		m.steps.WithLabelValues(verb).Inc()
+	}
+}
+
+func (m *Metrics) violated(invariant string) {
+	if m != nil {
+		m.violations.WithLabelValues(invariant).Inc()
+	}
+}
+
+// leads shows that this replica leads, from when the manager starts it until ctx
+// ends.
+func (m *Metrics) leads() manager.RunnableFunc {
+	return func(ctx context.Context) error {
+		if m != nil {
+			m.leading.Set(1)
+			defer m.leading.Set(0)
+		}
+		<-ctx.Done()
+		return nil
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -201,7 +203,7 @@ func (w *world) admissions(may may, costs costs) {
 // reserves lets a replica take addresses. Its view of the pods is the worst there is: it has seen none.
 func (w *world) reserves(a admission, seen *world, limit int, lost bool) {
 	s := &turn{now: w, seen: seen, reads: w, limit: limit, lost: lost}
-	claims, err := s.book(nil).Reserve(s.ctx(), a.reservation(), w.s.slots)
+	claims, err := s.book(nil).Reserve(s.ctx(), a.reservation(), slots(w.s.slots))
 	if err == nil {
 		a.claims = claims
 		w.admitted[a.token] = a
@@ -211,7 +213,7 @@ func (w *world) reserves(a admission, seen *world, limit int, lost bool) {
 		return // what was reserved, nobody knows of
 	}
 	for name := range w.pools {
-		if at, ok := w.record(name).Record.ByToken(a.token); ok {
+		for _, at := range w.record(name).Record.AllByToken(a.token) {
 			w.violate("I9: %s of pool %s is reserved for an admission that was refused: %v", at, name, err)
 		}
 	}
@@ -511,21 +513,29 @@ func (w *world) ends(i int, s *turn) {
 }
 
 // chooser asks for every pod the same.
-func (w *world) chooser() Chooser {
-	return choosing(func(pod *corev1.Pod) (Choice, error) { return w.choose(pod) })
+func (w *world) chooser() latebind.Chooser {
+	return choosing(func(pod *corev1.Pod) (choice.Choice, error) { return w.choose(pod) })
 }
 
-func (w *world) choose(pod *corev1.Pod) (Choice, error) {
+func (w *world) choose(pod *corev1.Pod) (choice.Choice, error) {
 	r := admission{name: pod.Name, identity: len(pod.OwnerReferences) > 0}.reservation()
-	return Choice{Ours: true, Slots: w.s.slots, Rule: "the model", Reservation: r, Annotations: func(token string, claims []crdv1.Claim) (map[string]string, error) {
-		return annotationsOf(token, claims), nil
+	return choice.Choice{Ours: true, Slots: slots(w.s.slots), Rule: "the model", Reservation: r, Patch: func(token string, claims []crdv1.Claim) (choice.Patch, error) {
+		return choice.Patch{Annotations: annotationsOf(token, claims)}, nil
 	}}, nil
 }
 
-// binding is a pod that is being bound late: first its addresses are reserved, then it is written to.
-type binding struct {
-	serving *attempt
-	claims  []crdv1.Claim // reserved; nil before
+// choosing is a Chooser.
+type choosing func(*corev1.Pod) (choice.Choice, error)
+
+func (c choosing) Choose(_ context.Context, pod *corev1.Pod) (choice.Choice, error) { return c(pod) }
+
+// slots are for the default NIC.
+func slots(pools [][]string) []choice.Slot {
+	all := make([]choice.Slot, len(pools))
+	for i, p := range pools {
+		all[i] = choice.Slot{NIC: crdv1.DefaultNIC, Pools: p}
+	}
+	return all
 }
 
 // bindings are the pods that a leader may decide to bind.
@@ -537,46 +547,35 @@ func (w *world) bindings(i int, l *leader) []action {
 			continue
 		}
 		s := &turn{now: w, seen: w, reads: w, l: l, view: l.view, trap: true}
-		late := &pendingPod{pod: known[name]}
-		if err := (resolver{api: reader{s}, chooser: w.chooser()}).look(s.ctx(), late, basis{}, w.clock); err != nil || late.resolution != resolved {
-			continue
-		}
-		b := &reconciler{binder: binder{ledger: s, leaderships: l.leaderships}, pools: s, exhausted: map[string]exhaustion{}}
-		asked := []*request{late.request()}
-		supplies := b.capacities(asked, w.clock)
-		verdict := decide(asked, supplies)[0]
-		if verdict.grants == nil {
+		binding := latebind.Decide(s.ctx(), s.binds(), reader{s}, known[name], w.clock)
+		if binding == nil {
 			continue
 		}
 		all = append(all, action{leaderNames[i] + ": bind " + name, func() *world {
 			c := w.clone()
-			c.leaders[i].pending = &operation{job: "bind", at: w, view: l.view, bind: &binding{serving: &attempt{pendingPod: late, verdict: verdict, capacities: supplies}}}
+			c.leaders[i].pending = &operation{job: "bind", at: w, view: l.view, bind: binding}
 			return c
 		}})
 	}
 	return all
 }
 
+// binds is what late binding works with.
+func (s *turn) binds() latebind.Options {
+	return latebind.Options{
+		Ledger: s, Pools: s, Leader: s.l.leaderships, Chooser: s.now.chooser(), Recorder: view.Recorder{EventRecorder: silence{}},
+		Step: func(string) {}, OnLeadershipLost: func(error) { s.deposed = true },
+	}
+}
+
 // bind goes one step further with a pod that is bound late.
 func (s *turn) bind(op *operation) {
 	s.reads, s.limit = s.now, 9
-	late := *op.bind.serving.pendingPod
-	serving := *op.bind.serving
-	serving.pendingPod = &late
-	r := binder{
-		statusWriter: statusWriter{writer{turn: s}}, api: reader{s}, ledger: s, leaderships: s.l.leaderships, events: &events{silence{}},
-		onLeadershipLost: func(error) { s.deposed = true },
+	left, lost := op.bind.Step(context.WithoutCancel(s.ctx()), s.binds(), writer{turn: s}, reader{s})
+	s.deposed = lost
+	if left != nil {
+		next := *op
+		next.bind = left
+		s.l.pending = &next
 	}
-	ctx := context.WithoutCancel(s.ctx())
-	if op.bind.claims == nil {
-		claims, err := r.reserve(ctx, &serving)
-		s.deposed = errors.Is(err, ledger.ErrLeadershipLost)
-		if err == nil {
-			next := *op
-			next.bind = &binding{&serving, claims}
-			s.l.pending = &next
-		}
-		return
-	}
-	s.deposed = errors.Is(r.write(ctx, &serving, op.bind.claims), ledger.ErrLeadershipLost)
 }

@@ -25,7 +25,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -49,7 +51,7 @@ func (s *turn) Apply(ctx context.Context, pool string, change ledger.Change) err
 	return s.book(s.used).Apply(ctx, pool, change)
 }
 
-func (s *turn) Bind(ctx context.Context, r allocator.Reservation, slots [][]string, fence func(*ledger.Tx) error) ([]crdv1.Claim, error) {
+func (s *turn) Bind(ctx context.Context, r allocator.Reservation, slots []choice.Slot, fence func(*ledger.Tx) error) ([]crdv1.Claim, error) {
 	return s.book(s.used).Bind(ctx, r, slots, fence)
 }
 
@@ -233,7 +235,7 @@ func (c writer) Patch(_ context.Context, object client.Object, patch client.Patc
 	}
 	var p struct {
 		Metadata struct {
-			preconditions
+			choice.Preconditions
 			Annotations map[string]*string `json:"annotations"`
 		} `json:"metadata"`
 		Spec *struct {
@@ -287,7 +289,7 @@ func (w *world) durable(pod *corev1.Pod) {
 		if w.pools[c.Pool] == nil || !usable(w.pools[c.Pool]) {
 			continue // deleted by force: what is claimed of it will be put back
 		}
-		if a, ok := w.record(c.Pool).Record.ByToken(allocator.Token(p.Token)); !ok || a != c.Address {
+		if a, ok := w.record(c.Pool).Record.ByToken(allocator.Token(p.Token), c.NIC); !ok || a != c.Address {
 			w.violate("I4: pod %s was given %s, which pool %s does not record under its token", pod.Name, c.Address, c.Pool)
 		}
 	}
@@ -302,7 +304,7 @@ type at struct{ revision uint64 }
 func (a at) Revision() uint64 { return a.revision }
 
 // deaf is the queue of a controller that the model runs by itself.
-type deaf struct{ queue }
+type deaf struct{ view.Queue }
 
 func (deaf) Add(reconcile.Request) {}
 

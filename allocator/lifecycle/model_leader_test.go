@@ -18,6 +18,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -47,7 +48,7 @@ type operation struct {
 	at        *world // what it has read
 	view      int    // what of the log it knew
 	admission admission
-	bind      *binding
+	bind      *latebind.Binding
 }
 
 // start returns a leader that was just elected. Its view may be an old one.
@@ -143,7 +144,7 @@ func (s *turn) ctx() context.Context { return log.IntoContext(context.Background
 func (s *turn) run(job, pool string) {
 	r := reconcile.Request{NamespacedName: types.NamespacedName{Name: pool}}
 	var do func(context.Context, reconcile.Request) (reconcile.Result, error)
-	silent := &events{silence{}}
+	silent := &events{view.Recorder{EventRecorder: silence{}}}
 	depose := func(error) { s.deposed = true }
 	switch job {
 	case "tend":

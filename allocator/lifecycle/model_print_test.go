@@ -177,7 +177,7 @@ func (p printer) operation(op *operation) {
 	switch op.job {
 	case "tend", "judge":
 	case "bind":
-		fmt.Fprintf(p, "%s %s %v ", op.bind.serving.pod, op.bind.serving.object.ResourceVersion, op.bind.claims)
+		fmt.Fprintf(p, "%s %s %v ", op.bind.Pod(), op.bind.Pod().ResourceVersion, op.bind.Claims())
 	default:
 		fmt.Fprintf(p, "%v %d ", slices.Sorted(maps.Keys(op.at.pods)), len(op.at.log))
 		for _, name := range slices.Sorted(maps.Keys(op.at.nodes)) {

@@ -21,6 +21,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -49,7 +50,7 @@ type readiness struct {
 	client           client.Client // writes
 	api              client.Reader // not a cache
 	ledger           Applier
-	pools            Pools
+	pools            latebind.Pools
 	claims           claimants
 	leaderships      *leaderships
 	onLeadershipLost func(error)

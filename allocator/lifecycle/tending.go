@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	"spidernet.io/spiderpool/allocator/view"
 )
 
@@ -72,9 +73,9 @@ const (
 	passedOn  = "passed on" // its pod has ended, another live one claims it
 	expired   = "expired"   // no pod came for it
 	holdEnded = "hold ended"
-	freed     = "freed"   // its stable identity will not come back
-	bound     = "bound"   // written to a pod that waited
-	unbound   = "unbound" // taken from a pod that cannot have used it
+	freed     = "freed"            // its stable identity will not come back
+	bound     = latebind.StepBound // written to a pod that waited
+	unbound   = "unbound"          // taken from a pod that cannot have used it
 )
 
 // ends reports whether the address is in use no more after the step.

@@ -187,7 +187,7 @@ func (c *Claims) LeftOver() []*Pod { return c.find(byLeft, byLeft) }
 func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool) {
 	var carrier *Pod
 	for _, p := range c.find(byAddress, a.String()) {
-		if p.Token != string(r.Token) || !p.MayCarry(r) || !slices.Contains(p.Claims, crdv1.Claim{Pool: pool, Address: a}) {
+		if p.Token != string(r.Token) || !p.MayCarry(r) || !p.Carries(pool, a) {
 			continue
 		}
 		if p.Live() {

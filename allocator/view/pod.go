@@ -172,6 +172,11 @@ func collected(s *corev1.PodStatus) bool {
 // podGC is the reason that the pod garbage collector gives.
 const podGC = "DeletionByPodGC"
 
+// Carries reports whether the pod claims an address of a pool.
+func (p *Pod) Carries(pool string, a netip.Addr) bool {
+	return slices.ContainsFunc(p.Claims, func(c crdv1.Claim) bool { return c.Is(pool, a) })
+}
+
 // Live reports whether the pod may be using its addresses.
 func (p *Pod) Live() bool { return !p.Finished }
 

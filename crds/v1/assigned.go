@@ -42,6 +42,13 @@ type Assigned struct {
 type Claim struct {
 	Pool    string
 	Address netip.Addr
+	// NIC is the pod's interface that the address is on.
+	NIC string
+}
+
+// Is reports whether the claim is of an address of a pool, on whatever NIC.
+func (c Claim) Is(pool string, address netip.Addr) bool {
+	return c.Pool == pool && c.Address == address
 }
 
 // ParseAssigned reads the annotation of nic. Unknown keys, text after the
@@ -85,7 +92,7 @@ func (a Assigned) Claims() ([]Claim, error) {
 		if f.pool == "" {
 			return nil, fmt.Errorf("%spool is empty although %s is %s", f.name, f.name, f.address)
 		}
-		claims = append(claims, Claim{Pool: f.pool, Address: p.Addr()})
+		claims = append(claims, Claim{Pool: f.pool, Address: p.Addr(), NIC: a.Interface})
 	}
 	return claims, nil
 }

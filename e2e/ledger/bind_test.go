@@ -33,7 +33,7 @@ func TestBindingAPodTwiceGivesOneAddress(t *testing.T) {
 	for i := range 24 {
 		pod := []string{"x", "y", "z"}[i%3]
 		wg.Go(func() {
-			claims, err := ledgers[i%2].Bind(t.Context(), existing(pod), [][]string{{a.Name, b.Name}}, noFence)
+			claims, err := ledgers[i%2].Bind(t.Context(), existing(pod), slotsOf([]string{a.Name, b.Name}), noFence)
 			if err != nil {
 				t.Error(err)
 				return
@@ -63,7 +63,7 @@ func TestBindingFindsWhatWasReservedInAnyCandidate(t *testing.T) {
 	t.Parallel()
 	small, large := newPool(t, "10.1.0.0/24", "10.1.0.1"), newPool(t, "10.1.1.0/24", "10.1.1.1-10.1.1.9")
 	l := newLedger(ledger.NewAPI(kube))
-	slots := [][]string{{small.Name, large.Name}}
+	slots := slotsOf([]string{small.Name, large.Name})
 	token, address, err := reserve(t.Context(), l, small.Name)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestBindingFindsWhatWasReservedInAnyCandidate(t *testing.T) {
 	if claims, err := l.Bind(t.Context(), existing("found"), slots, noFence); err == nil {
 		t.Errorf("got %v: others may wait in the second candidate", claims)
 	}
-	before, err := l.Bind(t.Context(), existing("found"), [][]string{{large.Name}}, noFence)
+	before, err := l.Bind(t.Context(), existing("found"), slotsOf([]string{large.Name}), noFence)
 	if err != nil || before[0].Pool != large.Name {
 		t.Fatalf("got %v, %v", before, err)
 	}
@@ -91,7 +91,7 @@ func TestAFenceStopsBindingAndItsUndoing(t *testing.T) {
 	if _, _, err := reserve(t.Context(), l, v6.Name); err != nil {
 		t.Fatal(err)
 	}
-	slots := [][]string{{v4.Name}, {v6.Name}}
+	slots := slotsOf([]string{v4.Name}, []string{v6.Name})
 	bind := func(pod string, fence func(*ledger.Tx) error) error {
 		t.Helper()
 		_, err := l.Bind(t.Context(), existing(pod), slots, fence)
@@ -99,7 +99,7 @@ func TestAFenceStopsBindingAndItsUndoing(t *testing.T) {
 	}
 	taken := func(pod string) bool {
 		t.Helper()
-		_, ok := record(t, v4.Name).ByToken(existing(pod).Token)
+		_, ok := record(t, v4.Name).ByToken(existing(pod).Token, crdv1.DefaultNIC)
 		return ok
 	}
 
@@ -115,7 +115,7 @@ func TestAFenceStopsBindingAndItsUndoing(t *testing.T) {
 
 	var reserved atomic.Bool
 	err = bind("stays", func(tx *ledger.Tx) error {
-		if _, ok := tx.Record.ByToken(existing("stays").Token); ok {
+		if _, ok := tx.Record.ByToken(existing("stays").Token, crdv1.DefaultNIC); ok {
 			reserved.Store(true)
 			return errDeposed
 		}
@@ -135,7 +135,7 @@ func TestWhoComesWaitsBehindThoseWhoWait(t *testing.T) {
 	pool := newPool(t, "10.1.0.0/24", "10.1.0.1-10.1.0.9")
 	l := newLedger(ledger.NewAPI(kube))
 	kept := identified("web-0")
-	claims, err := l.Reserve(t.Context(), kept, [][]string{{pool.Name}})
+	claims, err := l.Reserve(t.Context(), kept, slotsOf([]string{pool.Name}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,10 +156,10 @@ func TestWhoComesWaitsBehindThoseWhoWait(t *testing.T) {
 	if err == nil || err.Error() != want || cause(err) != crdv1.ReasonQueued {
 		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
 	}
-	if _, err := l.Reserve(t.Context(), identified("web-0"), [][]string{{pool.Name}}); err != nil {
+	if _, err := l.Reserve(t.Context(), identified("web-0"), slotsOf([]string{pool.Name})); err != nil {
 		t.Errorf("an address that is kept waits for nobody: %v", err)
 	}
-	if _, err := l.Bind(t.Context(), existing("waiting"), [][]string{{pool.Name}}, noFence); err != nil {
+	if _, err := l.Bind(t.Context(), existing("waiting"), slotsOf([]string{pool.Name}), noFence); err != nil {
 		t.Errorf("binding one that waits: %v", err)
 	}
 
@@ -174,18 +174,18 @@ func TestNoCapBoundsBinding(t *testing.T) {
 	pool := newPool(t, "10.1.0.0/24", "10.1.0.1-10.1.0.9")
 	l := ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: nothing{}, Caps: ledger.Caps{Namespace: 1}})
 	for _, pod := range []string{"a", "b", "c"} {
-		if _, err := l.Bind(t.Context(), existing(pod), [][]string{{pool.Name}}, noFence); err != nil {
+		if _, err := l.Bind(t.Context(), existing(pod), slotsOf([]string{pool.Name}), noFence); err != nil {
 			t.Error(err)
 		}
 	}
 	for i, want := range []string{"", crdv1.ReasonOverCap} { // pods bound late count for nobody
-		_, err := l.Reserve(t.Context(), toCome("default"), [][]string{{pool.Name}})
+		_, err := l.Reserve(t.Context(), toCome("default"), slotsOf([]string{pool.Name}))
 		if cause(err) != want || want == "" && err != nil {
 			t.Errorf("pod %d to come: %v, want %q", i, err, want)
 		}
 	}
 	r := record(t, pool.Name)
-	address, _ := r.ByToken(existing("a").Token)
+	address, _ := r.ByToken(existing("a").Token, crdv1.DefaultNIC)
 	if v, _ := r.AwaitedAt(address); v != existing("a") {
 		t.Errorf("the record says %+v, want %+v", v, existing("a"))
 	}

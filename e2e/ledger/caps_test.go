@@ -58,7 +58,7 @@ func TestTwoLedgersNeverGoOverACap(t *testing.T) {
 		wg.Go(func() {
 			for range 8 { // 256 wishes, and 32 of another namespace among them
 				r := toCome("greedy")
-				claims, err := l.Reserve(t.Context(), r, [][]string{{pool.Name}})
+				claims, err := l.Reserve(t.Context(), r, slotsOf([]string{pool.Name}))
 				mu.Lock()
 				switch {
 				case err == nil:
@@ -68,7 +68,7 @@ func TestTwoLedgersNeverGoOverACap(t *testing.T) {
 				}
 				mu.Unlock()
 			}
-			if _, err := l.Reserve(t.Context(), toCome("modest"), [][]string{{pool.Name}}); err != nil {
+			if _, err := l.Reserve(t.Context(), toCome("modest"), slotsOf([]string{pool.Name})); err != nil {
 				t.Errorf("another namespace: %v", err)
 				return
 			}
@@ -94,7 +94,7 @@ func TestTwoLedgersNeverGoOverACap(t *testing.T) {
 		return err
 	})
 	for i := range 11 {
-		_, err := ledgers[i%2].Reserve(t.Context(), toCome("greedy"), [][]string{{pool.Name}})
+		_, err := ledgers[i%2].Reserve(t.Context(), toCome("greedy"), slotsOf([]string{pool.Name}))
 		if want := i == 10; (cause(err) == crdv1.ReasonOverCap) != want || !want && err != nil {
 			t.Errorf("wish %d after ten pods were seen: %v", i, err)
 		}
@@ -109,7 +109,7 @@ func TestAControllerHasACapOfItsOwn(t *testing.T) {
 		for range 10 {
 			r := toCome("default")
 			r.Owner = allocator.OwnerDigest(owner)
-			_, err := l.Reserve(t.Context(), r, [][]string{{pool.Name}})
+			_, err := l.Reserve(t.Context(), r, slotsOf([]string{pool.Name}))
 			if err == nil {
 				n++
 			} else if cause(err) != crdv1.ReasonOverCap {

@@ -352,12 +352,12 @@ func (p *caller) do(ctx context.Context, c *call, n int) error {
 	switch c.Kind {
 	case "reserve":
 		r := allocator.Reservation{Token: allocator.NewToken(), Pod: allocator.PodRef{Namespace: "ns"}}
-		claims, err := p.l.Reserve(ctx, r, [][]string{{c.Pool}})
+		claims, err := p.l.Reserve(ctx, r, slotsOf([]string{c.Pool}))
 		return c.given(string(r.Token), claims, err)
 	case "bind":
 		uid := fmt.Sprintf("uid-%d-%d", p.id, n%5) // now and then the same pod again
 		r := allocator.Reservation{Token: allocator.LateToken(uid), Pod: allocator.PodRef{Namespace: "ns", Name: uid, UID: uid}}
-		claims, err := p.l.Bind(ctx, r, [][]string{{c.Pool}}, noFence)
+		claims, err := p.l.Bind(ctx, r, slotsOf([]string{c.Pool}), noFence)
 		return c.given(string(r.Token), claims, err)
 	case "read":
 		return p.read(ctx, c)

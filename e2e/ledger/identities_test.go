@@ -38,7 +38,7 @@ func TestTwoLedgersGiveAnIdentityItsAddressToOneAdmissionAtATime(t *testing.T) {
 			pod := fmt.Sprintf("web-%d", i%identities)
 			r := identified(pod)
 			wg.Go(func() {
-				claims, err := ledgers[i/identities%2].Reserve(t.Context(), r, [][]string{{a.Name, b.Name}})
+				claims, err := ledgers[i/identities%2].Reserve(t.Context(), r, slotsOf([]string{a.Name, b.Name}))
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
@@ -80,7 +80,7 @@ func TestGivingBackLeavesAnIdentityItsAddress(t *testing.T) {
 	address := netip.MustParseAddr("10.1.0.1")
 	take := func(r allocator.Reservation) []crdv1.Claim {
 		t.Helper()
-		claims, err := l.Reserve(t.Context(), r, [][]string{{pool.Name}})
+		claims, err := l.Reserve(t.Context(), r, slotsOf([]string{pool.Name}))
 		if err != nil || claims[0].Address != address {
 			t.Fatalf("got %v, %v, want %s", claims, err, address)
 		}
@@ -112,7 +112,7 @@ func TestAnIdentityWithOneCandidateCostsNoRead(t *testing.T) {
 	}
 	api := newFaulty()
 	l := ledger.New(ledger.Options{API: api, Pools: stale{object}})
-	if _, err := l.Reserve(t.Context(), identified("web-0"), [][]string{{pool.Name}}); err != nil {
+	if _, err := l.Reserve(t.Context(), identified("web-0"), slotsOf([]string{pool.Name})); err != nil {
 		t.Fatal(err)
 	}
 	if reads, writes := api.reads.Load(), api.writes.Load(); reads != 0 || writes != 1 {
@@ -130,7 +130,7 @@ func TestThatNoneKeepsTheAddressIsConfirmed(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := identified("web-0")
-	claims, err := newLedger(ledger.NewAPI(kube)).Reserve(t.Context(), r, [][]string{{b.Name}})
+	claims, err := newLedger(ledger.NewAPI(kube)).Reserve(t.Context(), r, slotsOf([]string{b.Name}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestThatNoneKeepsTheAddressIsConfirmed(t *testing.T) {
 	change(t, b.Name, func(tx *ledger.Tx) error { return tx.Record.HoldReserved(claims[0].Address, r.Token, hold) })
 
 	l := ledger.New(ledger.Options{API: ledger.NewAPI(kube), Pools: stale{before}})
-	_, err = l.Reserve(context.Background(), identified("web-0"), [][]string{{a.Name, b.Name}})
+	_, err = l.Reserve(context.Background(), identified("web-0"), slotsOf([]string{a.Name, b.Name}))
 	if cause(err) != crdv1.ReasonAddressHeld {
 		t.Errorf("got %v, want %s", err, crdv1.ReasonAddressHeld)
 	}

@@ -138,7 +138,7 @@ func TestAWriteThatLandedThoughItsAnswerWasLostGivesOneAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if at, ok := record(t, pool.Name).ByToken(token); !ok || at != address {
+		if at, ok := record(t, pool.Name).ByToken(token, crdv1.DefaultNIC); !ok || at != address {
 			t.Errorf("the caller got %s, the record has %s for its token", address, at)
 		}
 		given[address] = true
@@ -172,7 +172,7 @@ func TestAWriteThatLandsLateGivesOneAddress(t *testing.T) {
 	}
 	t.Logf("the late write: %v", <-late)
 	r := record(t, pool.Name)
-	if at, ok := r.ByToken(token); !ok || at != address || r.Count() != 1 {
+	if at, ok := r.ByToken(token, crdv1.DefaultNIC); !ok || at != address || r.Count() != 1 {
 		t.Errorf("the caller got %s, the record has %s for its token and %d addresses in all, want 1", address, at, r.Count())
 	}
 	if _, other, err := reserve(t.Context(), l, pool.Name); err != nil || other == address {
@@ -217,7 +217,7 @@ func TestAllOrNothingOverTwoPools(t *testing.T) {
 	v6 := newPool(t, "fc00:1::/64", "fc00:1::1")
 	l := newLedger(ledger.NewAPI(kube))
 	r := toCome("default")
-	slots := [][]string{{v4.Name}, {v6.Name}}
+	slots := slotsOf([]string{v4.Name}, []string{v6.Name})
 	claims, err := l.Reserve(t.Context(), r, slots)
 	if err != nil {
 		t.Fatal(err)
@@ -418,7 +418,7 @@ func TestADryRunTakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := ledger.NewDryRun(ledger.Options{Pools: stale{object}})
-	claims, err := d.Reserve(t.Context(), toCome("default"), [][]string{{pool.Name}})
+	claims, err := d.Reserve(t.Context(), toCome("default"), slotsOf([]string{pool.Name}))
 	if err != nil || claims[0].Address.String() != "10.1.0.1" {
 		t.Errorf("got %v, %v, want what would be given", claims, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/apiserver"
@@ -93,7 +94,7 @@ func record(t *testing.T, pool string) *allocator.Record {
 func reserve(ctx context.Context, l *ledger.Ledger, pools ...string) (allocator.Token, netip.Addr, error) {
 	r := toCome("")
 	r.Pod.Namespace = "of-" + string(r.Token)
-	claims, err := l.Reserve(ctx, r, [][]string{pools})
+	claims, err := l.Reserve(ctx, r, slotsOf(pools))
 	if err != nil {
 		return r.Token, netip.Addr{}, err
 	}
@@ -125,4 +126,13 @@ func cause(err error) string {
 		return exhausted.Cause()
 	}
 	return ""
+}
+
+// slotsOf are for the families of the default NIC.
+func slotsOf(pools ...[]string) []choice.Slot {
+	all := make([]choice.Slot, len(pools))
+	for i, p := range pools {
+		all[i] = choice.Slot{NIC: crdv1.DefaultNIC, Family: choice.Family(i % 2), Pools: p}
+	}
+	return all
 }

@@ -18,8 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/apiserver"
 )
@@ -40,7 +42,7 @@ type byAnnotation struct {
 	asked map[types.UID]int // pod -> how often it was chosen for
 }
 
-func (c *byAnnotation) Choose(ctx context.Context, pod *corev1.Pod) (lifecycle.Choice, error) {
+func (c *byAnnotation) Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, error) {
 	c.mu.Lock()
 	if c.asked == nil {
 		c.asked = map[types.UID]int{}
@@ -49,28 +51,31 @@ func (c *byAnnotation) Choose(ctx context.Context, pod *corev1.Pod) (lifecycle.C
 	c.mu.Unlock()
 	wants, ok := pod.Annotations[wantsKey]
 	if !ok {
-		return lifecycle.Choice{}, nil
+		return choice.Choice{}, nil
 	}
 	if c.refuse != nil {
 		if err := c.refuse(ctx, pod); err != nil {
-			return lifecycle.Choice{}, err
+			return choice.Choice{}, err
 		}
 	}
-	choice := lifecycle.Choice{Ours: true, Rule: "annotation " + wantsKey}
+	chosen := choice.Choice{Ours: true, Rule: "annotation " + wantsKey}
+	var pools [][]string
 	for slot := range strings.SplitSeq(wants, ";") {
-		choice.Slots = append(choice.Slots, strings.Split(slot, "|"))
+		pools = append(pools, strings.Split(slot, "|"))
 	}
+	chosen.Slots = slotsOf(pools...)
 	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil && owner.Kind == "StatefulSet" {
-		choice.Reservation.For = allocator.Identity{Namespace: pod.Namespace, Group: "apps", Kind: owner.Kind, Name: owner.Name, Pod: pod.Name}
-		choice.Reservation.ForUID = string(owner.UID)
+		chosen.Reservation.For = allocator.Identity{Namespace: pod.Namespace, Group: "apps", Kind: owner.Kind, Name: owner.Name, Pod: pod.Name}
+		chosen.Reservation.ForUID = string(owner.UID)
 	}
-	choice.Annotations = func(token string, claims []crdv1.Claim) (map[string]string, error) {
+	chosen.Patch = func(token string, claims []crdv1.Claim) (choice.Patch, error) {
 		if c.between != nil {
 			c.between(pod)
 		}
-		return annotations(token, claims)
+		written, err := annotations(token, claims)
+		return choice.Patch{Annotations: written}, err
 	}
-	return choice, nil
+	return chosen, nil
 }
 
 func (c *byAnnotation) times(pod *corev1.Pod) int {
@@ -93,7 +98,7 @@ func annotations(token string, claims []crdv1.Claim) (map[string]string, error) 
 }
 
 // leadBinding starts a leader that binds late what chooser says.
-func leadBinding(t *testing.T, chooser lifecycle.Chooser) *leader {
+func leadBinding(t *testing.T, chooser latebind.Chooser) *leader {
 	t.Helper()
 	return lead(t, longGrace, func(o *lifecycle.Options) { o.Chooser = chooser })
 }

@@ -18,7 +18,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
-	"spidernet.io/spiderpool/allocator/lifecycle"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/apiserver"
 )
@@ -222,7 +222,7 @@ func TestPodsThatNothingIsChosenFor(t *testing.T) {
 		}
 		err := server.Client.Get(ctx, types.NamespacedName{Name: pod.Annotations[wantsKey]}, &crdv1.SpiderIPPool{})
 		if apierrors.IsNotFound(err) {
-			return &lifecycle.NoPoolError{Reason: crdv1.ReasonNoPool, Err: errors.New("no such pool")}
+			return &latebind.NoPoolError{Reason: crdv1.ReasonNoPool, Err: errors.New("no such pool")}
 		}
 		return err
 	}})

@@ -149,7 +149,7 @@ func TestAPodOfAnotherNamespaceDoesNotSettleAReservation(t *testing.T) {
 	pool := newPool(t)
 	l := ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: none{}})
 	r := allocator.Reservation{Token: allocator.NewToken(), Pod: allocator.PodRef{Namespace: "victim"}}
-	claims, err := l.Reserve(t.Context(), r, [][]string{{pool}})
+	claims, err := l.Reserve(t.Context(), r, slotsOf([]string{pool}))
 	if err != nil {
 		t.Fatal(err)
 	}

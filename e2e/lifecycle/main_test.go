@@ -22,6 +22,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
 	"spidernet.io/spiderpool/allocator/view"
@@ -115,8 +116,8 @@ func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) 
 // notOurs says that no pod without an address asks for one.
 type notOurs struct{}
 
-func (notOurs) Choose(context.Context, *corev1.Pod) (lifecycle.Choice, error) {
-	return lifecycle.Choice{}, nil
+func (notOurs) Choose(context.Context, *corev1.Pod) (choice.Choice, error) {
+	return choice.Choice{}, nil
 }
 
 // identity says that the pods of StatefulSets have one.
@@ -176,7 +177,7 @@ func reserve(t *testing.T, pool string) (token string, claim crdv1.Claim) {
 	t.Helper()
 	l := ledger.New(ledger.Options{API: ledger.NewAPI(server.Client), Pools: none{}})
 	r := allocator.Reservation{Token: allocator.NewToken(), Pod: allocator.PodRef{Namespace: "default"}}
-	claims, err := l.Reserve(t.Context(), r, [][]string{{pool}})
+	claims, err := l.Reserve(t.Context(), r, slotsOf([]string{pool}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,4 +231,13 @@ func say(t *testing.T, pod *corev1.Pod, phase corev1.PodPhase, running bool) {
 	if err := server.Client.Status().Update(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// slotsOf are for the families of the default NIC.
+func slotsOf(pools ...[]string) []choice.Slot {
+	all := make([]choice.Slot, len(pools))
+	for i, p := range pools {
+		all[i] = choice.Slot{NIC: crdv1.DefaultNIC, Family: choice.Family(i % 2), Pools: p}
+	}
+	return all
 }

@@ -159,7 +159,7 @@ func reserveFor(t *testing.T, pool string, owner *appsv1.StatefulSet, name strin
 		Token: allocator.NewToken(), Pod: allocator.PodRef{Namespace: "default"},
 		For: allocator.Identity{Namespace: "default", Group: "apps", Kind: "StatefulSet", Name: owner.Name, Pod: name}, ForUID: string(owner.UID),
 	}
-	claims, err := l.Reserve(t.Context(), r, [][]string{{pool}})
+	claims, err := l.Reserve(t.Context(), r, slotsOf([]string{pool}))
 	if err != nil {
 		return "", crdv1.Claim{}, err
 	}

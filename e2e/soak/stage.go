@@ -17,7 +17,6 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/behaviours"
 	"spidernet.io/spiderpool/e2e/cluster"
@@ -139,8 +138,8 @@ func (s *stage) prepare(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := ledger.Ready(pool); err != nil {
-				return fmt.Errorf("pool %q: %w", name, err)
+			if _, why := pool.Readiness(); why != "" {
+				return fmt.Errorf("pool %q %s", name, why)
 			}
 		}
 		return s.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "default"}, &corev1.ServiceAccount{})

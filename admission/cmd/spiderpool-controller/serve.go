@@ -32,8 +32,10 @@ import (
 	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/admission/selection"
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle"
+	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
 	"spidernet.io/spiderpool/allocator/view"
 	"spidernet.io/spiderpool/certs"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -189,7 +191,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 	lo := ledger.Options{
 		API:               ledger.NewAPI(direct),
 		Pools:             v.pools,
-		ReservedRanges:    v.never.Ranges,
+		ReservedRanges:    v.reserved.Ranges,
 		Used:              v.used,
 		Synced:            v.synced,
 		Caps:              ledger.Caps{Namespace: conf.ReservationCap.Namespace, Owner: conf.ReservationCap.Owner},
@@ -197,7 +199,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 		Logger:            mgr.GetLogger().WithName("ledger"),
 		Metrics:           ledger.NewMetrics(metrics.Registry),
 	}
-	if err := metrics.Registry.Register(ledger.NewPoolCollector(v.pools, v.never.Ranges)); err != nil {
+	if err := metrics.Registry.Register(ledger.NewPoolCollector(v.pools, lo)); err != nil {
 		return err
 	}
 	l := ledger.New(lo)
@@ -211,7 +213,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 		admission.NewReservedIPValidator(conf),
 	)
 	err = lifecycle.Setup(mgr, lifecycle.Options{
-		Ledger: l, Pools: v.pools, Claims: v.claims, Nodes: v.nodes, ReservedRanges: v.never.Ranges,
+		Ledger: l, Pools: v.pools, Decoder: v.pools.Decoder(), Claims: v.claims, Nodes: v.nodes, ReservedRanges: v.reserved.Ranges,
 		Chooser: chooser{admission.NewChooser(po)},
 		Identity: func(p *view.Pod) (allocator.Identity, string) {
 			return admission.Identity(p.Name, p.Namespace, metav1.GetControllerOfNoCopy(p), conf)
@@ -226,16 +228,16 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 
 // views are what this replica sees of the cluster.
 type views struct {
-	claims  *view.Claims
-	nodes   *view.Nodes
-	pools   *ledger.Watched
-	never   *ledger.ReservedRanges
-	changes admission.Signal // of pools
+	claims   *view.Claims
+	nodes    *view.Nodes
+	pools    *ledger.Watched
+	reserved *ledger.ReservedRanges
+	changes  admission.Signal // of pools
 }
 
 // synced reports whether all that decisions rest on was listed once (I11).
 func (v *views) synced() bool {
-	return v.claims.Synced() && v.nodes.Synced() && v.pools.Synced() && v.never.Synced()
+	return v.claims.Synced() && v.nodes.Synced() && v.pools.Synced() && v.reserved.Synced()
 }
 
 // used reports whether something in the cluster uses an address (I7).
@@ -260,7 +262,7 @@ func observe(ctx context.Context, mgr manager.Manager, direct client.Client, sto
 	if v.pools, err = ledger.Watch(ctx, mgr.GetCache(), v.changes.Ring); err != nil {
 		return nil, err
 	}
-	if v.never, err = ledger.WatchReservedRanges(ctx, mgr.GetCache()); err != nil {
+	if v.reserved, err = ledger.WatchReservedRanges(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
 	// Asked for now, so that the first pod does not wait for the list.
@@ -271,23 +273,19 @@ func observe(ctx context.Context, mgr manager.Manager, direct client.Client, sto
 // chooser lets the leader ask what admission would choose.
 type chooser struct{ *admission.Chooser }
 
-var _ lifecycle.Chooser = chooser{}
+var _ latebind.Chooser = chooser{}
 
-// Choose implements lifecycle.Chooser.
-func (c chooser) Choose(ctx context.Context, pod *corev1.Pod) (lifecycle.Choice, error) {
-	choice, err := c.Chooser.Choose(ctx, pod)
+// Choose implements latebind.Chooser.
+func (c chooser) Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, error) {
+	chosen, err := c.Chooser.Choose(ctx, pod)
 	var refusal *selection.Refusal
 	switch {
 	case errors.As(err, &refusal) && refusal.NotYet:
-		return lifecycle.Choice{}, &lifecycle.NoPoolError{Reason: crdv1.ReasonPoolNotReady, Err: err}
+		return choice.Choice{}, &latebind.NoPoolError{Reason: crdv1.ReasonPoolNotReady, Err: err}
 	case errors.As(err, &refusal):
-		return lifecycle.Choice{}, &lifecycle.NoPoolError{Reason: crdv1.ReasonNoPool, Err: err}
-	case err != nil:
-		return lifecycle.Choice{}, err
+		return choice.Choice{}, &latebind.NoPoolError{Reason: crdv1.ReasonNoPool, Err: err}
 	}
-	return lifecycle.Choice{
-		Ours: choice.Ours, Slots: choice.Slots, Rule: choice.Rule, PassedOver: choice.PassedOver, Reservation: choice.Reservation, Annotations: choice.Annotations,
-	}, nil
+	return chosen, err
 }
 
 // checks tells the kubelet that the process lives, and the Service whether this

@@ -23,7 +23,7 @@ func run() int {
 	admission.NewMetrics(&t)
 	ledger.NewMetrics(&t)
 	lifecycle.NewMetrics(&t)
-	t.MustRegister(ledger.NewPoolCollector(nil, nil))
+	t.MustRegister(ledger.NewPoolCollector(nil, ledger.Options{}))
 	if len(t.wrong) > 0 {
 		fmt.Fprintln(os.Stderr, strings.Join(t.wrong, "\n"))
 		return 1

@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/allocator/choice"
+	"spidernet.io/spiderpool/allocator/internal/parallel"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -101,7 +103,7 @@ func (b *reconciler) tellAll(ctx context.Context, p *pass) {
 	if len(due) > 0 {
 		b.nextTell = p.now.Add(tellEvery)
 	}
-	concurrently(due, func(l *pendingPod) error { b.tell(ctx, l, p.now); return nil })
+	parallel.Do(atOnce, due, func(l *pendingPod) error { b.tell(ctx, l, p.now); return nil })
 }
 
 func (b *reconciler) tell(ctx context.Context, l *pendingPod, now time.Time) {
@@ -147,7 +149,7 @@ func (s statusWriter) waiting(ctx context.Context, l *pendingPod) error {
 // assigned writes that a pod has its addresses, whatever else has changed of it.
 func (s statusWriter) assigned(ctx context.Context, p *view.Pod, claims []crdv1.Claim) error {
 	_, err := s.write(ctx, p, "", corev1.PodCondition{
-		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionTrue, Reason: crdv1.ReasonAssigned, Message: assignedText(claims),
+		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionTrue, Reason: crdv1.ReasonAssigned, Message: view.AssignedText(claims),
 		LastTransitionTime: metav1.Now(),
 	})
 	return err
@@ -157,9 +159,9 @@ func (s statusWriter) assigned(ctx context.Context, p *view.Pod, claims []crdv1.
 // conditions is merged by type.
 func (s statusWriter) write(ctx context.Context, p *view.Pod, revision string, c corev1.PodCondition) (*corev1.Pod, error) {
 	patch := struct {
-		Metadata preconditions `json:"metadata"`
-		Status   any           `json:"status"`
-	}{preconditions{UID: p.UID, ResourceVersion: revision}, map[string]any{"conditions": []corev1.PodCondition{c}}}
+		Metadata choice.Preconditions `json:"metadata"`
+		Status   any                  `json:"status"`
+	}{choice.Preconditions{UID: p.UID, ResourceVersion: revision}, map[string]any{"conditions": []corev1.PodCondition{c}}}
 	data, err := json.Marshal(patch)
 	if err != nil {
 		return nil, fmt.Errorf("encoding a condition of pod %s: %w", p, err)
@@ -169,12 +171,6 @@ func (s statusWriter) write(ctx context.Context, p *view.Pod, revision string, c
 		return nil, fmt.Errorf("writing the condition of pod %s: %w", p, err)
 	}
 	return pod, nil
-}
-
-// preconditions are the part of a patch without which it does nothing.
-type preconditions struct {
-	UID             types.UID `json:"uid"`
-	ResourceVersion string    `json:"resourceVersion,omitempty"`
 }
 
 // owner is the field manager of what is written to pods.

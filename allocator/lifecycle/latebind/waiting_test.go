@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"fmt"
@@ -15,7 +15,15 @@ import (
 	"pgregory.net/rapid"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/view"
+	crdv1 "spidernet.io/spiderpool/crds/v1"
+)
+
+var (
+	x      = netip.MustParseAddr("10.0.0.1")
+	tokenA = allocator.Token("aaaaaaaaaaaaaaaa")
+	tokenB = allocator.Token("bbbbbbbbbbbbbbbb")
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -24,7 +32,22 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func waiter(name string, age int, slots ...[]string) *request {
 	p := &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name, UID: types.UID("uid-" + name)}}
 	p.CreationTimestamp = metav1.NewTime(noon.Add(time.Duration(age) * time.Second))
-	return &request{pod: p, rule: "a rule", slots: slots, token: allocator.LateToken(string(p.UID))}
+	return &request{pod: p, rule: "a rule", slots: slotsOf(slots...), token: allocator.LateToken(string(p.UID))}
+}
+
+// slotsOf are for the default NIC.
+func slotsOf(pools ...[]string) []choice.Slot {
+	all := make([]choice.Slot, len(pools))
+	for i, p := range pools {
+		all[i] = choice.Slot{NIC: crdv1.DefaultNIC, Family: choice.Family(i % 2), Pools: p}
+	}
+	return all
+}
+
+// onTwoNICs has the second address of a waiter on another NIC.
+func onTwoNICs(a *request) *request {
+	a.slots[1].NIC, a.slots[1].Family = "net1", choice.IPv4
+	return a
 }
 
 // urgent gives a waiter a priority.
@@ -122,6 +145,16 @@ func TestDecide(t *testing.T) {
 			pools: pools{"a": having(0)},
 			want:  []string{`first: PoolFull pool "a": ` + full, `second: OthersWaitLonger pool "a": ` + full + ", and other pods wait longer for one"}, wantWaitsFor: []string{"a"},
 		},
+		"one pool may serve two NICs of a pod, all or none": {
+			asks:  []*request{onTwoNICs(waiter("two", 1, []string{"a"}, []string{"a"})), waiter("one", 2, []string{"a"})},
+			pools: map[string]*capacity{"a": having(2)},
+			want:  []string{"two: a a", `one: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
+		},
+		"one address is too few for two NICs": {
+			asks:  []*request{onTwoNICs(waiter("two", 1, []string{"a"}, []string{"a"}))},
+			pools: map[string]*capacity{"a": having(1)},
+			want:  []string{`two: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
+		},
 		"the next candidate serves when the first is full": {
 			asks:  []*request{waiter("p", 1, []string{"a", "b"})},
 			pools: pools{"a": having(0), "b": having(1)},
@@ -215,7 +248,7 @@ func TestDecide(t *testing.T) {
 			want:  []string{"web-1: a"},
 		},
 		"pools that the rule passed over are told": {
-			asks:  []*request{{pod: waiter("p", 1).pod, rule: "a rule", passed: `"z" is of the other family`, slots: [][]string{{"a"}}}},
+			asks:  []*request{{pod: waiter("p", 1).pod, rule: "a rule", passed: `"z" is of the other family`, slots: slotsOf([]string{"a"})}},
 			pools: pools{"a": having(0)},
 			want:  []string{`p: PoolFull pool "a": ` + full + `; passed over: "z" is of the other family`}, wantWaitsFor: []string{"a"},
 		},
@@ -330,7 +363,7 @@ func checkVerdicts(t *rapid.T, verdicts []verdict, pools map[string]*capacity) {
 			t.Fatalf("%s is given %d of %d addresses", v.pod, len(v.grants), len(v.slots))
 		}
 		for j, g := range v.grants {
-			if !slices.Contains(v.slots[j], g.pool) {
+			if !slices.Contains(v.slots[j].Pools, g.pool) {
 				t.Fatalf("%s is given an address of %s, which is no candidate", v.pod, g.pool)
 			}
 			if !g.fresh {
@@ -347,8 +380,9 @@ func checkVerdicts(t *rapid.T, verdicts []verdict, pools map[string]*capacity) {
 	left := func(pool string) bool { return pools[pool].unready == "" && given[pool] < pools[pool].free }
 	for _, v := range verdicts {
 		served := v.grants == nil
-		for _, candidates := range v.slots {
-			_, found := pools[candidates[0]].record.ByToken(v.token)
+		for _, slot := range v.slots {
+			candidates := slot.Pools
+			_, found := pools[candidates[0]].record.ByToken(v.token, crdv1.DefaultNIC)
 			served = served && (found || slices.ContainsFunc(candidates, left))
 		}
 		if served {

@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"maps"
@@ -18,8 +18,8 @@ type exhaustion struct {
 func (b *reconciler) capacities(all []*request, now time.Time) map[string]*capacity {
 	asking := map[string]int{} // pool -> how many may want an address of it
 	for _, a := range all {
-		for _, pools := range a.slots {
-			for _, pool := range pools {
+		for _, slot := range a.slots {
+			for _, pool := range slot.Pools {
 				asking[pool]++
 			}
 		}
@@ -37,7 +37,7 @@ func (b *reconciler) capacityOf(name string, limit int) *capacity {
 	if !ok {
 		return &capacity{foreign: true, unready: "it does not exist", record: &allocator.Record{}}
 	}
-	state, err := b.leaderships.decode(pool)
+	state, err := b.leader.Decode(pool)
 	if err != nil {
 		return &capacity{foreign: true, unready: "it cannot be read: " + err.Error(), record: &allocator.Record{}}
 	}
@@ -45,7 +45,7 @@ func (b *reconciler) capacityOf(name string, limit int) *capacity {
 	if _, why := pool.Readiness(); why != "" {
 		s.unready = "it " + why
 	}
-	if begun, _, _ := b.leaderships.of(pool); !begun {
+	if !b.leader.TookOver(pool) {
 		s.foreign, s.unready = true, "the controller has not taken it over yet"
 	}
 	if d, ok := b.exhausted[name]; s.unready == "" && (!ok || d.version != pool.ResourceVersion) {

@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"spidernet.io/spiderpool/allocator/choice"
+	"spidernet.io/spiderpool/allocator/internal/parallel"
 	"spidernet.io/spiderpool/allocator/view"
 )
 
@@ -27,7 +29,7 @@ func (b *reconciler) finishAll(ctx context.Context, p *pass) {
 			due = append(due, pod)
 		}
 	}
-	errs := concurrently(due, func(pod *view.Pod) error { return b.finish(ctx, pod) })
+	errs := parallel.Do(atOnce, due, func(pod *view.Pod) error { return b.finish(ctx, pod) })
 	for i, err := range errs {
 		switch {
 		case err == nil:
@@ -47,7 +49,7 @@ func (b *reconciler) finish(ctx context.Context, p *view.Pod) error {
 		if err := b.binder.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil || pod.UID != p.UID {
 			return err
 		}
-		if _, err := b.patch(ctx, &pod, nil); err != nil {
+		if _, err := b.patch(ctx, &pod, choice.Patch{Gate: choice.GateRemoved}); err != nil {
 			return err
 		}
 		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", p.String(), "uid", p.UID)

@@ -1,25 +1,20 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
-	ctrlbuilder "sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/internal/parallel"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -38,25 +33,9 @@ const (
 	tellsPerPass  = 20
 )
 
-// Pools are the pools as a watch has shown them.
-type Pools interface {
-	ledger.Pools
-	// All yields all pools, in no order, as objects that nobody changes.
-	All() iter.Seq[*crdv1.SpiderIPPool]
-}
-
-// Binder reserves for pods that exist: a *ledger.Ledger.
-type Binder interface {
-	Applier
-	Bind(ctx context.Context, r allocator.Reservation, slots [][]string, fence func(*ledger.Tx) error) ([]crdv1.Claim, error)
-	Available(s *ledger.State, limit int) int
-}
-
-var _ Binder = (*ledger.Ledger)(nil)
-
-// reconciler gives pods that exist their addresses: those that were admitted without
-// one, and those that were not admitted by us. It works in passes over all of
-// them, since who is served first is a question about all of them.
+// reconciler gives pods that exist their addresses: those that were admitted
+// without one, and those that were not admitted by us. It works in passes over all
+// of them, since who is served first is a question about all of them.
 type reconciler struct {
 	resolver
 	binder
@@ -73,27 +52,11 @@ type reconciler struct {
 	nextTell  time.Time             // before it nobody is told anything
 }
 
-// setupBinding adds the controller that binds pods late to mgr.
-func setupBinding(mgr manager.Manager, o Options, t *leaderships, e *events) error {
-	b := &reconciler{
-		resolver:   resolver{api: mgr.GetAPIReader(), chooser: o.Chooser},
-		binder:     binder{statusWriter: statusWriter{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, leaderships: t, events: e, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost},
-		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, now: time.Now,
-		known: map[types.UID]*pendingPod{}, exhausted: map[string]exhaustion{}, finished: map[types.UID]uint64{},
-	}
-	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{everybody} })
-	return build(mgr, "binding", 1).
-		Watches(&crdv1.SpiderIPPool{}, all).
-		Watches(&corev1.Namespace{}, all, ctrlbuilder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
-		WatchesRawSource(podSource(o.Claims, waitingEvents, func(uint64) {})).
-		Complete(b)
-}
-
 // everybody is the one request there is.
 var everybody = reconcile.Request{NamespacedName: types.NamespacedName{Name: "everybody"}}
 
 // waitingEvents asks for a pass when a pod that waits, or did, has changed.
-func waitingEvents(q queue) cache.ResourceEventHandler {
+func waitingEvents(q view.Queue) cache.ResourceEventHandler {
 	concerns := func(object any) bool {
 		p, ok := object.(*view.Pod)
 		return ok && (p.Waits() || p.LeftOver())
@@ -190,7 +153,7 @@ func (b *reconciler) lookAll(ctx context.Context, p *pass) {
 	if len(due) > looksPerPass {
 		due, p.sure, p.again = due[:looksPerPass], false, 0
 	}
-	errs := concurrently(due, func(l *pendingPod) error { return b.look(ctx, l, bases[l], p.now) })
+	errs := parallel.Do(atOnce, due, func(l *pendingPod) error { return b.look(ctx, l, bases[l], p.now) })
 	if err := errors.Join(errs...); err != nil {
 		p.sure = false
 		p.soon(time.Second)
@@ -216,7 +179,7 @@ func (b *reconciler) sortAll(ctx context.Context, p *pass) {
 		}
 		b.sort(ctx, p, l)
 	}
-	concurrently(needlessly, func(l *pendingPod) error { b.ungate(ctx, l); return nil })
+	parallel.Do(atOnce, needlessly, func(l *pendingPod) error { b.ungate(ctx, l); return nil })
 }
 
 func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
@@ -297,10 +260,10 @@ func (b *reconciler) serveAll(ctx context.Context, p *pass) error {
 func (b *reconciler) serveThese(ctx context.Context, p *pass, all []*attempt) error {
 	limited, cancel := context.WithTimeout(ctx, serveTimeout)
 	defer cancel()
-	errs := concurrently(all, func(s *attempt) error { return b.serve(limited, s, p.now) })
+	errs := parallel.Do(atOnce, all, func(s *attempt) error { return b.serve(limited, s, p.now) })
 	again, cancel := context.WithTimeout(ctx, serveTimeout)
 	defer cancel()
-	concurrently(all, func(s *attempt) error { b.say(again, s); return nil })
+	parallel.Do(atOnce, all, func(s *attempt) error { b.say(again, s); return nil })
 	for _, s := range all {
 		b.served(p, s)
 	}
@@ -310,7 +273,7 @@ func (b *reconciler) serveThese(ctx context.Context, p *pass, all []*attempt) er
 // request returns what the pod asks for.
 func (l *pendingPod) request() *request {
 	return &request{
-		pod: l.pod, rule: l.chosen.Rule, passed: l.chosen.PassedOver, slots: l.chosen.Slots,
+		pod: l.pod, rule: l.chosen.Rule, passed: l.chosen.PassedOver(), slots: l.chosen.Slots,
 		token: allocator.LateToken(string(l.pod.UID)), identity: l.chosen.Reservation.For,
 	}
 }
@@ -344,14 +307,14 @@ func (b *reconciler) mark(ctx context.Context, p *pass, want map[string]bool, ma
 		if want[pool.Name] != marked || pool.Status.WaitedFor == marked {
 			continue
 		}
-		if begun, _, _ := b.leaderships.of(pool); begun {
+		if b.leader.TookOver(pool) {
 			wrong = append(wrong, pool)
 		}
 	}
-	errs := concurrently(wrong, func(pool *crdv1.SpiderIPPool) error {
+	errs := parallel.Do(atOnce, wrong, func(pool *crdv1.SpiderIPPool) error {
 		ctx, cancel := context.WithTimeout(ctx, serveTimeout)
 		defer cancel()
-		return b.ledger.Apply(ctx, pool.Name, ledger.Change{Do: b.leaderships.fence(pool.UID, func(tx *ledger.Tx) error {
+		return b.ledger.Apply(ctx, pool.Name, ledger.Change{Do: ledger.Fence(b.leader.Term(), pool.UID, func(tx *ledger.Tx) error {
 			tx.WaitedFor = marked
 			return nil
 		})})
@@ -359,28 +322,11 @@ func (b *reconciler) mark(ctx context.Context, p *pass, want map[string]bool, ma
 	for i, err := range errs {
 		switch {
 		case errors.Is(err, ledger.ErrLeadershipLost):
-			return stopOnLostLeadership(err, b.onLeadershipLost)
+			return b.stop(err)
 		case err != nil:
 			p.soon(time.Second)
 			log.FromContext(ctx).V(1).Info("whether a pool is waited for was not written", "pool", wrong[i].Name, "reason", err.Error())
 		}
 	}
 	return nil
-}
-
-// concurrently calls do for all, several at once, and returns the errors in
-// their order.
-func concurrently[T any](all []T, do func(T) error) []error {
-	errs := make([]error, len(all))
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, atOnce)
-	for i := range all {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			errs[i] = do(all[i])
-		})
-	}
-	wg.Wait()
-	return errs
 }

@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -20,23 +21,21 @@ import (
 // cachedLedger answers Bind from a version of a pool, as a ledger does that
 // finds nothing to write there.
 type cachedLedger struct {
-	Applier
-	state *ledger.State
-	asked [][]string
+	Ledger // of nothing else
+	state  *ledger.State
 }
 
 func (c *cachedLedger) Available(*ledger.State, int) int { return 1 }
 
-func (c *cachedLedger) Bind(_ context.Context, r allocator.Reservation, slots [][]string, fence func(*ledger.Tx) error) ([]crdv1.Claim, error) {
-	c.asked = slots
+func (c *cachedLedger) Bind(_ context.Context, r allocator.Reservation, _ []choice.Slot, fence func(*ledger.Tx) error) ([]crdv1.Claim, error) {
 	if err := fence(&ledger.Tx{State: c.state, Record: c.state.Record}); err != nil {
 		return nil, err
 	}
-	a, ok := c.state.Record.ByToken(r.Token)
+	a, ok := c.state.Record.ByToken(r.Token, crdv1.DefaultNIC)
 	if !ok {
 		a = x
 	}
-	return []crdv1.Claim{{Pool: c.state.Pool.Name, Address: a}}, nil
+	return []crdv1.Claim{{Pool: c.state.Pool.Name, Address: a, NIC: crdv1.DefaultNIC}}, nil
 }
 
 // storedPool is a pool that can be read; nil where it is gone.
@@ -54,6 +53,15 @@ func (s storedPool) Get(_ context.Context, key client.ObjectKey, object client.O
 }
 
 const ourTerm = "ourterm"
+
+// leading is a leader that has taken over all pools.
+type leading struct{}
+
+func (leading) Term() ledger.Term { return ourTerm }
+
+func (leading) TookOver(*crdv1.SpiderIPPool) bool { return true }
+
+func (leading) Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error) { return ledger.Read(pool) }
 
 // poolVersion returns a version of pool "a" of a term, with what is reserved for
 // the pod p, if anything.
@@ -102,9 +110,9 @@ func TestReservingForAPodThatExists(t *testing.T) {
 			if c.stored != nil {
 				stored.pool = c.stored.Pool
 			}
-			r := binder{api: stored, ledger: &cachedLedger{state: c.known}, leaderships: newLeaderships(ourTerm, ledger.Read)}
+			r := binder{api: stored, ledger: &cachedLedger{state: c.known}, leader: leading{}}
 			s := &attempt{
-				pendingPod: latecomerOf(t, gated()),
+				pendingPod: pendingOf(t, gated()),
 				verdict:    verdict{request: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
 				capacities: map[string]*capacity{"a": {uid: c.uid, foreign: c.foreign}},
 			}
@@ -124,9 +132,9 @@ func TestReservingForAPodThatExists(t *testing.T) {
 func TestALeaderOfYesterdayIsDeposed(t *testing.T) {
 	t.Parallel()
 	var told error
-	r := binder{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, leaderships: newLeaderships(ourTerm, ledger.Read), onLeadershipLost: func(err error) { told = err }}
+	r := binder{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, leader: leading{}, onLeadershipLost: func(err error) { told = err }}
 	s := &attempt{
-		pendingPod: latecomerOf(t, gated()),
+		pendingPod: pendingOf(t, gated()),
 		verdict:    verdict{request: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
 		capacities: map[string]*capacity{"a": {uid: "uid-a"}},
 	}
@@ -154,7 +162,11 @@ func TestWhichPoolsAreAsked(t *testing.T) {
 				verdict:    verdict{request: c.asks, grants: grants},
 				capacities: map[string]*capacity{"a": {}, "b": {}, "c": {foreign: true}, "d": {}},
 			}
-			if diff := cmp.Diff(c.want, s.pools()); diff != "" {
+			var got [][]string
+			for _, slot := range s.slots() {
+				got = append(got, slot.Pools)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})

@@ -1,10 +1,10 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -16,8 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -68,10 +70,11 @@ type attempt struct {
 type binder struct {
 	statusWriter
 	api              client.Reader // not a cache
-	ledger           Binder
-	leaderships      *leaderships
+	ledger           Ledger
+	leader           Leader
 	events           *events
 	metrics          *Metrics
+	step             func(verb string) // counts a step in the life of an address
 	onLeadershipLost func(error)
 }
 
@@ -91,7 +94,7 @@ func (r binder) serve(ctx context.Context, s *attempt, now time.Time) error {
 	}
 	if errors.Is(err, ledger.ErrLeadershipLost) {
 		s.result = resultFailed
-		return stopOnLostLeadership(err, r.onLeadershipLost)
+		return r.stop(err)
 	}
 	s.fail(err, now)
 	if s.result == resultFailed {
@@ -101,29 +104,47 @@ func (r binder) serve(ctx context.Context, s *attempt, now time.Time) error {
 	return nil
 }
 
+// stop stops leading where err says that another leads, and returns err.
+func (r binder) stop(err error) error {
+	if errors.Is(err, ledger.ErrLeadershipLost) {
+		r.onLeadershipLost(err)
+		return reconcile.TerminalError(err)
+	}
+	return err
+}
+
+// StepBound is what the log and the metrics call that an address was written to a
+// pod that waited.
+const StepBound = "bound"
+
 // reserve takes what was decided upon.
 func (r binder) reserve(ctx context.Context, s *attempt) ([]crdv1.Claim, error) {
 	v := s.chosen.Reservation
 	v.Token = s.verdict.token
 	v.Pod = allocator.PodRef{Namespace: s.pod.Namespace, Name: s.pod.Name, UID: string(s.pod.UID)}
 	var mu sync.Mutex
-	found := map[string]bool{} // pool -> it had an address for the token
-	claims, err := r.ledger.Bind(ctx, v, s.pools(), func(tx *ledger.Tx) error {
+	found := map[string]map[netip.Addr]bool{} // pool -> the addresses that it had for the token
+	claims, err := r.ledger.Bind(ctx, v, s.slots(), func(tx *ledger.Tx) error {
 		p, ok := s.capacities[tx.Pool.Name]
 		if !ok || p.foreign {
 			return fmt.Errorf("pool %q: not one that was decided upon", tx.Pool.Name)
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		_, found[tx.Pool.Name] = tx.Record.ByToken(v.Token)
-		return r.leaderships.fence(p.uid, func(*ledger.Tx) error { return nil })(tx)
+		if found[tx.Pool.Name] == nil {
+			found[tx.Pool.Name] = map[netip.Addr]bool{}
+		}
+		for _, a := range tx.State.Record.AllByToken(v.Token) { // as stored, before this transaction
+			found[tx.Pool.Name][a] = true
+		}
+		return ledger.Fence(r.leader.Term(), p.uid, func(*ledger.Tx) error { return nil })(tx)
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range claims {
 		mu.Lock()
-		again := found[c.Pool]
+		again := found[c.Pool][c.Address]
 		mu.Unlock()
 		if again {
 			if err := r.confirm(ctx, c, v.Token); err != nil {
@@ -136,21 +157,21 @@ func (r binder) reserve(ctx context.Context, s *attempt) ([]crdv1.Claim, error) 
 	return claims, nil
 }
 
-// pools returns for each slot the pool that was decided upon: to fall back to
+// slots returns for each slot the pool that was decided upon: to fall back to
 // another would be to overtake those who wait there. Where the pod has a stable
 // identity the others follow, since one of them may keep its address.
-func (s *attempt) pools() [][]string {
-	slots := make([][]string, len(s.verdict.grants))
+func (s *attempt) slots() []choice.Slot {
+	slots := slices.Clone(s.verdict.slots)
 	for i, g := range s.verdict.grants {
-		slots[i] = []string{g.pool}
-		if s.verdict.identity == (allocator.Identity{}) {
-			continue
-		}
-		for _, pool := range s.verdict.slots[i] {
-			if pool != g.pool && !s.capacities[pool].foreign {
-				slots[i] = append(slots[i], pool)
+		pools := []string{g.pool}
+		if s.verdict.identity != (allocator.Identity{}) {
+			for _, pool := range slots[i].Pools {
+				if pool != g.pool && !s.capacities[pool].foreign {
+					pools = append(pools, pool)
+				}
 			}
 		}
+		slots[i].Pools = pools
 	}
 	return slots
 }
@@ -168,10 +189,10 @@ func (r binder) confirm(ctx context.Context, c crdv1.Claim, token allocator.Toke
 	if err != nil {
 		return err
 	}
-	if pool.Status.Term != string(r.leaderships.term) {
+	if pool.Status.Term != string(r.leader.Term()) {
 		return fmt.Errorf("pool %q: %w", c.Pool, ledger.ErrLeadershipLost)
 	}
-	if a, ok := state.Record.ByToken(token); !ok || a != c.Address {
+	if a, ok := state.Record.ByToken(token, c.NIC); !ok || a != c.Address {
 		return errOutdated
 	}
 	return nil
@@ -179,12 +200,13 @@ func (r binder) confirm(ctx context.Context, c crdv1.Claim, token allocator.Toke
 
 // write gives the pod its addresses and takes our gate away.
 func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) error {
-	annotations, err := guard(func() (map[string]string, error) { return s.chosen.Annotations(string(s.verdict.token), claims) })
+	given, err := guard(func() (choice.Patch, error) { return s.chosen.Patch(string(s.verdict.token), claims) })
 	if err != nil {
 		return fmt.Errorf("writing down addresses of pod %s: %w", s.pod, err)
 	}
+	given.Gate = choice.GateRemoved
 	whole := s.object
-	pod, err := r.patch(ctx, whole, annotations)
+	pod, err := r.patch(ctx, whole, given)
 	for try := 0; try < rewrites && apierrors.IsConflict(err); try++ {
 		now, asBefore := r.reread(ctx, whole)
 		if !asBefore {
@@ -196,7 +218,7 @@ func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) err
 			}
 		}
 		whole = now
-		pod, err = r.patch(ctx, whole, annotations)
+		pod, err = r.patch(ctx, whole, given)
 	}
 	if err != nil {
 		return err
@@ -229,8 +251,8 @@ func (r binder) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod
 func (r binder) bound(ctx context.Context, s *attempt, claims []crdv1.Claim) {
 	s.result, s.claims = resultBound, claims
 	for _, c := range claims {
-		view.LogStep(log.FromContext(ctx), bound, c.Pool, c.Address, s.pod, "token", s.verdict.token)
-		r.metrics.step(bound)
+		view.LogStep(log.FromContext(ctx), StepBound, c.Pool, c.Address, s.pod, "token", s.verdict.token)
+		r.step(StepBound)
 	}
 	r.events.assigned(s.pod, claims)
 }
@@ -289,7 +311,7 @@ func (s *attempt) refused(e *ledger.ExhaustedError, now time.Time) {
 
 // ungate takes our gate from a pod that waits for no address.
 func (r binder) ungate(ctx context.Context, l *pendingPod) {
-	pod, err := r.patch(ctx, l.object, nil)
+	pod, err := r.patch(ctx, l.object, choice.Patch{Gate: choice.GateRemoved})
 	if err == nil {
 		err = l.update(pod)
 	}
@@ -304,33 +326,11 @@ func (r binder) ungate(ctx context.Context, l *pendingPod) {
 	l.forget()
 }
 
-// patch adds annotations to a pod and takes our gate from it, in one write, if
-// the pod is as it was read.
-func (r binder) patch(ctx context.Context, pod *corev1.Pod, annotations map[string]string) (*corev1.Pod, error) {
-	type metadata struct {
-		preconditions
-		Annotations map[string]string `json:"annotations,omitempty"`
-	}
-	type spec struct {
-		SchedulingGates []corev1.PodSchedulingGate `json:"schedulingGates"` // null removes the list
-	}
-	patch := struct {
-		Metadata metadata `json:"metadata"`
-		Spec     *spec    `json:"spec,omitempty"`
-	}{Metadata: metadata{preconditions{UID: pod.UID, ResourceVersion: pod.ResourceVersion}, annotations}}
-	ours := func(g corev1.PodSchedulingGate) bool { return g.Name == crdv1.GateWaitingForAddress }
-	if slices.ContainsFunc(pod.Spec.SchedulingGates, ours) {
-		var others []corev1.PodSchedulingGate
-		for _, g := range pod.Spec.SchedulingGates {
-			if !ours(g) {
-				others = append(others, g)
-			}
-		}
-		patch.Spec = &spec{others}
-	}
-	data, err := json.Marshal(patch)
+// patch changes a pod in one write, if the pod is as it was read.
+func (r binder) patch(ctx context.Context, pod *corev1.Pod, p choice.Patch) (*corev1.Pod, error) {
+	data, err := p.Merge(pod)
 	if err != nil {
-		return nil, fmt.Errorf("encoding a patch of pod %s/%s: %w", pod.Namespace, pod.Name, err)
+		return nil, err
 	}
 	written := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
 	if err := r.client.Patch(ctx, written, client.RawPatch(types.MergePatchType, data), owner); err != nil {

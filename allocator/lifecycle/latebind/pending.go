@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
-	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -25,25 +25,7 @@ import (
 // goroutines. Where no pools can be named for the pod its error is a
 // *NoPoolError; every other error is an internal one.
 type Chooser interface {
-	Choose(ctx context.Context, pod *corev1.Pod) (Choice, error)
-}
-
-// Choice is what a pod asks for.
-type Choice struct {
-	// Ours is false for a pod that is to be left alone; nothing else counts then.
-	Ours bool
-	// Slots has one list for each address: the pools that may give it, in order
-	// of preference.
-	Slots [][]string
-	// Rule says which rule chose the pools, and PassedOver which pools it passed
-	// over and why, empty where none: for messages.
-	Rule, PassedOver string
-	// Reservation says of the pod what a reservation keeps, but for its token,
-	// name and UID.
-	Reservation allocator.Reservation
-	// Annotations returns what is written to the pod for which claims were
-	// reserved under token; claims[i] belongs to Slots[i].
-	Annotations func(token string, claims []crdv1.Claim) (map[string]string, error)
+	Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, error)
 }
 
 // NoPoolError says that no pool serves a pod as things are.
@@ -86,7 +68,7 @@ type pendingPod struct {
 
 	object     *corev1.Pod // the version that pod is of, as it was read; nil where it is not needed
 	resolution resolution
-	chosen     Choice
+	chosen     choice.Choice
 	err        error
 	basis      basis // what the standing rests on
 	at         time.Time
@@ -183,7 +165,7 @@ func (k resolver) judge(ctx context.Context, l *pendingPod) {
 		pod = pod.DeepCopy()
 		delete(pod.Annotations, corev1.MirrorPodAnnotationKey)
 	}
-	switch l.chosen, l.err = guard(func() (Choice, error) { return k.choose(ctx, pod) }); {
+	switch l.chosen, l.err = guard(func() (choice.Choice, error) { return k.choose(ctx, pod) }); {
 	case l.err != nil:
 		l.resolution = unresolvable
 		logPanic(ctx, l.err, l.pod)
@@ -202,9 +184,9 @@ func logPanic(ctx context.Context, err error, p *view.Pod) {
 	}
 }
 
-func (k resolver) choose(ctx context.Context, pod *corev1.Pod) (Choice, error) {
+func (k resolver) choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, error) {
 	c, err := k.chooser.Choose(ctx, pod)
-	none := func(pools []string) bool { return len(pools) == 0 }
+	none := func(s choice.Slot) bool { return len(s.Pools) == 0 }
 	if err == nil && c.Ours && (len(c.Slots) == 0 || slices.ContainsFunc(c.Slots, none)) {
 		return c, fmt.Errorf("%s leaves an address without a pool", c.Rule)
 	}

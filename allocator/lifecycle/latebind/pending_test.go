@@ -1,11 +1,10 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
 	"errors"
 	"iter"
 	"maps"
-	"slices"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -37,13 +37,15 @@ func (s *stored) Get(_ context.Context, key client.ObjectKey, object client.Obje
 }
 
 // choosing is a Chooser.
-type choosing func(*corev1.Pod) (Choice, error)
+type choosing func(*corev1.Pod) (choice.Choice, error)
 
-func (c choosing) Choose(_ context.Context, pod *corev1.Pod) (Choice, error) { return c(pod) }
+func (c choosing) Choose(_ context.Context, pod *corev1.Pod) (choice.Choice, error) { return c(pod) }
 
-func ours(*corev1.Pod) (Choice, error) { return Choice{Ours: true, Slots: [][]string{{"a"}}}, nil }
+func ours(*corev1.Pod) (choice.Choice, error) {
+	return choice.Choice{Ours: true, Slots: slotsOf([]string{"a"})}, nil
+}
 
-func notOurs(*corev1.Pod) (Choice, error) { return Choice{}, nil }
+func notOurs(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, nil }
 
 // gated returns a pod as it was admitted without an address, edited.
 func gated(edits ...func(*corev1.Pod)) *corev1.Pod {
@@ -64,7 +66,7 @@ func mirror(pod *corev1.Pod) {
 	pod.Annotations = map[string]string{corev1.MirrorPodAnnotationKey: "x"}
 }
 
-func latecomerOf(t *testing.T, pod *corev1.Pod) *pendingPod {
+func pendingOf(t *testing.T, pod *corev1.Pod) *pendingPod {
 	t.Helper()
 	p, err := view.NewPod(pod)
 	if err != nil {
@@ -87,15 +89,15 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 		"ours and without our gate":     {pod: gated(ungated), chooser: ours, want: resolved},
 		"not ours and gated":            {pod: gated(), chooser: notOurs, want: gatedInVain},
 		"not ours and without our gate": {pod: gated(ungated), chooser: notOurs, want: leftAlone},
-		"one that no pool serves":       {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, refusal }, want: unresolvable, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
-		"one for whom choosing fails":   {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { return Choice{}, errors.New("away") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
-		"one for whom choosing panics":  {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) { panic("oh") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
-		"one that is given no pool, nor told why": {pod: gated(), chooser: func(*corev1.Pod) (Choice, error) {
-			return Choice{Ours: true, Rule: "it", Slots: [][]string{{"a"}, {}}}, nil
+		"one that no pool serves":       {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, refusal }, want: unresolvable, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
+		"one for whom choosing fails":   {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, errors.New("away") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
+		"one for whom choosing panics":  {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { panic("oh") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
+		"one that is given no pool, nor told why": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) {
+			return choice.Choice{Ours: true, Rule: "it", Slots: slotsOf([]string{"a"}, nil)}, nil
 		}, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: it leaves an address without a pool"},
 		"one that has a sandbox":            {pod: gated(ungated, func(p *corev1.Pod) { p.Status.ContainerStatuses = []corev1.ContainerStatus{{ContainerID: "x"}} }), chooser: ours, want: leftAlone},
 		"one that got an address when read": {pod: gated(func(p *corev1.Pod) { p.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.9"}} }), chooser: ours, want: leftAlone},
-		"a static one, as if it were not one": {pod: gated(mirror), chooser: func(p *corev1.Pod) (Choice, error) {
+		"a static one, as if it were not one": {pod: gated(mirror), chooser: func(p *corev1.Pod) (choice.Choice, error) {
 			if p.Annotations[corev1.MirrorPodAnnotationKey] != "" {
 				return notOurs(p)
 			}
@@ -104,7 +106,7 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := latecomerOf(t, gated())
+			l := pendingOf(t, gated())
 			k := resolver{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: c.pod}}, chooser: c.chooser}
 			if err := k.look(t.Context(), l, basis{}, noon); err != nil {
 				t.Fatal(err)
@@ -146,7 +148,7 @@ func TestAPodIsReadAndChosenForOnlyWhenSomethingChanged(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: gated(ungated)}}
-			k, l := resolver{api: s, chooser: c.chooser}, latecomerOf(t, gated(ungated))
+			k, l := resolver{api: s, chooser: c.chooser}, pendingOf(t, gated(ungated))
 			if err := k.look(t.Context(), l, first, noon); err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +175,7 @@ func TestAPodIsReadAndChosenForOnlyWhenSomethingChanged(t *testing.T) {
 
 func TestAnotherPodOfTheNameIsNotServed(t *testing.T) {
 	t.Parallel()
-	l := latecomerOf(t, gated())
+	l := pendingOf(t, gated())
 	other := gated(func(p *corev1.Pod) { p.UID = "uid-other" })
 	k := resolver{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: other}}, chooser: choosing(ours)}
 	if err := k.look(t.Context(), l, basis{}, noon); err != nil {
@@ -202,7 +204,7 @@ func TestAPodWithoutOurGateIsLeftAloneForAMoment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c.pod.CreationTimestamp = metav1.NewTime(c.created)
-			if got := latecomerOf(t, c.pod).due(); !got.Equal(c.want) {
+			if got := pendingOf(t, c.pod).due(); !got.Equal(c.want) {
 				t.Errorf("due at %s, want %s", got, c.want)
 			}
 		})
@@ -281,28 +283,5 @@ func TestDigestChangesWithWhatChoosingSees(t *testing.T) {
 	delete(without, "b")
 	if digest(without) == digest(pools(same)) {
 		t.Error("a pool that is gone changes nothing")
-	}
-}
-
-func TestConcurrentlyDoesAllAndKeepsTheOrderOfErrors(t *testing.T) {
-	t.Parallel()
-	all := make([]int, 3*atOnce)
-	for i := range all {
-		all[i] = i
-	}
-	odd := errors.New("odd")
-	errs := concurrently(all, func(i int) error {
-		if i%2 == 1 {
-			return odd
-		}
-		return nil
-	})
-	for i, err := range errs {
-		if (err != nil) != (i%2 == 1) {
-			t.Errorf("error %d is %v", i, err)
-		}
-	}
-	if !slices.Contains(errs, odd) || len(errs) != len(all) {
-		t.Errorf("%d errors", len(errs))
 	}
 }

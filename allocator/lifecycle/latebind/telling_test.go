@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"errors"
@@ -7,9 +7,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
-	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -57,7 +55,7 @@ func TestWhatIsToldOfWaiting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := latecomerOf(t, c.pod)
+			l := pendingOf(t, c.pod)
 			l.object, l.reportedStatus = c.pod, c.told
 			if got := l.toTell(noon.Add(c.at)); got != c.want {
 				t.Errorf("to tell: %+v, want %+v", got, c.want)
@@ -115,7 +113,7 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := latecomerOf(t, gated())
+			l := pendingOf(t, gated())
 			l.object, l.failure.failures = gated(), 2
 			s := &attempt{pendingPod: l, verdict: verdict{request: waiter("p", 0)}}
 			s.fail(fmt.Errorf("binding: %w", c.err), noon)
@@ -144,7 +142,7 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 
 func TestTriesThatFailBecomeRare(t *testing.T) {
 	t.Parallel()
-	l := latecomerOf(t, gated())
+	l := pendingOf(t, gated())
 	for range 100 {
 		(&attempt{pendingPod: l}).fail(errors.New("away"), noon)
 	}
@@ -156,7 +154,6 @@ func TestTriesThatFailBecomeRare(t *testing.T) {
 func TestEvents(t *testing.T) {
 	t.Parallel()
 	p := &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "uid-p"}, Node: "n1"}
-	other := &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "q", UID: "uid-q"}}
 	for name, c := range map[string]struct {
 		tell func(*events)
 		want []string
@@ -171,26 +168,11 @@ func TestEvents(t *testing.T) {
 			},
 			[]string{`Normal AddressAssigned assigned 10.0.0.1 of pool "a", fd00::1 of pool "b"`},
 		},
-		"held": {
-			func(e *events) { e.held(p, "a", x) },
-			[]string{`Warning AddressHeld the pod is gone and no kubelet confirmed its end: address 10.0.0.1 of pool "a" is held until it is certain that node "n1" does not use it`},
-		},
-		"held, and the node is not known": {
-			func(e *events) { e.held(other, "a", x) },
-			[]string{`Warning AddressHeld the pod is gone and no kubelet confirmed its end: address 10.0.0.1 of pool "a" is held until it is certain that an unknown node does not use it`},
-		},
-		"conflict, on both": {
-			func(e *events) { e.conflict(p, other, "a", x) },
-			[]string{
-				`Warning AddressConflict address 10.0.0.1 of pool "a" is claimed by pod ns/q (UID uid-q) too`,
-				`Warning AddressConflict address 10.0.0.1 of pool "a" is claimed by pod ns/p (UID uid-p) too`,
-			},
-		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			recorder := recording.NewFakeRecorder(10)
-			c.tell(&events{recorder})
+			c.tell(&events{view.Recorder{EventRecorder: recorder}})
 			close(recorder.Events)
 			var got []string
 			for text := range recorder.Events {
@@ -198,43 +180,6 @@ func TestEvents(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestClipKeepsRunesWhole(t *testing.T) {
-	t.Parallel()
-	for _, text := range []string{"short", strings.Repeat("a", 100), strings.Repeat("ü", 100), strings.Repeat("語", 100)} {
-		got := clip(text, 50)
-		if len(got) > 50 || !utf8.ValidString(got) || len(text) <= 50 && got != text || len(text) > 50 && len(got) < 46 {
-			t.Errorf("%q becomes %q", text, got)
-		}
-	}
-}
-
-func TestEveryStepIsLoggedWithTheSameKeys(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		pod  *view.Pod
-		more []any
-		want string
-	}{
-		"a pod": {
-			&view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}, Node: "n"}, nil,
-			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="ns/p" "uid"="u" "node"="n"`,
-		},
-		"nobody knows which pod": {
-			&view.Pod{}, []any{"why", "so"},
-			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="" "uid"="" "node"="" "why"="so"`,
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got string
-			view.LogStep(funcr.New(func(_, args string) { got = args }, funcr.Options{}), "bound", "a", x, c.pod, c.more...)
-			if got != c.want {
-				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
 		})
 	}
@@ -300,7 +245,7 @@ func TestPodsThatLookAsIfTheyWaited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got := latecomerOf(t, gated(c.edits...)).pod.LeftOver(); got != c.want {
+			if got := pendingOf(t, gated(c.edits...)).pod.LeftOver(); got != c.want {
 				t.Errorf("looks so: %t", got)
 			}
 		})

@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"cmp"
@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
@@ -19,7 +20,7 @@ type request struct {
 	pod      *view.Pod
 	rule     string             // that chose the pools, for messages
 	passed   string             // pools that it passed over and why, for messages
-	slots    [][]string         // for each address the pools that may give it, in order of preference
+	slots    []choice.Slot      // the addresses
 	token    allocator.Token    // that its reservations have
 	identity allocator.Identity // its stable identity; zero where it has none
 }
@@ -100,18 +101,21 @@ type shortage struct{ pool, reason, text string }
 func (d *decision) next(a *request) verdict {
 	v := verdict{request: a}
 	var lacks []shortage
-	for _, candidates := range a.slots {
-		g, why := d.slot(a, candidates)
+	for _, slot := range a.slots {
+		g, why := d.slot(a, slot)
+		if g.fresh {
+			d.left[g.pool]-- // the same pool may serve another NIC of the pod
+		}
 		v.grants = append(v.grants, g)
 		lacks = append(lacks, why...)
 	}
 	if len(lacks) == 0 {
-		for _, g := range v.grants {
-			if g.fresh {
-				d.left[g.pool]--
-			}
-		}
 		return v
+	}
+	for _, g := range v.grants {
+		if g.fresh {
+			d.left[g.pool]++
+		}
 	}
 	v.grants = nil
 	v.reason, v.message = explain(a, lacks)
@@ -126,12 +130,12 @@ func (d *decision) next(a *request) verdict {
 
 // slot says which candidate gives a pod one of its addresses, or why none does.
 // What is there for it already goes before all that is new.
-func (d *decision) slot(a *request, candidates []string) (grant, []shortage) {
-	if g, why, there := d.present(a, candidates); there {
+func (d *decision) slot(a *request, slot choice.Slot) (grant, []shortage) {
+	if g, why, there := d.present(a, slot); there {
 		return g, why
 	}
 	var lacks []shortage
-	for _, pool := range candidates {
+	for _, pool := range slot.Pools {
 		switch s := d.pools[pool]; {
 		case s.unready != "":
 			lacks = append(lacks, shortage{pool, crdv1.ReasonPoolNotReady, s.unready})
@@ -150,18 +154,19 @@ func (d *decision) slot(a *request, candidates []string) (grant, []shortage) {
 
 // present reports whether a candidate has something for the pod already: what was
 // reserved for it before, or the address kept for its identity.
-func (d *decision) present(a *request, candidates []string) (grant, []shortage, bool) {
-	for _, pool := range candidates {
+func (d *decision) present(a *request, slot choice.Slot) (grant, []shortage, bool) {
+	for _, pool := range slot.Pools {
 		s := d.pools[pool]
-		switch _, ok := s.record.ByToken(a.token); {
+		switch _, ok := s.record.ByToken(a.token, slot.NIC); {
 		case ok && s.foreign:
 			return grant{}, []shortage{{pool, crdv1.ReasonPoolNotReady, s.unready}}, true
 		case ok:
 			return grant{pool: pool, found: true}, nil, true
 		}
 	}
-	for _, pool := range candidates {
-		switch why, ok := d.pools[pool].kept(a.identity); {
+	identity := allocator.Reservation{For: a.identity}.OnNIC(slot.NIC).For
+	for _, pool := range slot.Pools {
+		switch why, ok := d.pools[pool].kept(identity); {
 		case ok && why != nil:
 			why.pool = pool
 			return grant{}, []shortage{*why}, true

@@ -1,4 +1,4 @@
-package lifecycle
+package latebind
 
 import (
 	"context"
@@ -58,13 +58,13 @@ func (s conditionStatus) Patch(_ context.Context, object client.Object, patch cl
 func TestManyWhoWaitAreToldLittleByLittle(t *testing.T) {
 	t.Parallel()
 	pods, recorder := map[string]*corev1.Pod{}, recording.NewFakeRecorder(1000)
-	b := &reconciler{binder: binder{statusWriter: statusWriter{conditionWriter{pods: pods}}, events: &events{recorder}}}
+	b := &reconciler{binder: binder{statusWriter: statusWriter{conditionWriter{pods: pods}}, events: &events{view.Recorder{EventRecorder: recorder}}}}
 	const many = 3*tellsPerPass - 5
 	p := &pass{again: lookAgain}
 	for i := range many {
 		name := fmt.Sprintf("p%d", i)
 		pods[name] = gated(func(pod *corev1.Pod) { pod.Name = name })
-		l := latecomerOf(t, pods[name])
+		l := pendingOf(t, pods[name])
 		l.object = pods[name]
 		l.waits(crdv1.ReasonPoolFull, "all taken", noon)
 		p.all = append(p.all, l)
@@ -105,7 +105,7 @@ func TestOneWhoseConditionCannotBeWrittenIsInNobodysWay(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w, recorder := conditionWriter{pods: map[string]*corev1.Pod{}, refused: map[string]error{}, tries: &atomic.Int32{}}, recording.NewFakeRecorder(1000)
-			b := &reconciler{binder: binder{statusWriter: statusWriter{w}, events: &events{recorder}}}
+			b := &reconciler{binder: binder{statusWriter: statusWriter{w}, events: &events{view.Recorder{EventRecorder: recorder}}}}
 			p := &pass{}
 			const mute, many = tellsPerPass + 1, 2 * tellsPerPass
 			for i := range many {
@@ -114,7 +114,7 @@ func TestOneWhoseConditionCannotBeWrittenIsInNobodysWay(t *testing.T) {
 				if i < mute {
 					w.refused[name] = err
 				}
-				l := latecomerOf(t, w.pods[name])
+				l := pendingOf(t, w.pods[name])
 				l.waits(crdv1.ReasonPoolFull, "all taken", noon)
 				p.all = append(p.all, l)
 			}

@@ -1,0 +1,99 @@
+package latebind
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics count pods that wait and what becomes of them. Their methods do nothing on
+// nil.
+type Metrics struct {
+	waiting      *waitingMetrics
+	lateBindings *prometheus.CounterVec
+}
+
+// NewMetrics makes the metrics and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		waiting: &waitingMetrics{now: time.Now},
+		lateBindings: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "spiderpool_late_bindings_total",
+			Help: "Tries to give a pod that waits its addresses by result: bound, refused by a pool, changed or gone meanwhile, or failed.",
+		}, []string{"result"}),
+	}
+	r.MustRegister(m.waiting, m.lateBindings)
+	return m
+}
+
+// Results of a try to bind a pod late.
+const (
+	resultBound   = "bound"
+	resultRefused = "refused"
+	resultChanged = "changed" // the pod, meanwhile
+	resultGone    = "gone"
+	resultFailed  = "failed"
+)
+
+func (m *Metrics) lateBinding(result string) {
+	if m != nil {
+		m.lateBindings.WithLabelValues(result).Inc()
+	}
+}
+
+// waitSince is one pod that waits.
+type waitSince struct {
+	reason string
+	since  time.Time
+}
+
+// waits replaces what is told of the pods that wait.
+func (m *Metrics) waits(all []waitSince) {
+	if m == nil {
+		return
+	}
+	m.waiting.mu.Lock()
+	defer m.waiting.mu.Unlock()
+	m.waiting.all = all
+}
+
+// waitingMetrics are computed when they are asked for: how long the oldest pod
+// has waited grows by itself.
+type waitingMetrics struct {
+	now func() time.Time
+
+	mu  sync.Mutex
+	all []waitSince
+}
+
+var _ prometheus.Collector = (*waitingMetrics)(nil)
+
+var (
+	waitingPods = prometheus.NewDesc("spiderpool_waiting_pods",
+		"Pods that wait for addresses, by the reason that their condition AddressAssigned gives.", []string{"reason"}, nil)
+	waitingOldest = prometheus.NewDesc("spiderpool_waiting_oldest_seconds",
+		"How long ago the oldest pod that waits for addresses was created, by reason.", []string{"reason"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (w *waitingMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- waitingPods
+	ch <- waitingOldest
+}
+
+// Collect implements prometheus.Collector.
+func (w *waitingMetrics) Collect(ch chan<- prometheus.Metric) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.now()
+	count, oldest := map[string]int{}, map[string]time.Duration{}
+	for _, p := range w.all {
+		count[p.reason]++
+		oldest[p.reason] = max(oldest[p.reason], now.Sub(p.since))
+	}
+	for reason, n := range count {
+		ch <- prometheus.MustNewConstMetric(waitingPods, prometheus.GaugeValue, float64(n), reason)
+		ch <- prometheus.MustNewConstMetric(waitingOldest, prometheus.GaugeValue, oldest[reason].Seconds(), reason)
+	}
+}
