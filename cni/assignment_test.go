@@ -1,34 +1,19 @@
 package cni
 
 import (
+	"encoding/json"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
-	"spidernet.io/spiderpool/cni/address"
+	"spidernet.io/spiderpool/cni/lookup"
 )
 
-var addresses = cmp.Options{
-	cmp.Comparer(func(a, b address.Addr) bool { return a.Same(b) }),
-	cmp.Comparer(func(a, b address.Prefix) bool { return a.Same(b) }),
-}
+var addresses = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
-func mustPrefix(text string) address.Prefix {
-	prefix, ok := address.ParsePrefix(text)
-	if !ok {
-		panic(text)
-	}
-	return prefix
-}
-
-func mustAddr(text string) address.Addr {
-	addr, ok := address.Parse(text)
-	if !ok {
-		panic(text)
-	}
-	return addr
-}
+var prefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 
 // dualStack is an annotation with all there can be.
 const dualStack = `{"interface":"eth0","ipv4pool":"p4","ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,` +
@@ -44,15 +29,15 @@ func TestParseAssignment(t *testing.T) {
 	want := &Assignment{
 		Interface: "eth0", Vlan: 7,
 		Families: []Family{
-			{Pool: "p4", Address: mustPrefix("172.18.41.40/24"), Gateway: mustAddr("172.18.41.1")},
-			{Pool: "p6", Address: mustPrefix("fc00::28/64"), Gateway: mustAddr("fe80::1")},
+			{Pool: "p4", Address: netip.MustParsePrefix("172.18.41.40/24"), Gateway: netip.MustParseAddr("172.18.41.1")},
+			{Pool: "p6", Address: netip.MustParsePrefix("fc00::28/64"), Gateway: netip.MustParseAddr("fe80::1")},
 		},
 		Routes: []Route{
-			{Destination: mustPrefix("10.0.0.0/8"), Gateway: mustAddr("172.18.41.2")},
-			{Destination: mustPrefix("fd00::/8"), Gateway: mustAddr("fc00::2")},
+			{Destination: netip.MustParsePrefix("10.0.0.0/8"), Gateway: netip.MustParseAddr("172.18.41.2")},
+			{Destination: netip.MustParsePrefix("fd00::/8"), Gateway: netip.MustParseAddr("fc00::2")},
 		},
 	}
-	if diff := cmp.Diff(want, got, addresses); diff != "" {
+	if diff := cmp.Diff(want, got, addresses, prefixes); diff != "" {
 		t.Errorf("assignment (-want +got):\n%s", diff)
 	}
 }
@@ -63,8 +48,8 @@ func TestParseAssignmentWithoutTheOptionalKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Assignment{Interface: "net1", Families: []Family{{Pool: "p", Address: mustPrefix("10.0.0.2/31")}}}
-	if diff := cmp.Diff(want, got, addresses); diff != "" {
+	want := &Assignment{Interface: "net1", Families: []Family{{Pool: "p", Address: netip.MustParsePrefix("10.0.0.2/31")}}}
+	if diff := cmp.Diff(want, got, addresses, prefixes); diff != "" {
 		t.Errorf("assignment (-want +got):\n%s", diff)
 	}
 }
@@ -73,23 +58,26 @@ func TestParseAssignmentWithoutTheOptionalKeys(t *testing.T) {
 func TestParseAssignmentRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ old, new, wantErr string }{
-		"no JSON":                    {dualStack, `yes`, `want an object, found 'y' at byte 0`},
-		"text behind":                {`]}`, `]} {}`, `text after the object at byte 266`},
+		"no JSON":                    {dualStack, `yes`, `want an object, found "yes"`},
+		"text behind":                {`]}`, `]} {}`, `text after the object`},
 		"an unknown key":             {`"vlan":7`, `"vlan":7,"mtu":1500`, `unknown key "mtu"`},
 		"a key twice":                {`"vlan":7`, `"vlan":7,"vlan":8`, `key "vlan" is there twice`},
 		"a key in capitals":          {`"vlan"`, `"VLAN"`, `unknown key "VLAN"`},
+		"half of it":                 {dualStack[200:], ``, `key "routes": unexpected EOF`},
+		"an escaped key twice":       {`"vlan":7`, `"vlan":7,"\u0076lan":8`, `key "vlan" is there twice`},
+		"a vlan with a fraction":     {`"vlan":7`, `"vlan":7.5`, `key "vlan": json: cannot unmarshal number 7.5 into Go value of type int`},
 		"a key missing":              {`"vlan":7,`, ``, `key "vlan" is missing`},
 		"another NIC":                {`"eth0"`, `"eth1"`, `interface: this is "eth1", but NIC "eth0" was asked for`},
-		"null":                       {`"172.18.41.40/24"`, `null`, `key "ipv4": want a string, found null`},
-		"a vlan in text":             {`"vlan":7`, `"vlan":"7"`, `key "vlan": want a whole number, found "7"`},
+		"null":                       {`"172.18.41.40/24"`, `null`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
+		"a vlan in text":             {`"vlan":7`, `"vlan":"7"`, `key "vlan": json: cannot unmarshal string into Go value of type int`},
 		"a vlan too great":           {`"vlan":7`, `"vlan":4096`, `vlan: 4096 is not between 0 and 4095`},
 		"a vlan below zero":          {`"vlan":7`, `"vlan":-1`, `vlan: -1 is not between 0 and 4095`},
-		"cleangateway in text":       {`false`, `"no"`, `key "cleangateway": want true or false, found "no"`},
+		"cleangateway in text":       {`false`, `"no"`, `key "cleangateway": json: cannot unmarshal string into Go value of type bool`},
 		"no prefix length":           {`41.40/24`, `41.40`, `ipv4: "172.18.41.40" is not an address with its prefix length`},
 		"a zone":                     {`::28/64`, `::28%eth0/64`, `ipv6: "fc00::28%eth0/64" is not an address with its prefix length`},
 		"the other family":           {`"172.18.41.40/24"`, `"fc00::9/64"`, `ipv4: fc00::9/64 is of the other family`},
 		"a mapped address":           {`fc00::28/64`, `::ffff:102:304/120`, `ipv6: ::ffff:102:304/120 is of the other family`},
-		"a mapped address with dots": {`fc00::28/64`, `::ffff:1.2.3.4/120`, `ipv6: "::ffff:1.2.3.4/120" is not an address with its prefix length`},
+		"a mapped address with dots": {`fc00::28/64`, `::ffff:1.2.3.4/120`, `ipv6: ::ffff:1.2.3.4/120 is of the other family`},
 		"a loopback address":         {`172.18.41.40/24`, `127.0.0.1/8`, `ipv4: 127.0.0.1/8 is no address for a pod`},
 		"an address, no pool":        {`"p4"`, `""`, `ipv4pool: empty, although ipv4 is "172.18.41.40/24"`},
 		"a pool, no address":         {`"172.18.41.40/24"`, `""`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
@@ -97,7 +85,7 @@ func TestParseAssignmentRefuses(t *testing.T) {
 		"a gateway of its own":       {`"172.18.41.1"`, `"172.18.41.40"`, `ipv4gateway: 172.18.41.40 cannot be reached from 172.18.41.40/24`},
 		"a gateway of other make":    {`"172.18.41.1"`, `"fc00::1"`, `ipv4gateway: fc00::1 is of the other family than 172.18.41.40/24`},
 		"a gateway with a zone":      {`"fe80::1"`, `"fe80::1%eth0"`, `ipv6gateway: "fe80::1%eth0" is not an address`},
-		"routes of another kind":     {`"routes":[`, `"routes":{}}`, `key "routes": want a list, found {}`},
+		"routes of another kind":     {`"routes":[`, `"routes":{}}`, `key "routes": json: cannot unmarshal object into Go value of type []json.RawMessage`},
 		"a route with more":          {`"gw":"fc00::2"`, `"gw":"fc00::2","mtu":1`, `routes[1]: unknown key "mtu"`},
 		"a route with less":          {`,"gw":"fc00::2"`, ``, `routes[1]: key "gw" is missing`},
 		"a route to no CIDR":         {`fd00::/8`, `fd00::1/8`, `routes[1]: dst: "fd00::1/8" is not a CIDR`},
@@ -128,17 +116,18 @@ func TestParseAssignmentRefuses(t *testing.T) {
 
 func TestFindAssignmentNamesPodNICAndAnnotation(t *testing.T) {
 	t.Parallel()
-	pod := PodRef{Namespace: "shop", Name: "web"}
+	pod := lookup.Pod{Namespace: "shop", Name: "web"}
 	_, err := FindAssignment(map[string]string{"ipam.spidernet.io/assigned-eth0": dualStack}, "net1", pod)
 	wantError(t, err, 11, `pod shop/web has no address for NIC net1: annotation ipam.spidernet.io/assigned-net1 is missing`)
 	_, err = FindAssignment(map[string]string{"ipam.spidernet.io/assigned-eth0": `{}`}, "eth0", pod)
 	wantError(t, err, 6, `pod shop/web: annotation ipam.spidernet.io/assigned-eth0: key "interface" is missing`)
-	_, err = FindAssignment(nil, "eth0", PodRef{})
+	_, err = FindAssignment(nil, "eth0", lookup.Pod{})
 	wantError(t, err, 11, `pod (not named in CNI_ARGS) has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing`)
 }
 
-// FuzzAnnotation proves that whatever is taken makes a result in every version,
-// with the addresses in it and every next hop within reach.
+// FuzzAnnotation proves that whatever is taken makes a result in every version that the library
+// reads again, with the addresses in it and every next hop within reach; and that one more key, and
+// a key in other letters, are refused.
 func FuzzAnnotation(f *testing.F) {
 	f.Add(dualStack)
 	f.Add(`{"interface":"eth0","ipv4pool":"p","ipv6pool":"","ipv4":"10.0.0.2/31","ipv6":"","vlan":0}`)
@@ -151,8 +140,23 @@ func FuzzAnnotation(f *testing.F) {
 		if assignment.Interface != "eth0" || len(assignment.Families) == 0 || len(assignment.Families) > 2 {
 			t.Fatalf("took %+v", assignment)
 		}
-		for _, version := range versions {
+		for _, version := range versions.SupportedVersions() {
 			checkResult(t, assignment, version)
+		}
+		var members map[string]any
+		if err := json.Unmarshal([]byte(value), &members); err != nil {
+			t.Fatalf("taken, but json says %v", err)
+		}
+		for key := range members {
+			members[strings.ToUpper(key)] = nil // each key is in small letters
+			if _, err := ParseAssignment("eth0", string(encoded(t, members))); err == nil {
+				t.Errorf("took key %q beside %q", strings.ToUpper(key), key)
+			}
+			delete(members, strings.ToUpper(key))
+		}
+		again, err := ParseAssignment("eth0", string(encoded(t, members)))
+		if diff := cmp.Diff(assignment, again, addresses, prefixes); diff != "" || err != nil {
+			t.Errorf("written anew (-first +second): %v\n%s", err, diff)
 		}
 	})
 }

@@ -2,7 +2,8 @@ package cni
 
 import (
 	"bytes"
-	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,74 +13,30 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain makes this test binary the plugin itself, or a lookup that fails as
-// wanted, when it is started under their names.
+// TestMain makes this test binary the plugin itself when it is started under its name.
 func TestMain(m *testing.M) {
-	switch filepath.Base(os.Args[0]) {
-	case PluginName:
+	if filepath.Base(os.Args[0]) == PluginName {
 		os.Exit(Main())
-	case skelName:
-		os.Exit(skelMain())
-	case LookupName:
-		os.Exit(strangeLookup())
 	}
 	os.Exit(m.Run())
 }
 
-// strangeLookup behaves as the file beside it says.
-func strangeLookup() int {
-	self, err := os.Executable()
-	if err != nil {
-		return 3
-	}
-	how, err := os.ReadFile(filepath.Join(filepath.Dir(self), "how"))
-	if err != nil || len(os.Environ()) > 0 { // the environment was to be empty
-		return 3
-	}
-	if string(how) == "crash" {
-		_, _ = os.Stderr.WriteString("no luck")
-		return 2
-	}
-	_, _ = os.Stdout.Write(how)
-	return 0
-}
-
-// installed copies this test binary into a folder under names.
-func installed(t *testing.T, names ...string) string {
+// start runs the plugin and returns what it printed and its code.
+func start(t *testing.T, stdin io.Reader, stdout io.Writer, env ...string) (stderr string, code int) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := t.TempDir()
-	for _, name := range names {
-		if err := os.Link(self, filepath.Join(folder, name)); err == nil {
-			continue
-		}
-		content, err := os.ReadFile(self) // another file system
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(folder, name), content, 0o755); err != nil { // a program
-			t.Fatal(err)
-		}
-	}
-	return folder
-}
-
-// start runs the plugin in folder and returns what it printed and its code.
-func start(t *testing.T, folder string, stdin []byte, env ...string) (string, int) {
-	t.Helper()
-	command := exec.CommandContext(t.Context(), filepath.Join(folder, PluginName))
+	command := exec.CommandContext(t.Context(), self)
 	command.Args[0] = PluginName
-	command.Env = env
-	command.Stdin = bytes.NewReader(stdin)
-	output, err := command.Output()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
+	command.Env = append([]string{"HOME=/"}, env...) // never empty: that would mean this process's
+	var errors bytes.Buffer
+	command.Stdin, command.Stdout, command.Stderr = stdin, stdout, &errors
+	if err := command.Run(); command.ProcessState == nil {
 		t.Fatal(err)
 	}
-	return string(output), command.ProcessState.ExitCode()
+	return errors.String(), command.ProcessState.ExitCode()
 }
 
 // addEnv is the environment of an ADD into a network namespace that does not
@@ -93,114 +50,94 @@ func addEnv(command string) []string {
 
 func TestProcessAnswers(t *testing.T) {
 	t.Parallel()
-	folder := installed(t, PluginName)
+	newest := map[string]any{"cniVersion": "1.1.0"}
+	previous := map[string]any{"prevResult": decoded(t, singleResult)}
+	without := func(command, variable string) []string { return append(addEnv(command), variable+"=") }
+	refused := func(code int, msg string) string {
+		return fmt.Sprintf(`{"cniVersion":"1.1.0","code":%d,"msg":%q}`, code, msg)
+	}
+	incompatible := func(version string) string {
+		return fmt.Sprintf(`{"cniVersion":"1.1.0","code":1,"msg":"incompatible CNI versions","details":`+
+			`"config is \"%s\", plugin supports [\"0.3.1\" \"0.4.0\" \"1.0.0\" \"1.1.0\"]"}`, version)
+	}
 	cases := map[string]struct {
-		env        []string
-		stdin      []byte
-		wantOutput string
-		wantCode   int
+		env   []string
+		stdin []byte
+		want  string // an error is one with a code
 	}{
-		"VERSION": {
-			env:        []string{"CNI_COMMAND=VERSION"},
-			wantOutput: `{"cniVersion":"1.1.0","supportedVersions":["0.3.1","0.4.0","1.0.0","1.1.0"]}`,
-		},
-		"ADD": {env: addEnv("ADD"), stdin: netConf(t, nil, annotated, nil), wantOutput: singleResult},
-		"ADD that is refused": {
-			env: addEnv("ADD"), stdin: netConf(t, map[string]any{"x": 1}, nil, nil), wantCode: 1,
-			wantOutput: `{"cniVersion":"1.1.0","code":7,"msg":"network configuration: ipam: unknown key \"x\""}`,
-		},
-		"ADD of a version that is not spoken": {
-			env: addEnv("ADD"), stdin: netConf(t, nil, annotated, map[string]any{"cniVersion": "0.2.0"}), wantCode: 1,
-			wantOutput: `{"cniVersion":"1.1.0","code":1,"msg":"cniVersion \"0.2.0\" is none of 0.3.1, 0.4.0, 1.0.0, 1.1.0"}`,
-		},
-		"nothing on standard input": {
-			env: addEnv("ADD"), wantCode: 1,
-			wantOutput: `{"cniVersion":"1.1.0","code":6,"msg":"decoding network configuration: the text ends before the object does"}`,
-		},
-		"a command that is not known": {
-			env: addEnv("MOVE"), wantCode: 1, wantOutput: `{"cniVersion":"1.1.0","code":4,"msg":"CNI_COMMAND: unknown command \"MOVE\""}`,
-		},
-		"no command":              {wantCode: 1, wantOutput: `{"cniVersion":"1.1.0","code":4,"msg":"CNI_COMMAND: unknown command \"\""}`},
-		"GC":                      {env: addEnv("GC"), stdin: netConf(t, map[string]any{"x": 1}, nil, map[string]any{"cniVersion": "1.1.0"})},
-		"STATUS":                  {env: addEnv("STATUS"), stdin: netConf(t, nil, nil, map[string]any{"cniVersion": "1.1.0"})},
-		"GC of garbage":           {env: []string{"CNI_COMMAND=GC"}, stdin: []byte("}{")},
-		"DEL":                     {env: addEnv("DEL"), stdin: netConf(t, nil, annotated, nil)},
-		"DEL of garbage":          {env: addEnv("DEL"), stdin: []byte("}{")},
-		"DEL of an unknown key":   {env: addEnv("DEL"), stdin: netConf(t, map[string]any{"x": 1}, nil, nil)},
-		"DEL of another version":  {env: addEnv("DEL"), stdin: netConf(t, nil, nil, map[string]any{"cniVersion": "9.9.9"})},
-		"DEL in its own netns":    {env: append(addEnv("DEL"), "CNI_NETNS=/proc/self/ns/net"), stdin: netConf(t, nil, nil, nil)},
-		"DEL without environment": {env: []string{"CNI_COMMAND=DEL"}},
-		"DEL of a megabyte":       {env: addEnv("DEL"), stdin: bytes.Repeat([]byte("x"), 1<<20)},
+		"VERSION":           {env: []string{"CNI_COMMAND=VERSION"}, want: `{"cniVersion":"1.1.0","supportedVersions":["0.3.1","0.4.0","1.0.0","1.1.0"]}`},
+		"ADD":               {addEnv("ADD"), netConf(t, nil, annotated, nil), singleResult},
+		"CHECK":             {addEnv("CHECK"), netConf(t, nil, annotated, previous), ""},
+		"STATUS":            {addEnv("STATUS"), netConf(t, nil, nil, newest), ""},
+		"no command at all": {},
+		"ADD that is refused": {addEnv("ADD"), netConf(t, map[string]any{"x": 1}, nil, nil),
+			refused(7, `network configuration: ipam: unknown key "x"`)},
+		"ADD of an older version":      {addEnv("ADD"), netConf(t, nil, annotated, map[string]any{"cniVersion": "0.2.0"}), incompatible("0.2.0")},
+		"ADD of a newer version":       {addEnv("ADD"), netConf(t, nil, annotated, map[string]any{"cniVersion": "1.2.0"}), incompatible("1.2.0")},
+		"CHECK of 0.3.1":               {addEnv("CHECK"), netConf(t, nil, annotated, map[string]any{"cniVersion": "0.3.1"}), refused(1, "config version does not allow CHECK")},
+		"STATUS of 1.0.0":              {addEnv("STATUS"), netConf(t, nil, nil, nil), refused(1, "config version does not allow STATUS")},
+		"nothing on standard input":    {addEnv("ADD"), nil, refused(6, "error unmarshall network config: unexpected end of JSON input")},
+		"no name of the network":       {addEnv("ADD"), []byte(`{"cniVersion":"1.0.0"}`), refused(7, "missing network name")},
+		"a command that is not known":  {addEnv("MOVE"), netConf(t, nil, annotated, nil), refused(4, "unknown CNI_COMMAND: MOVE")},
+		"ADD without a container":      {without("ADD", "CNI_CONTAINERID"), netConf(t, nil, annotated, nil), refused(4, "required env variables [CNI_CONTAINERID] missing")},
+		"ADD without a namespace":      {without("ADD", "CNI_NETNS"), netConf(t, nil, annotated, nil), refused(4, "required env variables [CNI_NETNS] missing")},
+		"CHECK without a NIC":          {without("CHECK", "CNI_IFNAME"), netConf(t, nil, annotated, nil), refused(4, "required env variables [CNI_IFNAME] missing")},
+		"STATUS without a search path": {without("STATUS", "CNI_PATH"), netConf(t, nil, nil, newest), refused(4, "required env variables [CNI_PATH] missing")},
+		"GC":                           {addEnv("GC"), netConf(t, map[string]any{"x": 1}, nil, newest), ""},
+		"GC of garbage":                {[]string{"CNI_COMMAND=GC"}, []byte("}{"), ""},
+		"GC of an older version":       {addEnv("GC"), netConf(t, nil, nil, nil), ""},
+		"DEL":                          {addEnv("DEL"), netConf(t, nil, annotated, nil), ""},
+		"DEL of garbage":               {addEnv("DEL"), []byte("}{"), ""},
+		"DEL of an unknown key":        {addEnv("DEL"), netConf(t, map[string]any{"x": 1}, nil, nil), ""},
+		"DEL of another version":       {addEnv("DEL"), netConf(t, nil, nil, map[string]any{"cniVersion": "9.9.9"}), ""},
+		"DEL in its own netns":         {append(addEnv("DEL"), "CNI_NETNS=/proc/self/ns/net"), netConf(t, nil, nil, nil), ""},
+		"DEL of a wrong container":     {append(addEnv("DEL"), "CNI_CONTAINERID=a/b"), netConf(t, nil, nil, nil), ""},
+		"DEL without environment":      {env: []string{"CNI_COMMAND=DEL"}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			output, code := start(t, folder, tc.stdin, tc.env...)
-			if code != tc.wantCode {
-				t.Errorf("exit code %d, want %d", code, tc.wantCode)
+			var stdout bytes.Buffer
+			_, code := start(t, bytes.NewReader(tc.stdin), &stdout, tc.env...)
+			if isError := strings.Contains(tc.want, `"code"`); isError != (code == 1) || code > 1 {
+				t.Errorf("exit code %d", code)
 			}
-			if tc.wantOutput == "" || output == "" {
-				if output != tc.wantOutput {
-					t.Errorf("got %q, want %q", output, tc.wantOutput)
+			if tc.want == "" || stdout.Len() == 0 {
+				if stdout.String() != tc.want {
+					t.Errorf("got %q, want %q", &stdout, tc.want)
 				}
 				return
 			}
-			if diff := cmp.Diff(decoded(t, tc.wantOutput), decoded(t, output)); diff != "" {
+			if diff := cmp.Diff(decoded(t, tc.want), decoded(t, stdout.String())); diff != "" {
 				t.Errorf("output (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestProcessAsksTheLookupBesideIt(t *testing.T) {
+// TestProcessSaysWhenNobodyReads gives it a full disk for standard output.
+func TestProcessSaysWhenNobodyReads(t *testing.T) {
 	t.Parallel()
-	cases := map[string]struct{ how, want string }{
-		"an answer":           {`{"annotations":{"ipam.spidernet.io/assigned-eth0":` + quoted(single) + `}}`, singleResult},
-		"an error":            {`{"error":{"code":100,"msg":"gone"}}`, `{"cniVersion":"1.1.0","code":100,"msg":"gone"}`},
-		"a pod without":       {`{}`, `"code":11`},
-		"an unknown key":      {`{"pod":{}}`, `decoding the answer`},
-		"an error of nothing": {`{"error":{}}`, `error 0 without a code or a message`},
-		"an answer of no use": {`what?`, `are the two binaries of one release?`},
-		"a crash":             {`crash`, `"details":"no luck`},
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			folder := installed(t, PluginName, LookupName)
-			if err := os.WriteFile(filepath.Join(folder, "how"), []byte(tc.how), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			output, _ := start(t, folder, netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil), addEnv("ADD")...)
-			if !strings.HasPrefix(tc.want, "{") {
-				if !strings.Contains(output, tc.want) {
-					t.Errorf("got %s, want %s in it", output, tc.want)
-				}
-				return
-			}
-			if diff := cmp.Diff(decoded(t, tc.want), decoded(t, output)); diff != "" {
-				t.Errorf("output (-want +got):\n%s", diff)
-			}
-		})
+	t.Cleanup(func() { _ = full.Close() })
+	for _, command := range []string{"ADD", "CHECK"} { // a result, an error
+		stderr, code := start(t, bytes.NewReader(netConf(t, nil, annotated, nil)), full, addEnv(command)...)
+		if want := "spiderpool: writing the answer: write /dev/stdout: no space left on device\n"; code != 1 || stderr != want {
+			t.Errorf("%s: exit code %d, got %q, want %q", command, code, stderr, want)
+		}
 	}
 }
 
-func TestProcessSaysThatTheLookupIsMissing(t *testing.T) {
+// TestDelAndGCReadTheirInputToItsEnd: a runtime whose write fails takes the command for failed.
+func TestDelAndGCReadTheirInputToItsEnd(t *testing.T) {
 	t.Parallel()
-	folder := installed(t, PluginName)
-	output, code := start(t, folder, netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil), addEnv("ADD")...)
-	if want := filepath.Join(folder, LookupName) + " is not there"; code != 1 || !strings.Contains(output, want) {
-		t.Errorf("exit code %d, got %s, want %s", code, output, want)
+	for _, command := range []string{"DEL", "GC"} {
+		input := bytes.NewReader(bytes.Repeat([]byte("x"), 1<<20))
+		if stderr, code := start(t, input, nil, "CNI_COMMAND="+command); code != 0 || stderr != "" || input.Len() > 0 {
+			t.Errorf("%s: exit code %d, %q, %d bytes were not read", command, code, stderr, input.Len())
+		}
 	}
 }
-
-func TestProcessWantsThePodNamedForALookup(t *testing.T) {
-	t.Parallel()
-	folder := installed(t, PluginName, LookupName)
-	env := append(addEnv("ADD"), "CNI_ARGS=")
-	output, code := start(t, folder, netConf(t, map[string]any{"kubeconfig": "/k"}, nil, nil), env...)
-	if want := `"code":4`; code != 1 || !strings.Contains(output, want) {
-		t.Errorf("exit code %d, got %s, want %s", code, output, want)
-	}
-}
-
-func quoted(text string) string { return `"` + strings.ReplaceAll(text, `"`, `\"`) + `"` }

@@ -1,178 +1,131 @@
 package cni
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
-	"spidernet.io/spiderpool/cni/message"
-	"spidernet.io/spiderpool/cni/strictjson"
+	"github.com/containernetworking/cni/pkg/types"
+	types100 "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/containernetworking/cni/pkg/version"
+
+	"spidernet.io/spiderpool/cni/lookup"
 )
-
-// PluginName is the value of "type" in the ipam section, and the name of the
-// plugin's binary.
-const PluginName = "spiderpool"
-
-// annotationsCapability is the key in runtimeConfig under which containerd and
-// CRI-O pass the pod's annotations.
-const annotationsCapability = "io.kubernetes.cri.pod-annotations"
 
 // NetConf is what the plugin reads from its standard input.
 type NetConf struct {
-	CNIVersion string
-	// Name of the network.
-	Name string
-	IPAM IPAMConf
-	// Annotations of the pod; meaningless unless AnnotationsPassed.
-	Annotations map[string]string // annotation key -> value
+	CNIVersion    string   `json:"cniVersion"`
+	IPAM          IPAMConf `json:"ipam"`
+	RuntimeConfig struct {
+		// Annotations of the pod, undecoded. Nil is a runtime that passes none, null a pod that has
+		// none. The key is the capability under which containerd and CRI-O pass them.
+		Annotations json.RawMessage `json:"io.kubernetes.cri.pod-annotations"`
+	} `json:"runtimeConfig"`
 	// PrevResult is undecoded; nil where there is none.
-	PrevResult strictjson.Raw
-	// AnnotationsPassed tells a runtime that passes no annotations from a pod
-	// that has none.
-	AnnotationsPassed bool
+	PrevResult json.RawMessage `json:"prevResult"`
 }
 
 // IPAMConf is the ipam section of the network configuration.
 type IPAMConf struct {
-	// Kubeconfig is the file to look pods up with where the runtime passes no
-	// annotations; empty means never.
-	Kubeconfig string
-	// LogFilePath is the file to append to; empty means no log.
-	LogFilePath string
-	// LogLevel is debug, info, warn or error; default info.
-	LogLevel Level
-	// CleanGateway means no default route, whatever the annotation says.
-	CleanGateway bool
-	// DefaultIPv4IPPool and DefaultIPv6IPPool are the network's default pools.
-	// The webhook reads them; the plugin only checks their form.
+	Type         string // PluginName
+	Kubeconfig   string // to look pods up with where the runtime passes no annotations; empty means never
+	LogFilePath  string // to append to; empty means no log
+	LogLevel     int    // a place in levels; default info
+	CleanGateway bool   // no default route, whatever the annotation says
+	// The network's default pools. The webhook reads them; the plugin only checks their form.
 	DefaultIPv4IPPool, DefaultIPv6IPPool []string
+	Ignored                              []string // those of upstreamKeys that are there
 }
 
-// ParseNetConf reads the network configuration. Keys outside the ipam section
-// belong to the main plugin and are none of ours.
+// upstreamKeys have a meaning for upstream's plugin only. They are taken, so that a configuration
+// written for it goes on working.
+var upstreamKeys = [...]string{
+	"ipam_unix_socket_path", "log_file_max_size", "log_file_max_age", "log_file_max_count", "match_master_subnet", "enable_debug",
+}
+
+// ParseNetConf reads the network configuration. Keys outside the ipam section belong to the main
+// plugin, and are read as it does and the library.
 func ParseNetConf(stdin []byte) (*NetConf, error) {
-	top, err := strictjson.Parse(stdin)
-	if err != nil {
-		return nil, fail(CodeDecodingFailure, "", "decoding network configuration: %v", err)
-	}
 	conf := &NetConf{}
-	if err := conf.read(top); err != nil {
-		return nil, fail(CodeInvalidNetworkConfig, "", "network configuration: %v", err)
+	err := json.Unmarshal(stdin, conf)
+	if err == nil && conf.IPAM.Type == "" {
+		err = fmt.Errorf(`key "ipam" is missing; the main plugin's entry wants "ipam": {"type": %q}`, PluginName)
+	}
+	if err != nil {
+		return nil, fail(types.ErrInvalidNetworkConfig, "", "network configuration: %v", err)
 	}
 	return conf, nil
 }
 
-func (c *NetConf) read(top strictjson.Object) (err error) {
-	if c.CNIVersion, err = strictjson.Value[string](top, "cniVersion"); err != nil {
-		return err
+// UnmarshalJSON reads the section, in which every key is ours.
+func (c *IPAMConf) UnmarshalJSON(section []byte) error {
+	*c = IPAMConf{}
+	var level string
+	var ignored [len(upstreamKeys)]json.RawMessage
+	fields := map[string]any{
+		"type": &c.Type, "kubeconfig": &c.Kubeconfig, "log_level": &level, "log_file_path": &c.LogFilePath,
+		"clean_gateway": &c.CleanGateway, "default_ipv4_ippool": &c.DefaultIPv4IPPool, "default_ipv6_ippool": &c.DefaultIPv6IPPool,
 	}
-	if c.Name, err = strictjson.Value[string](top, "name"); err != nil {
-		return err
+	for i, key := range upstreamKeys {
+		fields[key] = &ignored[i]
 	}
-	if !isIdentifier(c.Name) {
-		return message.Errorf("name: %q is empty or has characters that are not allowed", c.Name)
+	if err := readObject(section, fields, "type"); err != nil {
+		return fmt.Errorf("ipam: %w", err)
 	}
-	c.PrevResult, _ = top.Get("prevResult")
-	section, ok := top.Get("ipam")
-	if !ok {
-		return message.Errorf(`key "ipam" is missing; the main plugin's entry wants "ipam": {"type": %q}`, PluginName)
+	for i, key := range upstreamKeys {
+		if ignored[i] != nil {
+			c.Ignored = append(c.Ignored, key)
+		}
 	}
-	if c.IPAM, err = parseIPAM(section); err != nil {
-		return message.Errorf("ipam: %w", err)
+	if c.Type != PluginName {
+		return fmt.Errorf("ipam: type: this is %q, not %q", PluginName, c.Type)
 	}
-	if runtimeConfig, ok := top.Get("runtimeConfig"); ok {
-		if err := c.readRuntimeConfig(runtimeConfig); err != nil {
-			return message.Errorf("runtimeConfig: %w", err)
+	if c.LogLevel = slices.Index(levels, cmp.Or(strings.ToLower(level), "info")); c.LogLevel < 0 {
+		return fmt.Errorf("ipam: log_level: %q is none of %s", level, strings.Join(levels, ", "))
+	}
+	for _, file := range [...][2]string{{"kubeconfig", c.Kubeconfig}, {"log_file_path", c.LogFilePath}} {
+		if file[1] != "" && !filepath.IsAbs(file[1]) { // the runtime's working directory is not defined
+			return fmt.Errorf("ipam: %s: %q is not an absolute path", file[0], file[1])
+		}
+	}
+	for _, pool := range slices.Concat(c.DefaultIPv4IPPool, c.DefaultIPv6IPPool) {
+		if strings.TrimSpace(pool) == "" {
+			return fmt.Errorf("ipam: default_ipv4_ippool, default_ipv6_ippool: %q is no name of a pool", pool)
 		}
 	}
 	return nil
 }
 
-func (c *NetConf) readRuntimeConfig(raw strictjson.Raw) error {
-	runtimeConfig, err := strictjson.Parse(raw)
+// previousAddresses reads those of prevResult, which the specification demands for CHECK.
+func (c *NetConf) previousAddresses() (addresses []string, err error) {
+	if c.PrevResult == nil || string(c.PrevResult) == "null" {
+		return nil, fail(types.ErrInvalidNetworkConfig, "", "CHECK needs prevResult, the result of ADD, and it is missing")
+	}
+	var current *types100.Result
+	result, err := version.NewResult(c.CNIVersion, c.PrevResult)
+	if err == nil {
+		current, err = types100.GetResult(result)
+	}
 	if err != nil {
-		return err
+		return nil, fail(types.ErrDecodingFailure, "", "decoding prevResult: %v", err)
 	}
-	passed, ok := runtimeConfig.Get(annotationsCapability)
-	if !ok {
-		return nil
+	for _, ip := range current.IPs {
+		addresses = append(addresses, ip.Address.String())
 	}
-	c.AnnotationsPassed = true
-	if string(passed) == "null" { // a pod without annotations, written by Go
-		return nil
-	}
-	if c.Annotations, err = strictjson.Strings(passed); err != nil {
-		return message.Errorf("%s: %w", annotationsCapability, err)
-	}
-	return nil
+	return addresses, nil
 }
 
-func parseIPAM(section strictjson.Raw) (IPAMConf, error) {
-	var conf IPAMConf
-	object, err := strictjson.Parse(section, "type", "kubeconfig", "log_level", "log_file_path",
-		"clean_gateway", "default_ipv4_ippool", "default_ipv6_ippool")
-	if err != nil {
-		return conf, err
+// ParseArgs reads CNI_ARGS. Other keys are refused unless IgnoreUnknown is set; kubelet's runtimes do.
+func ParseArgs(args string) (lookup.Pod, error) {
+	var read struct { // the library finds the keys by these names
+		types.CommonArgs
+		K8S_POD_NAMESPACE, K8S_POD_NAME, K8S_POD_UID types.UnmarshallableString
 	}
-	if err := object.Require("type"); err != nil {
-		return conf, err
+	if err := types.LoadArgs(args, &read); err != nil {
+		return lookup.Pod{}, fail(types.ErrInvalidEnvironmentVariables, "", "CNI_ARGS: %v", err)
 	}
-	name, err := strictjson.Value[string](object, "type")
-	if err != nil {
-		return conf, err
-	}
-	if name != PluginName {
-		return conf, message.Errorf(`type: this is %q, not %q`, PluginName, name)
-	}
-	if err := conf.readPaths(object); err != nil {
-		return conf, err
-	}
-	return conf, conf.readChoices(object)
-}
-
-func (c *IPAMConf) readPaths(object strictjson.Object) error {
-	for _, file := range [...]struct {
-		key   string
-		field *string
-	}{{"kubeconfig", &c.Kubeconfig}, {"log_file_path", &c.LogFilePath}} {
-		path, err := strictjson.Value[string](object, file.key)
-		if err != nil {
-			return err
-		}
-		if path != "" && !filepath.IsAbs(path) { // the runtime's working directory is not defined
-			return message.Errorf("%s: %q is not an absolute path", file.key, path)
-		}
-		*file.field = path
-	}
-	return nil
-}
-
-func (c *IPAMConf) readChoices(object strictjson.Object) (err error) {
-	level, err := strictjson.Value[string](object, "log_level")
-	if err != nil {
-		return err
-	}
-	if c.LogLevel, err = parseLevel(level); err != nil {
-		return message.Errorf("log_level: %w", err)
-	}
-	if c.CleanGateway, err = strictjson.Value[bool](object, "clean_gateway"); err != nil {
-		return err
-	}
-	if c.DefaultIPv4IPPool, err = poolNames(object, "default_ipv4_ippool"); err != nil {
-		return err
-	}
-	c.DefaultIPv6IPPool, err = poolNames(object, "default_ipv6_ippool")
-	return err
-}
-
-func poolNames(object strictjson.Object, key string) ([]string, error) {
-	names, err := strictjson.Value[[]string](object, key)
-	if err != nil {
-		return nil, err
-	}
-	for i, name := range names {
-		if strings.TrimSpace(name) == "" {
-			return nil, message.Errorf("%s[%d]: empty name", key, i)
-		}
-	}
-	return names, nil
+	return lookup.Pod{Namespace: string(read.K8S_POD_NAMESPACE), Name: string(read.K8S_POD_NAME), UID: string(read.K8S_POD_UID)}, nil
 }

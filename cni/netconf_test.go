@@ -4,69 +4,77 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 
+	"github.com/containernetworking/cni/pkg/types"
 	"github.com/google/go-cmp/cmp"
 )
 
 func TestParseNetConf(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct {
-		stdin    string
-		want     *NetConf
-		wantCode uint
-		wantErr  string
+		stdin   string
+		want    *NetConf
+		wantErr string
 	}{
 		"the least there is": {
 			stdin: `{"cniVersion":"1.1.0","name":"net","type":"macvlan","master":"eth0","ipam":{"type":"spiderpool"}}`,
-			want:  &NetConf{CNIVersion: "1.1.0", Name: "net"},
+			want:  &NetConf{CNIVersion: "1.1.0", IPAM: IPAMConf{Type: "spiderpool", LogLevel: levelInfo}},
 		},
 		"every key": {
 			stdin: `{"cniVersion":"0.3.1","name":"net","ipam":{"type":"spiderpool","kubeconfig":"/k","log_level":"DEBUG",
 				"log_file_path":"/l","clean_gateway":true,"default_ipv4_ippool":["a","b"],"default_ipv6_ippool":["c"]},
-				"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":"y"},"ips":["10.0.0.1"]}}`,
+				"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":"y"},"ips":["10.0.0.1"]},"prevResult":{"ips":[]}}`,
 			want: &NetConf{
-				CNIVersion: "0.3.1", Name: "net",
+				CNIVersion: "0.3.1",
 				IPAM: IPAMConf{
-					Kubeconfig: "/k", LogLevel: LevelDebug, LogFilePath: "/l", CleanGateway: true,
+					Type: "spiderpool", Kubeconfig: "/k", LogFilePath: "/l", CleanGateway: true,
 					DefaultIPv4IPPool: []string{"a", "b"}, DefaultIPv6IPPool: []string{"c"},
 				},
-				Annotations: map[string]string{"x": "y"}, AnnotationsPassed: true,
+				RuntimeConfig: passed(`{"x":"y"}`), PrevResult: json.RawMessage(`{"ips":[]}`),
 			},
 		},
+		"the keys of upstream's plugin": {
+			stdin: `{"ipam":{"type":"spiderpool","ipam_unix_socket_path":"/s","log_file_max_size":100,"log_file_max_age":30,
+				"log_file_max_count":10,"match_master_subnet":false,"enable_debug":null,"log_level":"Error"}}`,
+			want: &NetConf{IPAM: IPAMConf{Type: "spiderpool", LogLevel: levelError, Ignored: upstreamKeys[:]}},
+		},
 		"a pod without annotations": {
-			stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}`,
-			want:  &NetConf{Name: "n", AnnotationsPassed: true},
+			stdin: `{"ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":null}}`,
+			want:  &NetConf{IPAM: IPAMConf{Type: "spiderpool", LogLevel: levelInfo}, RuntimeConfig: passed(`null`)},
 		},
 		"a runtime that passes others only": {
-			stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"portMappings":[]}}`,
-			want:  &NetConf{Name: "n"},
+			stdin: `{"ipam":{"type":"spiderpool"},"runtimeConfig":{"portMappings":[]}}`,
+			want:  &NetConf{IPAM: IPAMConf{Type: "spiderpool", LogLevel: levelInfo}},
 		},
-		"no JSON":                   {stdin: `x`, wantCode: 6, wantErr: `decoding network configuration: want an object, found 'x' at byte 0`},
-		"two objects":               {stdin: `{}{}`, wantCode: 6, wantErr: `decoding network configuration: text after the object at byte 2`},
-		"no name":                   {stdin: `{"ipam":{"type":"spiderpool"}}`, wantCode: 7, wantErr: `network configuration: name: "" is empty or has characters that are not allowed`},
-		"a name that is a path":     {stdin: `{"name":"../n"}`, wantCode: 7, wantErr: `network configuration: name: "../n" is empty or has characters that are not allowed`},
-		"no ipam section":           {stdin: `{"name":"n","type":"spiderpool"}`, wantCode: 7, wantErr: `network configuration: key "ipam" is missing; the main plugin's entry wants "ipam": {"type": "spiderpool"}`},
-		"ipam twice":                {stdin: `{"name":"n","ipam":{"type":"spiderpool"},"ipam":{}}`, wantCode: 6, wantErr: `decoding network configuration: key "ipam" is there twice`},
-		"ipam of another kind":      {stdin: `{"name":"n","ipam":[]}`, wantCode: 7, wantErr: `network configuration: ipam: want an object, found '[' at byte 0`},
-		"no type":                   {stdin: `{"name":"n","ipam":{}}`, wantCode: 7, wantErr: `network configuration: ipam: key "type" is missing`},
-		"another type":              {stdin: `{"name":"n","ipam":{"type":"host-local"}}`, wantCode: 7, wantErr: `network configuration: ipam: type: this is "spiderpool", not "host-local"`},
-		"an unknown key":            {stdin: `{"name":"n","ipam":{"type":"spiderpool","ipam_unix_socket_path":"/s"}}`, wantCode: 7, wantErr: `network configuration: ipam: unknown key "ipam_unix_socket_path"`},
-		"a key in other letters":    {stdin: `{"name":"n","ipam":{"type":"spiderpool","Kubeconfig":"/k"}}`, wantCode: 7, wantErr: `network configuration: ipam: unknown key "Kubeconfig"`},
-		"a relative kubeconfig":     {stdin: `{"name":"n","ipam":{"type":"spiderpool","kubeconfig":"k"}}`, wantCode: 7, wantErr: `network configuration: ipam: kubeconfig: "k" is not an absolute path`},
-		"a relative log file":       {stdin: `{"name":"n","ipam":{"type":"spiderpool","log_file_path":"l"}}`, wantCode: 7, wantErr: `network configuration: ipam: log_file_path: "l" is not an absolute path`},
-		"an unknown level":          {stdin: `{"name":"n","ipam":{"type":"spiderpool","log_level":"loud"}}`, wantCode: 7, wantErr: `network configuration: ipam: log_level: "loud" is none of debug, info, warn, error`},
-		"a gateway choice in text":  {stdin: `{"name":"n","ipam":{"type":"spiderpool","clean_gateway":"true"}}`, wantCode: 7, wantErr: `network configuration: ipam: key "clean_gateway": want true or false, found "true"`},
-		"a pool that is no list":    {stdin: `{"name":"n","ipam":{"type":"spiderpool","default_ipv4_ippool":"p"}}`, wantCode: 7, wantErr: `network configuration: ipam: key "default_ipv4_ippool": want a list of strings, found "p"`},
-		"a pool without a name":     {stdin: `{"name":"n","ipam":{"type":"spiderpool","default_ipv6_ippool":["p"," "]}}`, wantCode: 7, wantErr: `network configuration: ipam: default_ipv6_ippool[1]: empty name`},
-		"annotations as a list":     {stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":[]}}`, wantCode: 7, wantErr: `network configuration: runtimeConfig: io.kubernetes.cri.pod-annotations: want an object, found '[' at byte 0`},
-		"an annotation of a number": {stdin: `{"name":"n","ipam":{"type":"spiderpool"},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"x":1}}}`, wantCode: 7, wantErr: `network configuration: runtimeConfig: io.kubernetes.cri.pod-annotations: key "x": want a string, found 1`},
+		"no JSON":                  {stdin: `x`, wantErr: `invalid character 'x' looking for beginning of value`},
+		"two objects":              {stdin: `{}{}`, wantErr: `invalid character '{' after top-level value`},
+		"no ipam section":          {stdin: `{"name":"n","type":"spiderpool"}`, wantErr: `key "ipam" is missing; the main plugin's entry wants "ipam": {"type": "spiderpool"}`},
+		"ipam of another kind":     {stdin: `{"ipam":[]}`, wantErr: `ipam: want an object, found "[]"`},
+		"ipam that is null":        {stdin: `{"ipam":null}`, wantErr: `ipam: want an object, found "null"`},
+		"no type":                  {stdin: `{"ipam":{}}`, wantErr: `ipam: key "type" is missing`},
+		"another type":             {stdin: `{"ipam":{"type":"host-local"}}`, wantErr: `ipam: type: this is "spiderpool", not "host-local"`},
+		"an unknown key":           {stdin: `{"ipam":{"type":"spiderpool","pool":"p"}}`, wantErr: `ipam: unknown key "pool"`},
+		"a key in other letters":   {stdin: `{"ipam":{"type":"spiderpool","Kubeconfig":"/k"}}`, wantErr: `ipam: unknown key "Kubeconfig"`},
+		"a key twice":              {stdin: `{"ipam":{"type":"spiderpool","type":"spiderpool"}}`, wantErr: `ipam: key "type" is there twice`},
+		"an upstream key twice":    {stdin: `{"ipam":{"type":"spiderpool","enable_debug":true,"enable_debug":true}}`, wantErr: `ipam: key "enable_debug" is there twice`},
+		"a relative kubeconfig":    {stdin: `{"ipam":{"type":"spiderpool","kubeconfig":"k"}}`, wantErr: `ipam: kubeconfig: "k" is not an absolute path`},
+		"a relative log file":      {stdin: `{"ipam":{"type":"spiderpool","log_file_path":"l"}}`, wantErr: `ipam: log_file_path: "l" is not an absolute path`},
+		"an unknown level":         {stdin: `{"ipam":{"type":"spiderpool","log_level":"loud"}}`, wantErr: `ipam: log_level: "loud" is none of debug, info, warn, error`},
+		"a gateway choice in text": {stdin: `{"ipam":{"type":"spiderpool","clean_gateway":"true"}}`, wantErr: `ipam: key "clean_gateway": json: cannot unmarshal string into Go value of type bool`},
+		"a pool that is no list":   {stdin: `{"ipam":{"type":"spiderpool","default_ipv4_ippool":"p"}}`, wantErr: `ipam: key "default_ipv4_ippool": json: cannot unmarshal string into Go value of type []string`},
+		"a pool without a name":    {stdin: `{"ipam":{"type":"spiderpool","default_ipv6_ippool":["p"," "]}}`, wantErr: `ipam: default_ipv4_ippool, default_ipv6_ippool: " " is no name of a pool`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := ParseNetConf([]byte(tc.stdin))
-			wantError(t, err, tc.wantCode, tc.wantErr)
+			if tc.wantErr == "" {
+				wantError(t, err, 0, "")
+			} else {
+				wantError(t, err, 7, "network configuration: "+tc.wantErr)
+			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("configuration (-want +got):\n%s", diff)
 			}
@@ -74,17 +82,25 @@ func TestParseNetConf(t *testing.T) {
 	}
 }
 
+// passed is what a runtime passes.
+func passed(annotations string) (config struct {
+	Annotations json.RawMessage `json:"io.kubernetes.cri.pod-annotations"`
+}) {
+	config.Annotations = json.RawMessage(annotations)
+	return config
+}
+
 // wantError fails unless err is an error of the protocol with this code and
 // message; an empty message wants none.
 func wantError(t *testing.T, err error, code uint, message string) {
 	t.Helper()
-	var got Error
-	if e := (*Error)(nil); errors.As(err, &e) {
+	var got types.Error
+	if e := (*types.Error)(nil); errors.As(err, &e) {
 		got = *e
 	} else if err != nil {
 		t.Fatalf("not an error of the protocol: %v", err)
 	}
-	if diff := cmp.Diff(Error{Code: code, Msg: message}, Error{Code: got.Code, Msg: got.Msg}); diff != "" {
+	if diff := cmp.Diff(types.Error{Code: code, Msg: message}, types.Error{Code: got.Code, Msg: got.Msg}); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}
 }
@@ -98,7 +114,7 @@ func FuzzNetConf(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stdin []byte) {
 		conf, err := ParseNetConf(stdin)
 		if err != nil {
-			if e := (*Error)(nil); !errors.As(err, &e) || conf != nil {
+			if e := (*types.Error)(nil); !errors.As(err, &e) || conf != nil {
 				t.Fatalf("not an error of the protocol: %v, %v", conf, err)
 			}
 			return
@@ -108,32 +124,47 @@ func FuzzNetConf(f *testing.F) {
 				t.Errorf("took relative path %q", path)
 			}
 		}
-		again, err := ParseNetConf(rewritten(t, stdin, false))
-		if diff := cmp.Diff(conf, again); diff != "" || err != nil {
-			t.Errorf("written anew (-first +second): %v\n%s", err, diff)
+		section := sectionOf(t, stdin)
+		if section == nil {
+			return
 		}
-		if _, err := ParseNetConf(rewritten(t, stdin, true)); err == nil {
-			t.Error("took a key in the ipam section that nobody knows")
+		again, err := ParseNetConf(encoded(t, map[string]any{"ipam": section}))
+		if err != nil || !cmp.Equal(conf.IPAM, again.IPAM) {
+			t.Errorf("written anew: %v\n%s", err, cmp.Diff(conf.IPAM, again.IPAM))
+		}
+		for _, key := range []string{"unknown_key", "Type", "KUBECONFIG"} {
+			section[key] = nil
+			if _, err := ParseNetConf(encoded(t, map[string]any{"ipam": section})); err == nil {
+				t.Errorf("took key %s in the ipam section", key)
+			}
+			delete(section, key)
 		}
 	})
 }
 
-// rewritten is stdin after the maps of a runtime, with an unknown key in its
-// ipam section if so wanted.
-func rewritten(t *testing.T, stdin []byte, unknownKey bool) []byte {
+// sectionOf is the ipam section as a runtime's map has it, or nil where its key is in other letters,
+// which the library and the main plugins take.
+func sectionOf(t *testing.T, stdin []byte) map[string]any {
 	t.Helper()
 	var top map[string]any
 	if err := json.Unmarshal(stdin, &top); err != nil {
 		t.Fatalf("taken, but json says %v", err)
 	}
-	ipam, ok := top["ipam"].(map[string]any)
+	for key := range top {
+		if key != "ipam" && strings.EqualFold(key, "ipam") {
+			return nil
+		}
+	}
+	section, ok := top["ipam"].(map[string]any)
 	if !ok {
 		t.Fatalf("took an ipam section that is %v", top["ipam"])
 	}
-	if unknownKey {
-		ipam["unknown_key"] = nil
-	}
-	text, err := json.Marshal(top)
+	return section
+}
+
+func encoded(t *testing.T, value any) []byte {
+	t.Helper()
+	text, err := json.Marshal(value)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,66 +9,45 @@ import (
 	"path/filepath"
 )
 
-// replace makes path a file of the given content and mode, whole or not at all,
-// and tells whether it had to be written.
-func replace(path string, content []byte, mode fs.FileMode) (bool, error) {
-	same, err := isSame(path, content, mode)
-	if err != nil || same {
-		return false, err
-	}
-	folder := filepath.Dir(path)
-	temporary, err := os.CreateTemp(folder, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return false, fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := fill(temporary, content, mode); err != nil {
-		return false, errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(temporary.Name()))
-	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return false, errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(temporary.Name()))
-	}
-	return true, syncFolder(folder)
+// file is one that has to be on the host.
+type file struct {
+	path    string
+	content []byte
+	mode    fs.FileMode
 }
 
-func isSame(path string, content []byte, mode fs.FileMode) (bool, error) {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+// put makes the file what it should be, whole or not at all, and tells whether it had to be written.
+func (f file) put() (bool, error) {
+	if f.isThere() {
 		return false, nil
 	}
+	folder := filepath.Dir(f.path)
+	temporary, err := os.CreateTemp(folder, "."+filepath.Base(f.path)+".*")
 	if err != nil {
-		return false, fmt.Errorf("comparing %s: %w", path, err)
+		return false, fmt.Errorf("writing %s: %w", f.path, err)
 	}
-	// A link or a device is replaced, not followed: a rename does just that.
-	if info.Mode() != mode || info.Size() != int64(len(content)) {
-		return false, nil
+	_, err = temporary.Write(f.content)
+	// Chmod, since the umask is not ours.
+	err = errors.Join(err, temporary.Chmod(f.mode), temporary.Sync(), temporary.Close())
+	if err == nil {
+		err = os.Rename(temporary.Name(), f.path)
 	}
-	found, err := os.ReadFile(path)
 	if err != nil {
-		return false, fmt.Errorf("comparing %s: %w", path, err)
+		return false, errors.Join(fmt.Errorf("writing %s: %w", f.path, err), os.Remove(temporary.Name()))
 	}
-	return bytes.Equal(found, content), nil
-}
-
-// fill writes, syncs and closes file. Chmod, since the umask is not ours.
-func fill(file *os.File, content []byte, mode fs.FileMode) error {
-	_, err := file.Write(content)
-	if err == nil {
-		err = file.Chmod(mode)
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
-}
-
-// syncFolder makes a rename in folder durable.
-func syncFolder(folder string) error {
 	opened, err := os.Open(folder)
 	if err != nil {
-		return fmt.Errorf("syncing folder %s: %w", folder, err)
+		return true, fmt.Errorf("syncing %s: %w", f.path, err)
 	}
-	if err := errors.Join(opened.Sync(), opened.Close()); err != nil {
-		return fmt.Errorf("syncing folder %s: %w", folder, err)
+	return true, errors.Join(opened.Sync(), opened.Close()) // which makes the rename durable
+}
+
+// isThere compares. A link or a device is not the file; a rename replaces it and does not follow it.
+func (f file) isThere() bool {
+	info, err := os.Lstat(f.path)
+	if err != nil || info.Mode() != f.mode || info.Size() != int64(len(f.content)) {
+		return false
 	}
-	return nil
+	found, err := os.ReadFile(f.path)
+	return err == nil && bytes.Equal(found, f.content)
 }

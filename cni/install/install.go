@@ -5,77 +5,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"time"
 
 	"spidernet.io/spiderpool/cni"
-	"spidernet.io/spiderpool/cni/kubeconfig"
+	"spidernet.io/spiderpool/cni/lookup"
 )
 
-// Names of the files in the folder of the kubeconfig.
-const (
-	KubeconfigName = "kubeconfig"
-	TokenName      = "token"
-)
-
-const (
-	modeBinary = fs.FileMode(0o755)
-	modeSecret = fs.FileMode(0o600)
-	modeFolder = fs.FileMode(0o700)
-)
-
-// Config says what to put where. Folders on the host are named as this process
-// sees them.
+// Config says what to put where. Folders on the host are named as this process sees them.
 type Config struct {
-	// SourceDir holds the two binaries to install.
-	SourceDir string
-	// BinDir is the runtime's folder of CNI plugins. It must exist: a folder
-	// made here would be one that no runtime reads.
+	SourceDir string // with the binary to install
+	// BinDir is the runtime's folder of CNI plugins. It must exist: a folder made here would be one
+	// that no runtime reads.
 	BinDir string
-	// KubeconfigDir takes kubeconfig and token; it is made if need be. Empty
-	// means that no kubeconfig is wanted.
-	KubeconfigDir string
-	// KubeconfigDirOnHost is the same folder as the plugin sees it, which runs
-	// on the host.
-	KubeconfigDirOnHost string
-	// Server is the API server's URL as reached from the host.
-	Server string
-	// ServiceAccountDir holds ca.crt and token of this pod.
-	ServiceAccountDir string
+	// KubeconfigDir takes kubeconfig and token; it is made if need be. Empty means that no
+	// kubeconfig is wanted. The plugin, which runs on the host, sees it as KubeconfigDirOnHost.
+	KubeconfigDir, KubeconfigDirOnHost string
+	Server                             string // URL of the API server as reached from the host
+	ServiceAccountDir                  string // with ca.crt and token of this pod
 }
 
 // Validate tells whether all that is needed is set.
 func (c Config) Validate() error {
-	for _, folder := range [...]struct{ name, path string }{
-		{"source folder", c.SourceDir}, {"CNI binary folder", c.BinDir},
-	} {
-		if !filepath.IsAbs(folder.path) {
-			return fmt.Errorf("%s: %q is not an absolute path", folder.name, folder.path)
+	folders := [][2]string{{"source folder", c.SourceDir}, {"CNI binary folder", c.BinDir}}
+	if c.KubeconfigDir != "" {
+		folders = append(folders, [2]string{"kubeconfig folder", c.KubeconfigDir},
+			[2]string{"kubeconfig folder on the host", c.KubeconfigDirOnHost}, [2]string{"service account folder", c.ServiceAccountDir})
+	}
+	for _, folder := range folders {
+		if !filepath.IsAbs(folder[1]) {
+			return fmt.Errorf("%s: %q is not an absolute path", folder[0], folder[1])
 		}
 	}
-	if c.KubeconfigDir == "" {
-		return nil
-	}
-	for _, folder := range [...]struct{ name, path string }{
-		{"kubeconfig folder", c.KubeconfigDir},
-		{"kubeconfig folder on the host", c.KubeconfigDirOnHost},
-		{"service account folder", c.ServiceAccountDir},
-	} {
-		if !filepath.IsAbs(folder.path) {
-			return fmt.Errorf("%s: %q is not an absolute path", folder.name, folder.path)
-		}
-	}
-	if c.Server == "" {
+	if c.KubeconfigDir != "" && c.Server == "" {
 		return errors.New("server: empty, and this is not a pod with KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT")
 	}
 	return nil
 }
 
-// ServerFromEnv is the API server's URL as a pod's environment tells it, or
-// empty outside a pod.
+// ServerFromEnv is the API server's URL as a pod's environment tells it, or empty outside a pod.
 func ServerFromEnv(getenv func(string) string) string {
 	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
@@ -84,67 +54,57 @@ func ServerFromEnv(getenv func(string) string) string {
 	return "https://" + net.JoinHostPort(host, port)
 }
 
-// Apply makes the host's files what they should be, and returns the paths that
-// it had to write.
+// Apply makes the host's files what they should be, and returns the paths that it had to write.
 func Apply(c Config) (written []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
-	for _, name := range []string{cni.LookupName, cni.PluginName} {
-		content, err := os.ReadFile(filepath.Join(c.SourceDir, name))
-		if err != nil {
-			return written, fmt.Errorf("reading binary %q: %w", name, err)
+	plugin, err := os.ReadFile(filepath.Join(c.SourceDir, cni.PluginName))
+	if err != nil {
+		return nil, fmt.Errorf("reading binary %q: %w", cni.PluginName, err)
+	}
+	files := []file{{filepath.Join(c.BinDir, cni.PluginName), plugin, 0o755}}
+	more, unreadable := c.kubeconfig() // an error does not stop the plugin
+	for _, f := range append(files, more...) {
+		changed, err := f.put()
+		if changed {
+			written = append(written, f.path)
 		}
-		if written, err = place(written, filepath.Join(c.BinDir, name), content, modeBinary); err != nil {
+		if err != nil {
 			return written, err
 		}
 	}
-	if c.KubeconfigDir == "" {
-		return written, nil
-	}
-	return applyKubeconfig(c, written)
+	return written, unreadable
 }
 
-func applyKubeconfig(c Config, written []string) ([]string, error) {
+// kubeconfig makes its folder and returns what belongs there: the token, then what names it.
+func (c Config) kubeconfig() ([]file, error) {
+	if c.KubeconfigDir == "" {
+		return nil, nil
+	}
 	authority, err := os.ReadFile(filepath.Join(c.ServiceAccountDir, "ca.crt"))
 	if err != nil {
-		return written, fmt.Errorf("reading certificate authority: %w", err)
+		return nil, fmt.Errorf("reading certificate authority: %w", err)
 	}
 	token, err := os.ReadFile(filepath.Join(c.ServiceAccountDir, "token"))
+	if err == nil && len(bytes.TrimSpace(token)) == 0 {
+		err = errors.New("the token is empty")
+	}
 	if err != nil {
-		return written, fmt.Errorf("reading token: %w", err)
+		return nil, fmt.Errorf("reading token in %s: %w", c.ServiceAccountDir, err)
 	}
-	if len(bytes.TrimSpace(token)) == 0 {
-		return written, fmt.Errorf("reading token: %s is empty", filepath.Join(c.ServiceAccountDir, "token"))
-	}
-	config := kubeconfig.Config{
-		Server:    c.Server,
-		CAData:    authority,
-		TokenFile: filepath.Join(c.KubeconfigDirOnHost, TokenName),
-	}
-	text, err := config.Marshal()
+	text, err := lookup.Config{Server: c.Server, CAData: authority, TokenFile: filepath.Join(c.KubeconfigDirOnHost, "token")}.Marshal()
 	if err != nil {
-		return written, fmt.Errorf("making kubeconfig: %w", err)
+		return nil, fmt.Errorf("making kubeconfig: %w", err)
 	}
-	if err := os.MkdirAll(c.KubeconfigDir, modeFolder); err != nil {
-		return written, fmt.Errorf("making kubeconfig folder: %w", err)
+	if err := os.MkdirAll(c.KubeconfigDir, 0o700); err != nil {
+		return nil, fmt.Errorf("making kubeconfig folder: %w", err)
 	}
-	if written, err = place(written, filepath.Join(c.KubeconfigDir, TokenName), token, modeSecret); err != nil {
-		return written, err
-	}
-	return place(written, filepath.Join(c.KubeconfigDir, KubeconfigName), text, modeSecret)
+	return []file{{filepath.Join(c.KubeconfigDir, "token"), token, 0o600}, {filepath.Join(c.KubeconfigDir, "kubeconfig"), text, 0o600}}, nil
 }
 
-func place(written []string, path string, content []byte, mode fs.FileMode) ([]string, error) {
-	changed, err := replace(path, content, mode)
-	if changed {
-		written = append(written, path)
-	}
-	return written, err
-}
-
-// Stay applies c at each tick until ctx ends. An error is reported and the next
-// tick tries again: what is installed goes on working meanwhile.
+// Stay applies c at each tick until ctx ends. An error is reported and the next tick tries again:
+// what is installed goes on working meanwhile.
 func Stay(ctx context.Context, c Config, ticks <-chan time.Time, report func(written []string, err error)) {
 	for {
 		select {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"spidernet.io/spiderpool/cni/kubeconfig"
+	"spidernet.io/spiderpool/cni/lookup"
 )
 
 // host returns a configuration whose folders exist and whose sources are there.
@@ -31,7 +31,6 @@ func host(t *testing.T) Config {
 		}
 	}
 	put(t, filepath.Join(c.SourceDir, "spiderpool"), "plugin 1")
-	put(t, filepath.Join(c.SourceDir, "spiderpool-lookup"), "lookup 1")
 	put(t, filepath.Join(c.ServiceAccountDir, "ca.crt"), "authority 1")
 	put(t, filepath.Join(c.ServiceAccountDir, "token"), "token 1")
 	return c
@@ -60,22 +59,21 @@ func apply(t *testing.T, c Config) []string {
 func TestApplyPutsEverythingInPlace(t *testing.T) {
 	t.Parallel()
 	c := host(t)
-	want := []string{"spiderpool-lookup", "spiderpool", "token", "kubeconfig"} // in this order
+	want := []string{"spiderpool", "token", "kubeconfig"} // in this order
 	if diff := cmp.Diff(want, apply(t, c)); diff != "" {
 		t.Errorf("written (-want +got):\n%s", diff)
 	}
 	wantFile(t, filepath.Join(c.BinDir, "spiderpool"), "plugin 1", 0o755)
-	wantFile(t, filepath.Join(c.BinDir, "spiderpool-lookup"), "lookup 1", 0o755)
 	wantFile(t, filepath.Join(c.KubeconfigDir, "token"), "token 1", 0o600)
-	config := kubeconfig.Config{Server: c.Server, CAData: []byte("authority 1"), TokenFile: "/etc/cni/net.d/spiderpool/token"}
+	config := lookup.Config{Server: c.Server, CAData: []byte("authority 1"), TokenFile: "/etc/cni/net.d/spiderpool/token"}
 	text, err := config.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantFile(t, filepath.Join(c.KubeconfigDir, "kubeconfig"), string(text), 0o600)
-	for _, folder := range []string{c.BinDir, c.KubeconfigDir} { // no file that was half written
+	for folder, files := range map[string]int{c.BinDir: 1, c.KubeconfigDir: 2} { // no file that was half written
 		entries, err := os.ReadDir(folder)
-		if err != nil || len(entries) != 2 {
+		if err != nil || len(entries) != files {
 			t.Errorf("%s holds %v, %v", folder, entries, err)
 		}
 	}
@@ -112,7 +110,7 @@ func TestApplyWritesOnlyWhatDiffers(t *testing.T) {
 		{"a new plugin of the same length", func() { put(t, filepath.Join(c.SourceDir, "spiderpool"), "plugin 2") }, []string{"spiderpool"}},
 		{"somebody took the plugin away", func() { remove(t, filepath.Join(c.BinDir, "spiderpool")) }, []string{"spiderpool"}},
 		{"somebody opened the token to all", func() { chmod(t, filepath.Join(c.KubeconfigDir, "token"), 0o644) }, []string{"token"}},
-		{"somebody put a link there", func() { link(t, c, "spiderpool-lookup") }, []string{"spiderpool-lookup"}},
+		{"somebody put a link there", func() { link(t, c, "spiderpool") }, []string{"spiderpool"}},
 		{"nothing changed again", func() {}, nil},
 	}
 	for _, step := range steps { // each goes on where the last one ended
@@ -121,7 +119,7 @@ func TestApplyWritesOnlyWhatDiffers(t *testing.T) {
 			t.Errorf("%s: written (-want +got):\n%s", step.name, diff)
 		}
 	}
-	wantFile(t, filepath.Join(c.SourceDir, "decoy"), "lookup 1", 0o644) // the link was not followed
+	wantFile(t, filepath.Join(c.SourceDir, "decoy"), "plugin 2", 0o644) // the link was not followed
 }
 
 func remove(t *testing.T, path string) {
@@ -142,7 +140,7 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 func link(t *testing.T, c Config, name string) {
 	t.Helper()
 	decoy := filepath.Join(c.SourceDir, "decoy")
-	put(t, decoy, "lookup 1")
+	put(t, decoy, "plugin 2")
 	remove(t, filepath.Join(c.BinDir, name))
 	if err := os.Symlink(decoy, filepath.Join(c.BinDir, name)); err != nil {
 		t.Fatal(err)
@@ -168,11 +166,21 @@ func TestApplyReplacesTheFileAndNotItsContent(t *testing.T) {
 	wantFile(t, filepath.Join(c.BinDir, "spiderpool"), "a plugin of another length", 0o755)
 }
 
+func TestApplyPutsThePluginThoughThereIsNoToken(t *testing.T) {
+	t.Parallel()
+	c := host(t)
+	remove(t, filepath.Join(c.ServiceAccountDir, "token"))
+	if _, err := Apply(c); err == nil {
+		t.Error("no error without a token")
+	}
+	wantFile(t, filepath.Join(c.BinDir, "spiderpool"), "plugin 1", 0o755)
+}
+
 func TestApplyWithoutKubeconfig(t *testing.T) {
 	t.Parallel()
 	c := host(t)
 	c.KubeconfigDir, c.KubeconfigDirOnHost, c.Server, c.ServiceAccountDir = "", "", "", ""
-	if diff := cmp.Diff([]string{"spiderpool-lookup", "spiderpool"}, apply(t, c)); diff != "" {
+	if diff := cmp.Diff([]string{"spiderpool"}, apply(t, c)); diff != "" {
 		t.Errorf("written (-want +got):\n%s", diff)
 	}
 }
@@ -192,7 +200,7 @@ func TestApplyRefuses(t *testing.T) {
 		"no plugin":               {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.SourceDir, "spiderpool")) }, `reading binary "spiderpool"`},
 		"no authority":            {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.ServiceAccountDir, "ca.crt")) }, `reading certificate authority`},
 		"no token":                {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.ServiceAccountDir, "token")) }, `reading token`},
-		"an empty token":          {func(t *testing.T, c *Config) { put(t, filepath.Join(c.ServiceAccountDir, "token"), "\n") }, `token is empty`},
+		"an empty token":          {func(t *testing.T, c *Config) { put(t, filepath.Join(c.ServiceAccountDir, "token"), "\n") }, `the token is empty`},
 		"a folder in the way":     {func(t *testing.T, c *Config) { mkdir(t, filepath.Join(c.BinDir, "spiderpool", "x")) }, `file exists`},
 	}
 	for name, tc := range cases {

@@ -2,7 +2,6 @@ package lookup
 
 import (
 	"bytes"
-	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -11,16 +10,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/containernetworking/cni/pkg/types"
 	"github.com/google/go-cmp/cmp"
-
-	"spidernet.io/spiderpool/cni"
-	"spidernet.io/spiderpool/cni/kubeconfig"
 )
 
 const podPath = "/api/v1/namespaces/shop/pods/web"
@@ -49,7 +45,7 @@ func write(t *testing.T, url string, authority []byte, token string) string {
 	t.Helper()
 	folder := t.TempDir()
 	tokenFile := filepath.Join(folder, "token")
-	text, err := kubeconfig.Config{Server: url, CAData: authority, TokenFile: tokenFile}.Marshal()
+	text, err := Config{Server: url, CAData: authority, TokenFile: tokenFile}.Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,39 +58,27 @@ func write(t *testing.T, url string, authority []byte, token string) string {
 	return path
 }
 
-// webRequest asks for the pod of these tests.
-func webRequest(kubeconfig, uid string) Request {
-	return Request{Kubeconfig: kubeconfig, Pod: cni.PodRef{Namespace: "shop", Name: "web", UID: uid}}
-}
+// web is the pod of these tests.
+var web = Pod{Namespace: "shop", Name: "web", UID: "u-1"}
 
-// ask serves one request.
-func ask(t *testing.T, request Request) Answer {
+// ask looks web up.
+func ask(t *testing.T, kubeconfig string) (map[string]string, error) {
 	t.Helper()
-	text, err := json.Marshal(map[string]string{
-		"kubeconfig": request.Kubeconfig, "namespace": request.Pod.Namespace, "name": request.Pod.Name, "uid": request.Pod.UID,
-	})
+	client, err := Load(kubeconfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
-	if err := Serve(t.Context(), bytes.NewReader(text), &out); err != nil {
-		t.Fatal(err)
-	}
-	var answer Answer
-	if err := json.Unmarshal(out.Bytes(), &answer); err != nil {
-		t.Fatalf("%v in %s", err, out.Bytes())
-	}
-	return answer
+	return client.Annotations(t.Context(), web)
 }
 
-// wantError fails unless answer is an error of this code whose message and
-// details hold these words.
-func wantError(t *testing.T, answer Answer, code uint, message, details string) {
+// wantError fails unless err is an error of the protocol of this code, with these words in its
+// message and its details.
+func wantError(t *testing.T, err error, code uint, message, details string) {
 	t.Helper()
-	if answer.Error == nil {
-		t.Fatalf("got annotations %v, want an error", answer.Annotations)
+	var got *types.Error
+	if !errors.As(err, &got) {
+		t.Fatalf("not an error of the protocol: %v", err)
 	}
-	got := answer.Error
 	if got.Code != code || !strings.Contains(got.Msg, message) || !strings.Contains(got.Details, details) {
 		t.Errorf("got code %d, %q, %q\nwant code %d, %q, %q", got.Code, got.Msg, got.Details, code, message, details)
 	}
@@ -108,9 +92,9 @@ func TestLookupSendsOneGetOfTheMetadataWithTheToken(t *testing.T) {
 		requests <- seen{r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("Accept")}
 		_, _ = io.WriteString(w, pod)
 	})
-	answer := ask(t, webRequest(path, "u-1"))
-	if diff := cmp.Diff(Answer{Annotations: map[string]string{"a": "b"}}, answer); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
+	annotations, err := ask(t, path)
+	if diff := cmp.Diff(map[string]string{"a": "b"}, annotations); diff != "" || err != nil {
+		t.Errorf("answer %v (-want +got):\n%s", err, diff)
 	}
 	want := seen{"GET", podPath, "Bearer t0ken", metadataOnly}
 	if diff := cmp.Diff(want, <-requests); diff != "" {
@@ -128,9 +112,8 @@ func TestLookupTakesAWholePodAndAPodWithoutAnnotations(t *testing.T) {
 		`{"kind":"Pod","metadata":{"name":"web","namespace":"shop","uid":"u-1","annotations":null}}`,
 	} {
 		_, path := server(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
-		answer := ask(t, webRequest(path, ""))
-		if diff := cmp.Diff(Answer{}, answer); diff != "" {
-			t.Errorf("answer to %s (-want +got):\n%s", body, diff)
+		if annotations, err := ask(t, path); len(annotations) > 0 || err != nil {
+			t.Errorf("answer to %s: %v, %v", body, annotations, err)
 		}
 	}
 }
@@ -146,7 +129,9 @@ func TestLookupReadsTheTokenAnewEachTime(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(path), "token"), []byte(token), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		ask(t, webRequest(path, ""))
+		if _, err := ask(t, path); err != nil {
+			t.Error(err)
+		}
 		if got := <-tokens; got != "Bearer "+token {
 			t.Errorf("sent %q, want token %q", got, token)
 		}
@@ -173,12 +158,12 @@ func TestLookupExplainsAnswersThatAreNotThePod(t *testing.T) {
 		"429":                {status(429, ``), 11, "429 Too Many Requests", "overloaded"},
 		"500":                {status(500, `{"kind":"Status","message":"etcd"}`), 11, "500 Internal Server Error: etcd", "overloaded or starting"},
 		"503":                {status(503, `<html>`), 11, "503 Service Unavailable", "overloaded or starting"},
-		"a very long reason": {status(500, `{"kind":"Status","message":"`+strings.Repeat("x", 5000)+`"}`), 11, strings.Repeat("x", maxReason) + "…", ""},
+		"a very long reason": {status(500, `{"kind":"Status","message":"`+strings.Repeat("x", 5000)+`"}`), 11, ": " + strings.Repeat("x", 300), ""},
 		"a redirect":         {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) }, 100, "302 Found", "something else"},
 		"garbage":            {status(200, `<html>hello`), 6, "reading the answer: invalid character '<'", "something else"},
 		"half a pod":         {status(200, pod[:60]), 6, "reading the answer: unexpected end of JSON input", "something else"},
-		"another object":     {status(200, `{"kind":"Status","metadata":{}}`), 6, `it is about Status "/"`, "something else"},
-		"another pod":        {status(200, strings.Replace(pod, `"web"`, `"www"`, 1)), 6, `it is about PartialObjectMetadata "shop/www"`, ""},
+		"another object":     {status(200, `{"kind":"Status","metadata":{}}`), 6, `it is about "/"`, "something else"},
+		"another pod":        {status(200, strings.Replace(pod, `"web"`, `"www"`, 1)), 6, `it is about "shop/www"`, ""},
 		"another UID":        {status(200, strings.Replace(pod, "u-1", "u-2", 1)), 100, "pod shop/web has UID u-2, but the sandbox is for UID u-1", "made again under its name"},
 		"an answer too large": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(bytes.Repeat([]byte(" "), maxPod+1))
@@ -193,8 +178,8 @@ func TestLookupExplainsAnswersThatAreNotThePod(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, path := server(t, tc.handler)
-			answer := ask(t, webRequest(path, "u-1"))
-			wantError(t, answer, tc.wantCode, tc.message, tc.details)
+			_, err := ask(t, path)
+			wantError(t, err, tc.wantCode, tc.message, tc.details)
 		})
 	}
 }
@@ -217,12 +202,8 @@ func TestLookupGivesUpOnASlowServer(t *testing.T) {
 		t.Errorf("gives up after %s, want %s", client.http.Timeout, timeout)
 	}
 	client.http.Timeout /= 20 // the server never answers, so the test need not wait as long
-	_, err = client.Annotations(t.Context(), cni.PodRef{Namespace: "shop", Name: "web"})
-	var told *types.Error
-	if !errors.As(err, &told) {
-		t.Fatalf("not an error of the protocol: %v", err)
-	}
-	wantError(t, Answer{Error: told}, 11, "Client.Timeout exceeded", "is the API server reachable from this node")
+	_, err = client.Annotations(t.Context(), web)
+	wantError(t, err, 11, "Client.Timeout exceeded", "is the API server reachable from this node")
 }
 
 func TestLookupVerifiesTheServer(t *testing.T) {
@@ -243,8 +224,8 @@ func TestLookupVerifiesTheServer(t *testing.T) {
 	}
 	for name, path := range cases {
 		t.Run(name, func(t *testing.T) {
-			answer := ask(t, webRequest(path, ""))
-			wantError(t, answer, 11, "failed to verify certificate", "certificate authority or server does not fit")
+			_, err := ask(t, path)
+			wantError(t, err, 11, "failed to verify certificate", "certificate authority or server does not fit")
 		})
 	}
 	if len(asked) > 0 {
@@ -256,73 +237,91 @@ func TestLookupSaysWhoCannotBeReached(t *testing.T) {
 	t.Parallel()
 	s, path := server(t, nil)
 	s.Close()
-	answer := ask(t, webRequest(path, ""))
-	wantError(t, answer, 11, "looking up pod shop/web at "+s.URL, "is the API server reachable from this node")
-	wantError(t, answer, 11, "connection refused", "")
+	_, err := ask(t, path)
+	wantError(t, err, 11, "looking up pod shop/web at "+s.URL, "is the API server reachable from this node")
+	wantError(t, err, 11, "connection refused", "")
 }
 
-func TestCheckReadsAllFilesAndAsksNobody(t *testing.T) {
+func TestLoadReadsAllFilesAndAsksNobody(t *testing.T) {
 	t.Parallel()
 	s, path := server(t, func(http.ResponseWriter, *http.Request) { t.Error("asked the server") })
-	if diff := cmp.Diff(Answer{}, ask(t, Request{Kubeconfig: path})); diff != "" {
-		t.Errorf("a fine kubeconfig (-want +got):\n%s", diff)
+	if _, err := Load(path); err != nil {
+		t.Errorf("a fine kubeconfig: %v", err)
 	}
-	missing := filepath.Join(t.TempDir(), "kubeconfig")
-	noToken := write(t, s.URL, authorityOf(s), "")
+	text := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(text, []byte("kind: Config"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	gone := write(t, s.URL, authorityOf(s), "t")
 	if err := os.Remove(filepath.Join(filepath.Dir(gone), "token")); err != nil {
 		t.Fatal(err)
 	}
-	authorityGone := writeText(t, fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","clusters":[{"name":"c","cluster":{"server":%q,`+
-		`"certificate-authority":"/no/such/file"}}],"users":[{"name":"u","user":{"tokenFile":"/t"}}],`+
-		`"contexts":[{"name":"x","context":{"cluster":"c","user":"u"}}],"current-context":"x"}`, s.URL))
 	cases := map[string]struct{ path, message string }{
-		"no kubeconfig":          {missing, "no such file or directory"},
-		"not a kubeconfig":       {writeText(t, "kind: Config"), "not JSON"},
-		"a huge kubeconfig":      {writeText(t, strings.Repeat(" ", maxFile+1)), "larger than"},
-		"an authority of words":  {write(t, s.URL, []byte("trust me"), "t"), "no certificate in PEM"},
-		"an authority not there": {authorityGone, "certificate-authority: open /no/such/file"},
-		"no token":               {gone, "tokenFile: open"},
-		"an empty token":         {noToken, "holds no token"},
-		"a token of two lines":   {write(t, s.URL, authorityOf(s), "a\nb"), "holds no token"},
+		"no kubeconfig":         {filepath.Join(t.TempDir(), "kubeconfig"), "no such file or directory"},
+		"not a kubeconfig":      {text, "no JSON as spiderpool-installer writes it"},
+		"an authority of words": {write(t, s.URL, []byte("trust me"), "t"), "no certificate in PEM"},
+		"no token":              {gone, "tokenFile: open"},
+		"an empty token":        {write(t, s.URL, authorityOf(s), ""), "holds no token"},
+		"a token of two lines":  {write(t, s.URL, authorityOf(s), "a\nb"), "holds no token"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			answer := ask(t, Request{Kubeconfig: tc.path})
-			wantError(t, answer, 7, "kubeconfig "+tc.path+": ", "is it running on this node")
-			wantError(t, answer, 7, tc.message, "")
+			_, err := Load(tc.path)
+			wantError(t, err, 7, "kubeconfig "+tc.path+": ", "is it running on this node")
+			wantError(t, err, 7, tc.message, "")
 		})
 	}
 }
 
-func writeText(t *testing.T, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+func TestLookupWantsThePodNamed(t *testing.T) {
+	t.Parallel()
+	_, path := server(t, func(http.ResponseWriter, *http.Request) { t.Error("asked the server") })
+	client, err := Load(path)
+	if err != nil {
 		t.Fatal(err)
 	}
-	return path
-}
-
-func TestServeRefusesWhatIsNoRequest(t *testing.T) {
-	t.Parallel()
-	cases := map[string]struct {
-		in   io.Reader
-		want string
-	}{
-		"nothing":        {strings.NewReader(""), "decoding request: the text ends before the object does"},
-		"an unknown key": {strings.NewReader(`{"verb":"delete"}`), `decoding request: unknown key "verb"`},
-		"a number":       {strings.NewReader(`{"name":1}`), `decoding request: key "name": want a string, found 1`},
-		"a broken pipe":  {iotest.ErrReader(io.ErrClosedPipe), "reading request: io: read/write on closed pipe"},
+	cases := map[string]Pod{
+		"nothing":                    {},
+		"a name without a namespace": {Name: "a"},
+		"a name that is a path":      {Namespace: "a", Name: "../secrets/b"},
+		"a name of dots":             {Namespace: "a", Name: ".."},
+		"a namespace with a query":   {Namespace: "a?b", Name: "c"},
+		"a namespace in capitals":    {Namespace: "A", Name: "c"},
 	}
-	for name, tc := range cases {
+	for name, pod := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := Serve(t.Context(), tc.in, io.Discard)
-			if err == nil || err.Error() != tc.want {
-				t.Errorf("got %v, want %s", err, tc.want)
-			}
+			_, err := client.Annotations(t.Context(), pod)
+			wantError(t, err, 4, fmt.Sprintf("K8S_POD_NAMESPACE %q and K8S_POD_NAME %q do not name a pod", pod.Namespace, pod.Name),
+				"the runtime passes no pod annotations")
 		})
 	}
+}
+
+// roundTrip is a server without a network.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// FuzzArgs proves that a name that was taken stays one element of the path.
+func FuzzArgs(f *testing.F) {
+	f.Add("a", "b")
+	f.Add("a", "..")
+	f.Add("a/b", "c?d#e%2f")
+	f.Fuzz(func(t *testing.T, namespace, name string) {
+		client := &Client{server: "https://h/", http: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if want := "https://h/api/v1/namespaces/" + namespace + "/pods/" + name; r.URL.String() != want {
+				t.Errorf("URL %q, want %q", r.URL, want)
+			}
+			elements := strings.Split(r.URL.Path, "/")
+			if path.Clean(r.URL.Path) != r.URL.Path || len(elements) != 7 || r.URL.RawQuery != "" || r.URL.Fragment != "" {
+				t.Errorf("path %q", r.URL.Path)
+			}
+			return nil, io.EOF
+		})}}
+		if annotations, err := client.Annotations(t.Context(), Pod{Namespace: namespace, Name: name}); err == nil {
+			t.Errorf("got %v of nobody", annotations)
+		}
+	})
 }

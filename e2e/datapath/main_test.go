@@ -62,7 +62,7 @@ func outside() int {
 func runInside(own string) (int, error) {
 	ctx := context.Background()
 	for _, program := range []string{
-		"cni/cmd/spiderpool", "cni/cmd/spiderpool-lookup", "cni/cmd/spiderpool-installer", "e2e/datapath/peak", "e2e/datapath/empty",
+		"cni/cmd/spiderpool", "cni/cmd/spiderpool-installer", "e2e/datapath/peak", "e2e/datapath/empty",
 	} {
 		if _, err := component.Own(ctx, program, own); err != nil {
 			return 0, err

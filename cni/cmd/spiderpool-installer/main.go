@@ -1,5 +1,5 @@
-// Command spiderpool-installer puts the CNI plugin onto the node that it runs
-// on and keeps its kubeconfig and token fresh; package install describes it.
+// Command spiderpool-installer puts the CNI plugin onto the node that it runs on and keeps its
+// kubeconfig and token fresh; package install describes it.
 package main
 
 import (
@@ -17,8 +17,7 @@ import (
 	"spidernet.io/spiderpool/cni/install"
 )
 
-// refreshPeriod is far below the ten minutes before the end of a token at which
-// kubelet has renewed it.
+// refreshPeriod is far below the ten minutes that kubelet renews a token before its end.
 const refreshPeriod = 30 * time.Second
 
 func main() { os.Exit(run()) }
@@ -32,9 +31,8 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "spiderpool-installer: %v\n", err)
 		return 2
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	written, err := install.Apply(config)
-	logOutcome(log, written, err)
+	report(written, err)
 	if err != nil {
 		return 1 // visible as a failing pod, not as a line in a log
 	}
@@ -43,24 +41,23 @@ func run() int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	ticker := time.NewTicker(refreshPeriod)
-	defer ticker.Stop()
-	install.Stay(ctx, config, ticker.C, func(written []string, err error) { logOutcome(log, written, err) })
+	install.Stay(ctx, config, time.Tick(refreshPeriod), report)
 	return 0
 }
 
-func logOutcome(log *slog.Logger, written []string, err error) {
+func report(written []string, err error) {
 	for _, path := range written {
-		log.Info("wrote file", "path", path)
+		slog.Info("wrote file", "path", path)
 	}
 	if err != nil {
-		log.Error("installing", "error", err)
+		slog.Error("installing", "error", err)
 	}
 }
 
 func parseFlags(args []string) (config install.Config, once bool, err error) {
+	self, _ := os.Executable() // the plugin lies beside it in the image; Validate sees to the rest
 	flags := flag.NewFlagSet("spiderpool-installer", flag.ContinueOnError)
-	flags.StringVar(&config.SourceDir, "source-dir", ownFolder(), "folder with the binaries spiderpool and spiderpool-lookup")
+	flags.StringVar(&config.SourceDir, "source-dir", filepath.Dir(self), "folder with the binary spiderpool")
 	flags.StringVar(&config.BinDir, "cni-bin-dir", "/host/opt/cni/bin", "the runtime's folder of CNI plugins, as mounted here")
 	flags.StringVar(&config.KubeconfigDir, "kubeconfig-dir", "/host/etc/cni/net.d/spiderpool",
 		"folder for kubeconfig and token, as mounted here; empty for none")
@@ -76,13 +73,4 @@ func parseFlags(args []string) (config install.Config, once bool, err error) {
 		return config, once, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	return config, once, config.Validate()
-}
-
-// ownFolder is where this binary lies; the others lie beside it in the image.
-func ownFolder() string {
-	self, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	return filepath.Dir(self)
 }
