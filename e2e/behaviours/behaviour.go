@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"spidernet.io/spiderpool/e2e/checker"
+	"spidernet.io/spiderpool/allocator/check"
 )
 
 // Behaviour is one thing that the product promises.
@@ -68,13 +68,13 @@ func (b Behaviour) owns(name string) bool {
 // Consistent has the checker look at what is owned until it finds nothing.
 func (e *Env) Consistent(t *testing.T, owned func(name string) bool) {
 	t.Helper()
-	found, err := checker.SettledOf(t.Context(), e.Client, settle, func(s checker.Snapshot) checker.Snapshot {
+	found, err := check.SettledOf(t.Context(), e.Client, settle, func(s check.Snapshot) check.Snapshot {
 		return s.Of(owned)
 	})
 	if err != nil {
 		t.Fatalf("checking: %v", err)
 	}
 	if len(found) > 0 {
-		t.Errorf("not consistent:\n%s", checker.Format(found))
+		t.Errorf("not consistent:\n%s", check.Format(found))
 	}
 }

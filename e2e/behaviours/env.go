@@ -15,8 +15,8 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"spidernet.io/spiderpool/allocator/check"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
-	"spidernet.io/spiderpool/e2e/checker"
 	"spidernet.io/spiderpool/e2e/cluster"
 	"spidernet.io/spiderpool/e2e/cluster/component"
 	"spidernet.io/spiderpool/e2e/cluster/process"
@@ -35,7 +35,7 @@ type Env struct {
 
 	spares  chan *cluster.Node // those that nobody has
 	kubectl kubectl
-	watch   *checker.Watch
+	watch   *check.Watch
 	stop    []func(context.Context) error // in the order they were started
 }
 
@@ -64,7 +64,7 @@ func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
 	if e.Clients, err = kubernetes.NewForConfig(cfg); err != nil {
 		return nil, err
 	}
-	if e.watch, err = checker.Start(ctx, e.Client); err != nil {
+	if e.watch, err = check.Start(ctx, e.Client); err != nil {
 		return nil, err
 	}
 	return e, nil
@@ -163,7 +163,7 @@ func installOnLoopback(ctx context.Context, plane *cluster.ControlPlane, dir str
 // Finish looks at everything once more, ends the watch, and returns an error
 // for all that is wrong.
 func (e *Env) Finish(ctx context.Context) error {
-	found, err := checker.Settled(ctx, e.Client, settle)
+	found, err := check.Settled(ctx, e.Client, settle)
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (e *Env) Finish(ctx context.Context) error {
 		return err
 	}
 	if found = append(found, doubles...); len(found) > 0 {
-		return fmt.Errorf("not consistent in the end:\n%s", checker.Format(found))
+		return fmt.Errorf("not consistent in the end:\n%s", check.Format(found))
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func (e *Env) Finish(ctx context.Context) error {
 // cluster is to become another one in between, become does it.
 func (e *Env) WatchAnew(ctx context.Context, become func(context.Context) error) error {
 	doubles, err := e.watch.Stop(ctx)
-	if err != nil && !errors.Is(err, checker.ErrGap) {
+	if err != nil && !errors.Is(err, check.ErrGap) {
 		return err
 	}
 	if become != nil {
@@ -190,11 +190,11 @@ func (e *Env) WatchAnew(ctx context.Context, become func(context.Context) error)
 			return err
 		}
 	}
-	if e.watch, err = checker.Start(context.WithoutCancel(ctx), e.Client); err != nil {
+	if e.watch, err = check.Start(context.WithoutCancel(ctx), e.Client); err != nil {
 		return err
 	}
 	if len(doubles) > 0 {
-		return fmt.Errorf("the pods that were watched until now:\n%s", checker.Format(doubles))
+		return fmt.Errorf("the pods that were watched until now:\n%s", check.Format(doubles))
 	}
 	return nil
 }

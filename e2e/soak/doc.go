@@ -15,6 +15,6 @@
 // A seed makes a run repeatable as far as it can be: the same things are done in
 // the same order, but what meets what is up to the machine.
 //
-// What does not live here: what is wrong (package checker), real nodes (the
+// What does not live here: what is wrong (package allocator/check), real nodes (the
 // behaviours in behaviours/nodes).
 package soak

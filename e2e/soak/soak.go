@@ -14,9 +14,9 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"spidernet.io/spiderpool/allocator/check"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/behaviours"
-	"spidernet.io/spiderpool/e2e/checker"
 )
 
 // Options say how long, and by which seed.
@@ -87,8 +87,8 @@ type run struct {
 	backup   string
 
 	watching sync.Mutex // watch is replaced
-	watch    *checker.Watch
-	doubles  []checker.Violation // that earlier watches saw
+	watch    *check.Watch
+	doubles  []check.Violation // that earlier watches saw
 	report   Report
 }
 
@@ -99,7 +99,7 @@ func (r *run) begin(ctx context.Context) (err error) {
 	if r.nodes, err = newNodes(ctx, r.stage.plane.Config, r.stage.client, r.random(10), r.releases.note); err != nil {
 		return err
 	}
-	r.watch, err = checker.Start(context.WithoutCancel(ctx), r.stage.client)
+	r.watch, err = check.Start(context.WithoutCancel(ctx), r.stage.client)
 	return err
 }
 
@@ -148,7 +148,7 @@ func (r *run) settle(ctx context.Context) error {
 }
 
 func (r *run) judge(ctx context.Context) error {
-	found, err := checker.Settled(ctx, r.stage.client, calm)
+	found, err := check.Settled(ctx, r.stage.client, calm)
 	if err != nil {
 		return err
 	}
@@ -156,15 +156,15 @@ func (r *run) judge(ctx context.Context) error {
 	// Where the API server has forgotten what the watch had not seen, kubelets saw
 	// what ran all the same.
 	seen, err := r.watch.Stop(ctx)
-	if err != nil && !errors.Is(err, checker.ErrGap) {
+	if err != nil && !errors.Is(err, check.ErrGap) {
 		return err
 	}
 	for _, v := range slices.Concat(r.doubles, seen, found) {
 		text := v.String()
 		switch {
-		case v.Rule == checker.RuleLeak && !slices.Contains(r.report.Leaks, text):
+		case v.Rule == check.RuleLeak && !slices.Contains(r.report.Leaks, text):
 			r.report.Leaks = append(r.report.Leaks, text)
-		case v.Rule != checker.RuleLeak && !slices.Contains(r.report.Doubles, text):
+		case v.Rule != check.RuleLeak && !slices.Contains(r.report.Doubles, text):
 			r.report.Doubles = append(r.report.Doubles, text)
 		}
 	}
@@ -205,7 +205,7 @@ func (r *run) keepWatching(ctx context.Context) {
 }
 
 func (r *run) watchAnew(ctx context.Context) error {
-	watch, err := checker.Start(context.WithoutCancel(ctx), r.stage.client)
+	watch, err := check.Start(context.WithoutCancel(ctx), r.stage.client)
 	if err == nil {
 		r.doubles = append(r.doubles, r.watch.Abandon()...)
 		r.watch = watch

@@ -1,4 +1,4 @@
-package checker
+package check
 
 import (
 	"fmt"
@@ -27,8 +27,7 @@ type Violation struct {
 	Rule    Rule
 	Subject string // the object, such as pool "blue"
 	Detail  string
-	// Passing means that the design grants time for it: only if it stays is
-	// something wrong.
+	// Passing means that the design grants time for it: only if it stays is something wrong.
 	Passing bool
 	// Patience is how much longer than others the design lets it stay.
 	Patience time.Duration
@@ -50,8 +49,7 @@ func Format(violations []Violation) string {
 	return strings.Join(lines, "\n")
 }
 
-// final reports whether one of them cannot be mended by waiting, or has stayed
-// longer than it may.
+// final reports whether one of them cannot be mended by waiting, or has stayed longer than it may.
 func final(violations []Violation, waited, within time.Duration) bool {
 	return slices.ContainsFunc(violations, func(v Violation) bool { return !v.Passing || waited > within+v.Patience })
 }

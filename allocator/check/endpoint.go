@@ -1,16 +1,14 @@
-package checker
+package check
 
 import (
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
-
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// checkEndpoints compares endpoints with the pods of their names. Endpoints
-// are derived and follow pods, so all that differs may pass.
-func checkEndpoints(pods []corev1.Pod, endpoints []crdv1.SpiderEndpoint) []Violation {
+// checkEndpoints compares endpoints with the live pods of their names. Endpoints are derived and
+// follow pods, so all that differs may pass.
+func checkEndpoints(holders []holder, endpoints []crdv1.SpiderEndpoint) []Violation {
 	byName := map[string]*crdv1.SpiderEndpoint{} // namespace/name -> endpoint
 	for i := range endpoints {
 		byName[endpoints[i].Namespace+"/"+endpoints[i].Name] = &endpoints[i]
@@ -21,7 +19,7 @@ func checkEndpoints(pods []corev1.Pod, endpoints []crdv1.SpiderEndpoint) []Viola
 			Rule: RuleEndpoint, Subject: "endpoint " + name, Detail: fmt.Sprintf(format, args...), Passing: true,
 		})
 	}
-	for _, h := range holders(pods) {
+	for _, h := range holders {
 		e := byName[h.name()]
 		delete(byName, h.name())
 		switch {

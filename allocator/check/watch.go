@@ -1,11 +1,9 @@
-package checker
+package check
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,15 +24,15 @@ type Watch struct {
 	since  atomic.Value // string, the revision up to which all is seen; of run alone
 	err    error        // why it stopped seeing; written before done is closed
 
-	mu     sync.Mutex
-	ledger *doubles
+	mu      sync.Mutex
+	doubles *doubles
 }
 
 // patience bounds how far behind the watch may be.
 const patience = 30 * time.Second
 
-// ErrGap means that changes went by unseen: an API server that was restarted
-// does not know what was before.
+// ErrGap means that changes went by unseen: an API server that was restarted does not know what was
+// before.
 var ErrGap = errors.New("the watch lost changes")
 
 // Start begins to watch pods.
@@ -45,10 +42,10 @@ func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
 		return nil, fmt.Errorf("listing pods: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &Watch{client: c, cancel: cancel, done: make(chan struct{}), ledger: newDoubles()}
+	w := &Watch{client: c, cancel: cancel, done: make(chan struct{}), doubles: newDoubles()}
 	w.since.Store(pods.ResourceVersion)
 	for i := range pods.Items {
-		w.ledger.see(&pods.Items[i])
+		w.doubles.see(&pods.Items[i])
 	}
 	go func() {
 		defer close(w.done)
@@ -57,9 +54,8 @@ func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
 	return w, nil
 }
 
-// Stop waits until the watch has seen what there is now, ends it, and returns
-// every double that there was at any moment. An error means that it did not see
-// everything.
+// Stop waits until the watch has seen what there is now, ends it, and returns every double that
+// there was at any moment. An error means that it did not see everything.
 func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
 	var behind error
 	err := wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
@@ -79,7 +75,7 @@ func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
 	if w.err == nil && err != nil {
 		w.err = fmt.Errorf("waiting for the watch to see the pods as they are: %w", err)
 	}
-	return w.ledger.found, w.err
+	return w.doubles.found, w.err
 }
 
 // Lost reports whether the watch has ended by itself: changes went by unseen.
@@ -96,7 +92,7 @@ func (w *Watch) Lost() bool {
 func (w *Watch) Abandon() []Violation {
 	w.cancel()
 	<-w.done
-	return w.ledger.found
+	return w.doubles.found
 }
 
 // upToDate says in what the pods last seen are not those that are there.
@@ -108,11 +104,11 @@ func (w *Watch) upToDate(ctx context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, pod := range pods.Items {
-		if seen := w.ledger.seen[pod.UID]; seen != pod.ResourceVersion {
+		if seen := w.doubles.seen[pod.UID]; seen != pod.ResourceVersion {
 			return fmt.Errorf("pod %s/%s was seen at revision %q and is at %s; the watch is at %s", pod.Namespace, pod.Name, seen, pod.ResourceVersion, w.at())
 		}
 	}
-	if n := len(w.ledger.seen); n != len(pods.Items) {
+	if n := len(w.doubles.seen); n != len(pods.Items) {
 		return fmt.Errorf("%d pods were seen, %d are there; the watch is at %s", n, len(pods.Items), w.at())
 	}
 	return nil
@@ -124,8 +120,8 @@ func (w *Watch) at() string {
 	return revision
 }
 
-// run watches again from where it was whenever the API server ends a watch,
-// restarts of the API server included.
+// run watches again from where it was whenever the API server ends a watch, restarts of the API
+// server included.
 func (w *Watch) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		stream, err := w.client.Watch(ctx, &corev1.PodList{}, &client.ListOptions{Raw: &metav1.ListOptions{
@@ -164,71 +160,13 @@ func (w *Watch) follow(stream watch.Interface) error {
 		w.mu.Lock()
 		switch event.Type {
 		case watch.Deleted:
-			w.ledger.gone(pod.UID)
+			w.doubles.gone(pod.UID)
 		case watch.Added, watch.Modified:
-			w.ledger.see(pod)
+			w.doubles.see(pod)
 		case watch.Bookmark, watch.Error:
 		}
 		w.mu.Unlock()
 		w.since.Store(pod.ResourceVersion)
 	}
 	return nil
-}
-
-// doubles knows at each moment who carries what.
-type doubles struct {
-	seen    map[types.UID]string       // pod that is there -> the resourceVersion last seen
-	carried map[types.UID][]netip.Addr // live pod -> its addresses
-	holders map[netip.Addr][]holder    // address -> live pods that carry it
-	found   []Violation
-}
-
-func newDoubles() *doubles {
-	return &doubles{seen: map[types.UID]string{}, carried: map[types.UID][]netip.Addr{}, holders: map[netip.Addr][]holder{}}
-}
-
-// see takes in the newest state of a pod.
-func (d *doubles) see(pod *corev1.Pod) {
-	d.seen[pod.UID] = pod.ResourceVersion
-	if !live(pod) {
-		d.forget(pod.UID)
-		return
-	}
-	h := holderOf(pod)
-	addresses := runsWith(pod) // one that it does not claim is another's double too
-	for _, c := range h.claims {
-		if !slices.Contains(addresses, c.Address) {
-			addresses = append(addresses, c.Address)
-		}
-	}
-	slices.SortFunc(addresses, netip.Addr.Compare)
-	before := d.carried[pod.UID]
-	if slices.Equal(before, addresses) {
-		return
-	}
-	d.forget(pod.UID)
-	d.carried[pod.UID] = addresses
-	for _, a := range addresses {
-		for _, other := range d.holders[a] {
-			d.found = append(d.found, double(a, other, h))
-		}
-		d.holders[a] = append(d.holders[a], h)
-	}
-}
-
-// gone takes in that a pod is there no more.
-func (d *doubles) gone(uid types.UID) {
-	delete(d.seen, uid)
-	d.forget(uid)
-}
-
-// forget takes in that a pod carries nothing any more.
-func (d *doubles) forget(uid types.UID) {
-	for _, a := range d.carried[uid] {
-		d.holders[a] = slices.DeleteFunc(d.holders[a], func(h holder) bool { return h.UID == uid })
-		if len(d.holders[a]) == 0 {
-			delete(d.holders, a)
-		}
-	}
-	delete(d.carried, uid)
 }

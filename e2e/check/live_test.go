@@ -1,4 +1,4 @@
-package checker_test
+package check_test
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"spidernet.io/spiderpool/allocator/check"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
-	"spidernet.io/spiderpool/e2e/checker"
 	"spidernet.io/spiderpool/e2e/cluster"
 	"spidernet.io/spiderpool/e2e/install"
 )
@@ -67,7 +67,7 @@ func create(t *testing.T, c client.Client, name, address string) *corev1.Pod {
 func TestCheckerOnARealAPIServer(t *testing.T) {
 	t.Parallel()
 	c := start(t)
-	watch, err := checker.Start(t.Context(), c)
+	watch, err := check.Start(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,8 +91,8 @@ func TestCheckerOnARealAPIServer(t *testing.T) {
 
 	// What may pass is waited for: the second pod comes a moment later.
 	go func() {
-		stale, err := checker.Check(t.Context(), c)
-		if err != nil || len(stale) != 1 || stale[0].Rule != checker.RuleLeak {
+		stale, err := check.Check(t.Context(), c)
+		if err != nil || len(stale) != 1 || stale[0].Rule != check.RuleLeak {
 			t.Errorf("found %v (%v), want one leak", stale, err)
 		}
 		create(t, c, "two", "10.0.0.2")
@@ -100,7 +100,7 @@ func TestCheckerOnARealAPIServer(t *testing.T) {
 	settled(t, c, 30*time.Second, nil)
 
 	thief := create(t, c, "thief", "10.0.0.1")
-	settled(t, c, 30*time.Second, []checker.Rule{checker.RuleDouble})
+	settled(t, c, 30*time.Second, []check.Rule{check.RuleDouble})
 	if err := c.Delete(t.Context(), thief, client.GracePeriodSeconds(0)); err != nil {
 		t.Fatal(err)
 	}
@@ -150,21 +150,21 @@ func TestOwnersAreReadWhateverTheirKind(t *testing.T) {
 	if err := c.Status().Update(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	found, err := checker.Check(t.Context(), c)
+	found, err := check.Check(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := `I3: pool "blue": 10.0.0.2 is retained for pod default/db-5, and StatefulSet db has ordinals from 3 to 4 only (may pass)
 I3: pool "blue": 10.0.0.3 is retained for pod default/gone-0, and StatefulSet gone does not exist (may pass)
 I3: pool "blue": 10.0.0.4 is retained for pod default/x-0, and Game x does not exist (may pass)`
-	if got := checker.Format(found); got != want {
+	if got := check.Format(found); got != want {
 		t.Errorf("found:\n%s\nwant:\n%s", got, want)
 	}
 }
 
-func settled(t *testing.T, c client.Client, within time.Duration, want []checker.Rule) {
+func settled(t *testing.T, c client.Client, within time.Duration, want []check.Rule) {
 	t.Helper()
-	found, err := checker.Settled(t.Context(), c, within)
+	found, err := check.Settled(t.Context(), c, within)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,6 +173,6 @@ func settled(t *testing.T, c client.Client, within time.Duration, want []checker
 		ok = ok && found[i].Rule == want[i]
 	}
 	if !ok {
-		t.Fatalf("found:\n%s\nwant %v", checker.Format(found), want)
+		t.Fatalf("found:\n%s\nwant %v", check.Format(found), want)
 	}
 }

@@ -1,4 +1,4 @@
-package checker
+package check
 
 import (
 	"cmp"
@@ -14,24 +14,27 @@ import (
 func Violations(s Snapshot) []Violation {
 	live := holders(s.Pods)
 	pools, found := readPools(s.Pools)
-	found = append(found, checkPods(live)...)
-	found = append(found, checkDoubles(live)...)
-	found = append(found, checkForeign(live, s.Nodes)...)
-	found = append(found, checkRecorded(live, pools)...)
-	for _, p := range pools {
-		found = append(found, p.leaks(leakers{claimed(live), s.Owners, s.Nodes})...)
+	for _, more := range [][]Violation{
+		checkPods(live),
+		checkDoubles(live),
+		checkForeign(live, s.Nodes),
+		checkRecorded(live, pools),
+		checkLeaks(live, pools, s.Owners, s.Nodes),
+		checkCounters(pools),
+		checkSpace(pools),
+		checkOverlap(pools),
+		checkEndpoints(live, s.Endpoints),
+	} {
+		found = append(found, more...)
 	}
-	found = append(found, checkCounters(pools)...)
-	found = append(found, checkOverlap(pools)...)
-	found = append(found, checkEndpoints(s.Pods, s.Endpoints)...)
 	slices.SortFunc(found, func(a, b Violation) int {
 		return cmp.Or(cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Detail, b.Detail))
 	})
 	return found
 }
 
-// Check returns all that is wrong at this moment.
-func Check(ctx context.Context, c client.Client) ([]Violation, error) {
+// Check returns all that is wrong at this moment. See Read for the reader.
+func Check(ctx context.Context, c client.Reader) ([]Violation, error) {
 	s, err := Read(ctx, c)
 	if err != nil {
 		return nil, err
@@ -42,15 +45,14 @@ func Check(ctx context.Context, c client.Client) ([]Violation, error) {
 // poll is how often Settled looks.
 const poll = 200 * time.Millisecond
 
-// Settled checks until nothing is wrong, and gives what may pass that long, and
-// its own patience on top. What cannot pass ends it at once. Nothing returned
-// means all is well.
-func Settled(ctx context.Context, c client.Client, within time.Duration) ([]Violation, error) {
+// Settled checks until nothing is wrong, and gives what may pass that long, and its own patience on
+// top. What cannot pass ends it at once. Nothing returned means all is well.
+func Settled(ctx context.Context, c client.Reader, within time.Duration) ([]Violation, error) {
 	return SettledOf(ctx, c, within, func(s Snapshot) Snapshot { return s })
 }
 
 // SettledOf is Settled for a part of each snapshot.
-func SettledOf(ctx context.Context, c client.Client, within time.Duration, part func(Snapshot) Snapshot) ([]Violation, error) {
+func SettledOf(ctx context.Context, c client.Reader, within time.Duration, part func(Snapshot) Snapshot) ([]Violation, error) {
 	var found []Violation
 	begun := time.Now()
 	err := wait.PollUntilContextCancel(ctx, poll, true, func(ctx context.Context) (bool, error) {

@@ -1,0 +1,33 @@
+package check
+
+import (
+	"math"
+	"testing"
+)
+
+func TestCountersCount(t *testing.T) {
+	t.Parallel()
+	expect(t, faults{
+		"an allocated counter that is too low": {
+			func(s *Snapshot) { s.Pools[0].Status.AllocatedIPCount = new(int64(3)) },
+			[]Violation{{RuleCounters, `pool "blue"`, "allocatedIPCount is 3, recorded are 7", false, 0}},
+		},
+		"a total that is too high": {
+			func(s *Snapshot) { s.Pools[0].Status.TotalIPCount = new(int64(20)) },
+			[]Violation{{RuleCounters, `pool "blue"`, "totalIPCount is 20, the pool has 18", true, 0}},
+		},
+		"a total of a pool that is not Ready": {
+			func(s *Snapshot) { s.Pools[1].Status.Conditions, s.Pools[1].Status.TotalIPCount = nil, nil }, nil,
+		},
+		"a total of more addresses than it can count": {
+			func(s *Snapshot) {
+				s.Pools[1].Spec.Subnet, s.Pools[1].Spec.IPs = "fc00::/64", []string{"fc00::-fc00::ffff:ffff:ffff:ffff"}
+				s.Pools[1].Status.TotalIPCount = new(int64(math.MaxInt64))
+			}, nil,
+		},
+		"a record that cannot be read": {
+			func(s *Snapshot) { s.Pools[1].Status.Settled = []string{"nonsense"} },
+			[]Violation{{RuleCounters, `pool "green"`, `status.settled[0]: "nonsense": "nonsense": not an address`, false, 0}},
+		},
+	})
+}
