@@ -3,6 +3,8 @@ package check
 import (
 	"math"
 	"testing"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 func TestCountersCount(t *testing.T) {
@@ -18,6 +20,12 @@ func TestCountersCount(t *testing.T) {
 		},
 		"a total of a pool that is not Ready": {
 			func(s *Snapshot) { s.Pools[1].Status.Conditions, s.Pools[1].Status.TotalIPCount = nil, nil }, nil,
+		},
+		"a total without a next hop": {
+			func(s *Snapshot) {
+				s.Pools[1].Spec.Routes = []crdv1.Route{{Dst: "10.9.0.0/16", Gw: "10.0.1.4"}}
+				s.Pools[1].Status.TotalIPCount = new(int64(3))
+			}, nil,
 		},
 		"a total of more addresses than it can count": {
 			func(s *Snapshot) {

@@ -4,11 +4,20 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+
+	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 func TestARecordHasOnlyWhatThePoolHandsOut(t *testing.T) {
 	t.Parallel()
 	expect(t, faults{
+		"a next hop is recorded": {
+			func(s *Snapshot) {
+				s.Pools[0].Spec.Routes = []crdv1.Route{{Dst: "10.9.0.0/16", Gw: "10.0.0.4"}}
+				s.Pools[0].Status.TotalIPCount = new(int64(17))
+			},
+			[]Violation{{RuleForeign, `pool "blue"`, "records 10.0.0.4, which spec does not let it hand out", false, 0}},
+		},
 		"addresses are recorded that were taken out of the pool": {
 			func(s *Snapshot) {
 				s.Pools[0].Spec.ExcludeIPs = []string{"10.0.0.3-10.0.0.5"}

@@ -313,15 +313,21 @@ func edit(t *rapid.T, s *crdv1.IPPoolStatus) {
 // read equal, and what the ledger refuses is refused; in between this one is as strict as it
 // likes.
 func FuzzSpec(f *testing.F) {
-	f.Add("10.0.0.0/24", "10.0.0.1-10.0.0.9\n10.0.0.20", "10.0.0.5", "10.0.0.1")
-	f.Add("fc00::/64", "fc00::1-fc00::ffff:ffff:ffff:ffff", "fc00::10-fc00::20", "fc00::1")
-	f.Add("10.0.0.0/8", "10.0.0.0-10.63.255.255", "", "")
-	f.Add("::/64", "::2-::ffff:ffff:ffff", "", "")
-	f.Add("10.0.0.0/24", "10.0.0.9-10.0.0.3", "10.0.1.1", "10.0.0.01")
-	f.Fuzz(func(t *testing.T, subnet, ips, excludes, gateway string) {
+	f.Add("10.0.0.0/24", "10.0.0.1-10.0.0.9\n10.0.0.20", "10.0.0.5", "10.0.0.1", "10.0.0.2")
+	f.Add("fc00::/64", "fc00::1-fc00::ffff:ffff:ffff:ffff", "fc00::10-fc00::20", "fc00::1", "")
+	f.Add("10.0.0.0/8", "10.0.0.0-10.63.255.255", "", "", "")
+	f.Add("::/64", "::2-::ffff:ffff:ffff", "", "", "::ffff:1.2.3.4")
+	f.Add("10.0.0.0/24", "10.0.0.9-10.0.0.3", "10.0.1.1", "10.0.0.01", "fe80::1%eth0")
+	f.Fuzz(func(t *testing.T, subnet, ips, excludes, gateway, hop string) {
 		spec := crdv1.IPPoolSpec{Subnet: subnet, IPs: lines(ips), ExcludeIPs: lines(excludes)}
 		if gateway != "" {
 			spec.Gateway = &gateway
+		}
+		if hop != "" {
+			spec.Routes = []crdv1.Route{{Dst: "192.168.0.0/16", Gw: hop}}
+			if strings.Contains(subnet, ":") {
+				spec.Routes[0].Dst = "fd00::/8"
+			}
 		}
 		got, err := readSpec(&spec)
 		admitted, refused := admission.ValidatePoolSpec(&spec)

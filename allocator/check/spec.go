@@ -10,8 +10,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// readSpec returns the addresses that a pool may hand out: ips less excludeIPs, the gateway,
-// and what nobody hands out.
+// readSpec returns the addresses that a pool may hand out: ips less excludeIPs, the gateway, the
+// next hops of routes, and what nobody hands out.
 func readSpec(spec *crdv1.IPPoolSpec) (*netipx.IPSet, error) {
 	subnet, err := readSubnet(spec.Subnet)
 	if err != nil {
@@ -36,6 +36,13 @@ func readSpec(spec *crdv1.IPPoolSpec) (*netipx.IPSet, error) {
 		a, err := readRouter(*spec.Gateway, subnet)
 		if err != nil {
 			return nil, fmt.Errorf("spec.gateway: %w", err)
+		}
+		all.Remove(a)
+	}
+	for i, route := range spec.Routes {
+		a, err := readRouter(route.Gw, subnet)
+		if err != nil {
+			return nil, fmt.Errorf("spec.routes[%d].gw: %w", i, err)
 		}
 		all.Remove(a)
 	}

@@ -26,8 +26,9 @@ func TestAPoolHandsOutWhatItsSpecLeaves(t *testing.T) {
 		"less routers": {
 			spec: crdv1.IPPoolSpec{
 				Subnet: "fc00::/64", IPs: []string{"fc00::-fc00::ffff:ffff:ffff:ffff"}, Gateway: new("fc00::"),
+				Routes: []crdv1.Route{{Dst: "fd00::/8", Gw: "fc00::ffff:ffff:ffff:ffff"}},
 			},
-			want: []string{"fc00::1-fc00::ffff:ffff:ffff:ffff"},
+			want: []string{"fc00::1-fc00::ffff:ffff:ffff:fffe"},
 		},
 		"less IPv4 addresses as IPv6": {
 			spec: crdv1.IPPoolSpec{Subnet: "::/64", IPs: []string{"::1-::1:0:0:0"}},
@@ -43,6 +44,7 @@ func TestAPoolHandsOutWhatItsSpecLeaves(t *testing.T) {
 		"a range backwards":   {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.9-10.0.0.3"}}, err: "spec.ips[0]: 10.0.0.9-10.0.0.3: start after end"},
 		"a gateway outside":   {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", Gateway: new("10.0.1.1")}, err: "spec.gateway: 10.0.1.1: outside of subnet 10.0.0.0/24"},
 		"a range as gateway":  {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", Gateway: new("10.0.0.1-10.0.0.2")}, err: `spec.gateway: "10.0.0.1-10.0.0.2": not an address`},
+		"a next hop outside":  {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", Routes: []crdv1.Route{{Gw: "10.0.1.1"}}}, err: "spec.routes[0].gw: 10.0.1.1: outside of subnet 10.0.0.0/24"},
 		"an address in words": {spec: crdv1.IPPoolSpec{Subnet: "fc00::/64", IPs: []string{"fc00::0"}}, err: `spec.ips[0]: "fc00::0": write it as fc00::`},
 	}
 	for name, tc := range tests {
