@@ -39,8 +39,10 @@ func (o Owners) misses(i identity) string {
 // statefulSet is the kind of Kubernetes itself.
 var statefulSet = schema.GroupKind{Group: "apps", Kind: "StatefulSet"}
 
-// coveredBy reads how far the ordinals of an owner's pods may go: from start on as many as replicas
-// and reserved ordinals are together. A StatefulSet that names no replicas has one.
+// coveredBy reads which ordinals the pods of an owner may have. A StatefulSet of Kubernetes has as
+// many from start on as it has replicas. With others no reading of the spec is ruled out:
+// OpenKruise begins at 0 whatever start says, unless a feature gate is on, and leaves reserved
+// ordinals out. Whoever is called a StatefulSet and names no replicas has one.
 func coveredBy(kind schema.GroupKind, o *unstructured.Unstructured) Covered {
 	replicas, told, err := unstructured.NestedInt64(o.Object, "spec", "replicas")
 	if err != nil || !told && kind.Kind != "StatefulSet" {
@@ -49,13 +51,19 @@ func coveredBy(kind schema.GroupKind, o *unstructured.Unstructured) Covered {
 	if !told {
 		replicas = 1
 	}
-	start, _, _ := unstructured.NestedInt64(o.Object, "spec", "ordinals", "start")
+	start, _, err := unstructured.NestedInt64(o.Object, "spec", "ordinals", "start")
+	if err != nil {
+		return Covered{All: true}
+	}
+	if kind == statefulSet {
+		return Covered{From: start, Below: start + replicas}
+	}
+	below := max(replicas, start+replicas)
 	reserved, _, _ := unstructured.NestedSlice(o.Object, "spec", "reserveOrdinals")
-	below := start + replicas
 	for _, r := range reserved {
 		below += ordinalsIn(r)
 	}
-	return Covered{From: start, Below: below}
+	return Covered{Below: below}
 }
 
 // ordinalsIn returns how many ordinals an entry of reserveOrdinals means: a number is one, a text

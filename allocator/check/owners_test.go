@@ -7,7 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-func TestAnOwnerCoversStartReplicasAndReservedOrdinals(t *testing.T) {
+func TestAnOwnerCoversWhatAnyReadingOfItsSpecAllows(t *testing.T) {
 	t.Parallel()
 	kruise := schema.GroupKind{Group: "apps.kruise.io", Kind: "StatefulSet"}
 	game := schema.GroupKind{Group: "game.kruise.io", Kind: "GameServerSet"}
@@ -17,14 +17,22 @@ func TestAnOwnerCoversStartReplicasAndReservedOrdinals(t *testing.T) {
 		spec map[string]any
 		want Covered
 	}{
-		"replicas":                      {statefulSet, map[string]any{"replicas": int64(3)}, Covered{Below: 3}},
-		"none named":                    {statefulSet, map[string]any{}, Covered{Below: 1}},
-		"none wanted":                   {statefulSet, map[string]any{"replicas": int64(0)}, Covered{}},
-		"a start":                       {statefulSet, map[string]any{"replicas": int64(3), "ordinals": startAt5}, Covered{From: 5, Below: 8}},
+		"replicas":           {statefulSet, map[string]any{"replicas": int64(3)}, Covered{Below: 3}},
+		"none named":         {statefulSet, map[string]any{}, Covered{Below: 1}},
+		"none wanted":        {statefulSet, map[string]any{"replicas": int64(0)}, Covered{}},
+		"a start":            {statefulSet, map[string]any{"replicas": int64(3), "ordinals": startAt5}, Covered{From: 5, Below: 8}},
+		"a start of another": {kruise, map[string]any{"replicas": int64(3), "ordinals": startAt5}, Covered{Below: 8}},
+		"a start and reserved numbers": {
+			kruise, map[string]any{"replicas": int64(3), "ordinals": startAt5, "reserveOrdinals": []any{int64(6), "8-9"}}, Covered{Below: 11},
+		},
+		"reserved numbers that Kubernetes does not know": {
+			statefulSet, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0)}}, Covered{Below: 2},
+		},
 		"no replicas named, of another": {kruise, map[string]any{}, Covered{Below: 1}},
 		"reserved numbers":              {kruise, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0), int64(7)}}, Covered{Below: 4}},
 		"a reserved range":              {kruise, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{"3-5", int64(0)}}, Covered{Below: 6}},
 		"a range of nonsense":           {kruise, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{"5-3", "x"}}, Covered{Below: 4}},
+		"a start of nonsense":           {kruise, map[string]any{"replicas": int64(2), "ordinals": "5"}, Covered{All: true}},
 		"another kind, counted":         {game, map[string]any{"replicas": int64(2)}, Covered{Below: 2}},
 		"another kind":                  {game, map[string]any{}, Covered{All: true}},
 	}
