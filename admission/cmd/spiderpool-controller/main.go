@@ -11,7 +11,6 @@ import (
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log"
-	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 )
 
 func main() { os.Exit(run()) }
@@ -25,7 +24,7 @@ func run() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	ctrl.SetLogger(zap.New(zap.JSONEncoder(), zap.Level(options.level())))
+	setLogging(os.Stderr, options)
 	ctx, stop := context.WithCancelCause(ctrl.SetupSignalHandler())
 	defer stop(nil)
 	if err := serve(ctx, stop, options); err != nil {
