@@ -9,6 +9,9 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"spidernet.io/spiderpool/e2e/demo"
 )
 
@@ -17,6 +20,7 @@ func main() { os.Exit(run()) }
 func run() int {
 	name := flag.String("name", "", "sets the cluster beside others; none for the one in .cluster")
 	flag.Parse()
+	log.SetLogger(logr.Discard()) // controller-runtime's clients print a stack where nobody did; errors are returned
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := demo.Run(ctx, *name, os.Stdout); err != nil {
