@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -68,11 +69,11 @@ func Run(ctx context.Context, name string, out io.Writer) error {
 	}
 	if err != nil {
 		fmt.Fprintf(out, "\nthe cluster stays up, so that you can look why:\n")
-		c.Describe(out)
-		return err
 	}
 	c.Describe(out)
-	return nil
+	fmt.Fprintf(out, "the controller is a process there; whenever it ends, its supervisor starts it again within 30 s, "+
+		"and says so in %s\n", filepath.Join(c.Logs(), install.ControllerName+".log"))
+	return err
 }
 
 func downCommand(name string) string {
@@ -84,7 +85,7 @@ func downCommand(name string) string {
 
 // prepare installs the product.
 func prepare(ctx context.Context, s *stage, c *cluster.Cluster) (*demo, error) {
-	if _, err := install.OnCluster(ctx, c, install.ClusterOptions{Step: s.step}); err != nil {
+	if _, err := install.OnCluster(ctx, c, install.ClusterOptions{Step: s.step, Supervise: true}); err != nil {
 		return nil, err
 	}
 	scheme := runtime.NewScheme()

@@ -37,6 +37,8 @@ const (
 type ClusterOptions struct {
 	Values Values   // beside controller.url
 	Flags  []string // of the controller
+	// Supervise has the controller started again whenever it ends.
+	Supervise bool
 	// Step is told what is done next; may be nil.
 	Step func(what string)
 }
@@ -68,9 +70,14 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 	if err := Chart(ctx, c.Config, values); err != nil {
 		return nil, err
 	}
-	o.Step("starting the controller beside the API server")
+	if o.Supervise {
+		o.Step("starting the controller beside the API server, and what starts it again whenever it ends")
+	} else {
+		o.Step("starting the controller beside the API server")
+	}
 	controller, err := StartController(ctx, ControllerOptions{
-		Config: c.Config, Server: localServer, Dir: dir, Bind: webhooksAt, Metrics: metricsAt, Health: healthAt, Flags: o.Flags,
+		Config: c.Config, Server: localServer, Dir: dir, Bind: webhooksAt, Metrics: metricsAt, Health: healthAt,
+		Flags: o.Flags, Supervise: o.Supervise,
 		Start: func(s process.Spec) (*process.Process, error) {
 			return c.StartInControlPlane(s.Name, s.Path, s.Args, s.Env)
 		},

@@ -23,6 +23,9 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
+// ControllerName is the name of the controller's process, its log and its record.
+const ControllerName = "spiderpool-controller"
+
 // ControllerOptions say where and how a controller runs.
 type ControllerOptions struct {
 	Config *rest.Config // of an admin
@@ -38,6 +41,9 @@ type ControllerOptions struct {
 	Reach func(ctx context.Context, network, address string) (net.Conn, error)
 	// Flags are added to the controller's.
 	Flags []string
+	// Supervise has the controller started again whenever it ends. The process is its supervisor
+	// then. Tests that stop or kill the controller themselves leave it out.
+	Supervise bool
 }
 
 // Controller is a controller that runs.
@@ -60,8 +66,8 @@ func StartController(ctx context.Context, o ControllerOptions) (*Controller, err
 	if err != nil {
 		return nil, err
 	}
-	p, err := o.Start(process.Spec{
-		Name: "spiderpool-controller",
+	spec := process.Spec{
+		Name: ControllerName,
 		Path: binary,
 		Args: append([]string{
 			"--kubeconfig=" + identity.Kubeconfig,
@@ -72,9 +78,15 @@ func StartController(ctx context.Context, o ControllerOptions) (*Controller, err
 			"--webhook-configuration=spiderpool",
 		}, o.Flags...),
 		Env:    []string{"HOME=" + o.Dir, "PATH=/usr/bin:/bin"},
-		Log:    filepath.Join(o.Dir, "spiderpool-controller.log"),
-		Record: filepath.Join(o.Dir, "spiderpool-controller.record"),
-	})
+		Log:    filepath.Join(o.Dir, ControllerName+".log"),
+		Record: filepath.Join(o.Dir, ControllerName+".record"),
+	}
+	if o.Supervise {
+		if spec, err = supervised(ctx, o.Dir, spec); err != nil {
+			return nil, err
+		}
+	}
+	p, err := o.Start(spec)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +100,16 @@ func StartController(ctx context.Context, o ControllerOptions) (*Controller, err
 		return nil, errors.Join(err, p.Kill(context.WithoutCancel(ctx)))
 	}
 	return c, nil
+}
+
+// supervised returns how to start the supervisor of a program, which has its environment and log.
+func supervised(ctx context.Context, dir string, program process.Spec) (process.Spec, error) {
+	binary, err := component.Own(ctx, "e2e/cluster/cmd/supervise", dir)
+	if err != nil {
+		return process.Spec{}, err
+	}
+	program.Path, program.Args = binary, append([]string{program.Path}, program.Args...)
+	return program, nil
 }
 
 // AwaitReady waits until the controller says that it is ready.
@@ -104,7 +126,7 @@ func (c *Controller) AwaitReady(ctx context.Context) error {
 		err = fmt.Errorf("%w: %w", err, last)
 	}
 	if err != nil {
-		return fmt.Errorf("waiting for the controller to be ready: %w", err)
+		return fmt.Errorf("waiting for the controller to be ready (its log is %s): %w", c.Spec.Log, err)
 	}
 	return nil
 }

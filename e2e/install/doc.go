@@ -4,7 +4,8 @@
 // the product's own installer.
 //
 // The controller runs as a process beside the API server, which reaches it by
-// URL: there are no images yet.
+// URL: there are no images yet. On purpose it ends when it may not lead any more:
+// in the demo a supervisor starts it again, as a Deployment would.
 //
 //	Chart        renders and applies
 //	Identity     a service account's token and CA as files
