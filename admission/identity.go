@@ -2,20 +2,16 @@ package admission
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"spidernet.io/spiderpool/admission/config"
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/owners"
 )
-
-// statefulSets are the kinds that enableStatefulSet is about.
-var statefulSets = []schema.GroupKind{{Group: "apps", Kind: "StatefulSet"}, {Group: "apps.kruise.io", Kind: "StatefulSet"}}
 
 // reservationOf returns what a reservation says of a pod, but for the token.
 func reservationOf(pod *corev1.Pod, namespace string, c config.Config) allocator.Reservation {
@@ -38,13 +34,12 @@ func Identity(pod, namespace string, controller *metav1.OwnerReference, c config
 	if controller == nil {
 		return allocator.Identity{}, ""
 	}
-	gv, err := schema.ParseGroupVersion(controller.APIVersion)
-	kind := schema.GroupKind{Group: gv.Group, Kind: controller.Kind}
-	stable := c.EnableStatefulSet && slices.Contains(statefulSets, kind) || slices.Contains(c.StableIdentityKinds, kind)
+	kind, err := owners.KindOf(controller)
+	stable := c.EnableStatefulSet && owners.IsStatefulSet(kind) || slices.Contains(c.StableIdentityKinds, kind)
 	if err != nil || !stable || !short(pod) || !plain(controller.Name) {
 		return allocator.Identity{}, ""
 	}
-	if slices.Contains(statefulSets, kind) && !numbered(controller.Name, pod) { // no StatefulSet makes such a pod
+	if _, numbered := owners.Ordinal(controller.Name, pod); owners.IsStatefulSet(kind) && !numbered { // it makes no such pod
 		return allocator.Identity{}, ""
 	}
 	uid := string(controller.UID)
@@ -60,12 +55,5 @@ func short(name string) bool { return plain(name) && len(name) <= validation.Lab
 
 // longestUID is the length of the UIDs that the API server gives.
 const longestUID = len("123e4567-e89b-12d3-a456-426614174000")
-
-// numbered reports whether a pod's name is its owner's with a number behind.
-func numbered(owner, pod string) bool {
-	ordinal, ok := strings.CutPrefix(pod, owner+"-")
-	n, err := strconv.ParseUint(ordinal, 10, 31)
-	return ok && err == nil && strconv.FormatUint(n, 10) == ordinal
-}
 
 func plain(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }

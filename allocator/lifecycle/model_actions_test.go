@@ -17,6 +17,7 @@ import (
 	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/lifecycle/latebind"
+	"spidernet.io/spiderpool/allocator/owners"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -499,7 +500,7 @@ func (w *world) keepsOn(op *operation, before []allocator.Identity) {
 		return
 	}
 	for _, id := range before {
-		if covers(op.at.owner, id.Pod) && !slices.Contains(w.kept(op.pool), id) {
+		if owners.Covers(op.at.owner, id.Pod) && !slices.Contains(w.kept(op.pool), id) {
 			w.violate("I3: what was kept for pod %s is free although its owner has it come back", id.Pod)
 		}
 	}

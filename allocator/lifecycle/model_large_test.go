@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/owners"
 )
 
 // What is here runs in one goroutine for each world, and would take an hour under the race detector.
@@ -187,7 +188,7 @@ func (w *world) needs(record *allocator.Record, pool string, a addr) string {
 		}
 	}
 	if v, ok := record.RetainedAt(a); ok && v.Unassigned() {
-		if w.owner != nil && covers(w.owner, v.Identity.Pod) {
+		if w.owner != nil && owners.Covers(w.owner, v.Identity.Pod) {
 			return ""
 		}
 		return "is kept for " + v.Identity.Pod + ", which will not come back"

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -119,42 +118,6 @@ func TestAHoldEndsByProofOnly(t *testing.T) {
 			got, err := p.of(t.Context(), c.hold, c.seen)
 			if got != c.want || (err != nil) != c.wrong {
 				t.Errorf("got %q, %v, want %q", got, err, c.want)
-			}
-		})
-	}
-}
-
-func TestCovers(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		kind string
-		spec map[string]any
-		pod  string
-		want bool
-	}{
-		"below the number of replicas":              {"StatefulSet", map[string]any{"replicas": int64(3)}, "web-2", true},
-		"at the number of replicas":                 {"StatefulSet", map[string]any{"replicas": int64(3)}, "web-3", false},
-		"scaled to none":                            {"StatefulSet", map[string]any{"replicas": int64(0)}, "web-0", false},
-		"replicas not given mean one":               {"StatefulSet", map[string]any{}, "web-0", true},
-		"replicas not given, a second":              {"StatefulSet", map[string]any{}, "web-1", false},
-		"counted from a start":                      {"StatefulSet", map[string]any{"replicas": int64(3), "ordinals": map[string]any{"start": int64(5)}}, "web-7", true},
-		"beyond a start":                            {"StatefulSet", map[string]any{"replicas": int64(3), "ordinals": map[string]any{"start": int64(5)}}, "web-8", false},
-		"before a start":                            {"StatefulSet", map[string]any{"replicas": int64(3), "ordinals": map[string]any{"start": int64(5)}}, "web-4", false},
-		"ordinals that are left out move the end":   {"StatefulSet", map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0)}}, "web-2", true},
-		"and not more than that":                    {"StatefulSet", map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0)}}, "web-3", false},
-		"a range of them":                           {"StatefulSet", map[string]any{"replicas": int64(1), "reserveOrdinals": []any{"1-3", int64(7)}}, "web-4", true},
-		"beyond a range of them":                    {"StatefulSet", map[string]any{"replicas": int64(1), "reserveOrdinals": []any{"1-3", int64(7)}}, "web-5", false},
-		"a pod that is not numbered":                {"StatefulSet", map[string]any{"replicas": int64(9)}, "web-a", false},
-		"a pod of another kind, not numbered":       {"Database", map[string]any{"replicas": int64(0)}, "web-a", true},
-		"a kind that says no number":                {"Database", map[string]any{}, "web-9", true},
-		"a kind that says one":                      {"Database", map[string]any{"replicas": int64(2)}, "web-9", false},
-		"replicas that are no number are not known": {"StatefulSet", map[string]any{"replicas": "three"}, "web-9", true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			owner := &unstructured.Unstructured{Object: map[string]any{"kind": c.kind, "metadata": map[string]any{"name": "web"}, "spec": c.spec}}
-			if got := covers(owner, c.pod); got != c.want {
-				t.Errorf("covers(%v, %s) is %t", c.spec, c.pod, got)
 			}
 		})
 	}

@@ -10,9 +10,6 @@ import (
 	"go4.org/netipx"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +18,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/ledger"
+	"spidernet.io/spiderpool/allocator/owners"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -39,7 +37,7 @@ type retained struct {
 	claims           roster
 	reservedRanges   func() ([]netipx.IPRange, uint64) // what no pool may hand out
 	api              client.Reader                     // not a cache: absence is to be proven
-	mapper           meta.RESTMapper
+	mapper           owners.Mapper
 	leaderships      *leaderships
 	grace            time.Duration // an owner that is made again within it finds its addresses
 	metrics          *Metrics
@@ -87,7 +85,7 @@ func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]
 	usable := state.Space.Without(ranges)
 	first := map[allocator.Identity]time.Time{}
 	due := map[netip.Addr]string{}
-	owners := owners{api: k.api, mapper: k.mapper, known: map[allocator.Identity]ownerRead{}}
+	reader := owners.NewReader(k.api, k.mapper)
 	var failed []error
 	for address, v := range state.Record.Retained() {
 		switch {
@@ -97,7 +95,7 @@ func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]
 			due[address] = "the pool may not hand it out any more"
 			continue
 		}
-		why, err := k.over(ctx, &owners, address, v.Identity)
+		why, err := k.over(ctx, reader, address, v.Identity)
 		if err != nil {
 			failed = append(failed, err)
 		}
@@ -121,20 +119,21 @@ func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]
 }
 
 // over says why an identity will not come back to an address; nothing while it may.
-func (k *retained) over(ctx context.Context, o *owners, a netip.Addr, id allocator.Identity) (string, error) {
+func (k *retained) over(ctx context.Context, o *owners.Reader, a netip.Addr, id allocator.Identity) (string, error) {
 	if len(k.claims.Live(a)) > 0 {
 		return "", nil // it is being put back
 	}
 	if p, ok := k.claims.Get(id.Namespace + "/" + id.Pod); ok && p.Live() && len(p.Claims) > 0 {
 		return "its pod lives with another address", nil
 	}
-	owner, err := o.read(ctx, id)
+	kind := schema.GroupKind{Group: id.Group, Kind: id.Kind}
+	owner, err := o.Read(ctx, owners.Ref{Kind: kind, Namespace: id.Namespace, Name: id.Name})
 	switch {
 	case err != nil:
 		return "", err
 	case owner == nil:
 		return "its owner is gone", nil
-	case !covers(owner, id.Pod):
+	case !owners.Covers(owner, id.Pod):
 		return "its owner makes no pod of that name", nil
 	}
 	return "", nil
@@ -203,55 +202,4 @@ type roster interface {
 	living
 	// Get returns a pod by namespace and name.
 	Get(key string) (*view.Pod, bool)
-}
-
-// owners reads owners, each once; where that fails, it has failed for this look.
-type owners struct {
-	api    client.Reader
-	mapper meta.RESTMapper
-	known  map[allocator.Identity]ownerRead // owner -> as read
-}
-
-// ownerRead is an owner as it was read; no object says that there is none.
-type ownerRead struct {
-	object *unstructured.Unstructured
-	err    error
-}
-
-// read returns an owner; nil says that there is none: the API server said so,
-// nothing less.
-func (o *owners) read(ctx context.Context, id allocator.Identity) (*unstructured.Unstructured, error) {
-	key := id.Owner()
-	read, ok := o.known[key]
-	if !ok {
-		read.object, read.err = o.get(ctx, key)
-		o.known[key] = read
-	}
-	return read.object, read.err
-}
-
-func (o *owners) get(ctx context.Context, id allocator.Identity) (*unstructured.Unstructured, error) {
-	mapping, err := o.mapper.RESTMapping(schema.GroupKind{Group: id.Group, Kind: id.Kind})
-	if meta.IsNoMatchError(err) { // the API server answered, and has no such kind: it has no such object
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading owner %s: %w", id, err)
-	}
-	owner := &unstructured.Unstructured{}
-	owner.SetGroupVersionKind(mapping.GroupVersionKind)
-	err = o.api.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}, owner)
-	if apierrors.IsNotFound(err) && !unserved(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading owner %s: %w", id, err)
-	}
-	return owner, nil
-}
-
-// unserved reports whether a 404 is not about an object: the API server does not
-// serve its kind in that version any more, and the mapping is an old one.
-func unserved(err error) bool {
-	return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }

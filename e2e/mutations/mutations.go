@@ -148,7 +148,7 @@ func identities() []Mutation {
 		{
 			Name: "what is retained is freed when the owner has another UID",
 			Edits: []Edit{
-				{"allocator/lifecycle/retained.go", "k.over(ctx, &owners, address, v.Identity)", "k.over(ctx, &owners, address, v)"},
+				{"allocator/lifecycle/retained.go", "k.over(ctx, reader, address, v.Identity)", "k.over(ctx, reader, address, v)"},
 				{"allocator/lifecycle/retained.go", "a netip.Addr, id allocator.Identity) (string, error) {", "a netip.Addr, v allocator.Retention) (string, error) {\n	id := v.Identity"},
 				{"allocator/lifecycle/retained.go", "	case owner == nil:\n", "	case owner == nil || string(owner.GetUID()) != v.OwnerUID:\n"},
 			},

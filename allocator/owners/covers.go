@@ -1,0 +1,64 @@
+package owners
+
+import (
+	"strconv"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// most is more than any count of ordinals; what is larger in a spec counts as that much.
+const most = int64(1) << ordinalBits
+
+// Covers reports whether an owner may make a pod of that name again: its ordinal is from
+// spec.ordinals.start on below the sum of that, replicas and reserveOrdinals (OpenKruise's). It also
+// may where it counts in no way that is known here.
+func Covers(owner *unstructured.Unstructured, pod string) bool {
+	kind := owner.GroupVersionKind().GroupKind()
+	ordinal, ok := Ordinal(owner.GetName(), pod)
+	if !ok {
+		return !IsStatefulSet(kind) // which numbers all its pods
+	}
+	replicas, found, err := unstructured.NestedInt64(owner.Object, "spec", "replicas")
+	switch {
+	case err != nil, !found && !IsStatefulSet(kind):
+		return true
+	case !found:
+		replicas = 1 // as both kinds define it
+	}
+	start, _, err := unstructured.NestedInt64(owner.Object, "spec", "ordinals", "start")
+	if err != nil {
+		return true
+	}
+	if ordinal < start {
+		return false
+	}
+	return ordinal < count(start)+count(replicas)+leftOut(owner)
+}
+
+// count keeps sums of what a user wrote from running over.
+func count(n int64) int64 { return max(0, min(n, most)) }
+
+// leftOut counts spec.reserveOrdinals: numbers, and since OpenKruise 1.8 ranges
+// such as "3-5" too.
+func leftOut(owner *unstructured.Unstructured) int64 {
+	list, _, err := unstructured.NestedSlice(owner.Object, "spec", "reserveOrdinals")
+	if err != nil {
+		return 0
+	}
+	n := int64(0)
+	for _, item := range list {
+		n++
+		text, ok := item.(string)
+		if !ok {
+			continue
+		}
+		from, to, isRange := strings.Cut(text, "-")
+		first, err1 := strconv.ParseInt(from, 10, 64)
+		last, err2 := strconv.ParseInt(to, 10, 64)
+		if isRange && err1 == nil && err2 == nil && last >= first {
+			n += count(last - first)
+		}
+	}
+	return n
+}
