@@ -10,9 +10,12 @@ import (
 // most is more than any count of ordinals; what is larger in a spec counts as that much.
 const most = int64(1) << ordinalBits
 
-// Covers reports whether an owner may make a pod of that name again: its ordinal is from
-// spec.ordinals.start on below the sum of that, replicas and reserveOrdinals (OpenKruise's). It also
-// may where it counts in no way that is known here.
+// Covers reports whether an owner may make a pod of that name again. It may where any reading of
+// its spec allows the ordinal, so where the ordinal is less than spec.ordinals.start, replicas and
+// reserveOrdinals (OpenKruise's) together; it also may where it counts in no way that is known here.
+//
+// Only of Kubernetes' own StatefulSet it is known that it makes no pod below the start: OpenKruise's
+// ignores ordinals.start unless its feature gate StatefulSetStartOrdinal is on, which cannot be seen.
 func Covers(owner *unstructured.Unstructured, pod string) bool {
 	kind := owner.GroupVersionKind().GroupKind()
 	ordinal, ok := Ordinal(owner.GetName(), pod)
@@ -30,7 +33,7 @@ func Covers(owner *unstructured.Unstructured, pod string) bool {
 	if err != nil {
 		return true
 	}
-	if ordinal < start {
+	if kind == builtIn && ordinal < start {
 		return false
 	}
 	return ordinal < count(start)+count(replicas)+leftOut(owner)

@@ -1,6 +1,7 @@
 package owners
 
 import (
+	"math"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -57,16 +58,21 @@ func TestCovers(t *testing.T) {
 		"counted from a start":                      {own, spec(3, 5), "web-7", true},
 		"beyond a start":                            {own, spec(3, 5), "web-8", false},
 		"before a start":                            {own, spec(3, 5), "web-4", false},
+		"the start is ignored: the first":           {kruises, spec(3, 2), "web-0", true},
+		"the start is ignored: the last":            {kruises, spec(3, 2), "web-2", true},
 		"the start is honoured: the last":           {kruises, spec(3, 2), "web-4", true},
 		"beyond what either gives":                  {kruises, spec(3, 2), "web-5", false},
 		"the start is honoured, past one left out":  {kruises, spec(3, 2, int64(3)), "web-5", true},
 		"beyond what either gives past it":          {kruises, spec(3, 2, int64(3)), "web-6", false},
+		"before a start, of an unknown kind":        {database, spec(3, 5), "web-4", true},
+		"beyond a start, of an unknown kind":        {database, spec(3, 5), "web-8", false},
 		"ordinals that are left out move the end":   {kruises, spec(2, 0, int64(0)), "web-2", true},
 		"and not more than that":                    {kruises, spec(2, 0, int64(0)), "web-3", false},
 		"a range of them":                           {kruises, spec(1, 0, "1-3", int64(7)), "web-4", true},
 		"beyond a range of them":                    {kruises, spec(1, 0, "1-3", int64(7)), "web-5", false},
 		"a range that is turned counts as one":      {kruises, spec(1, 0, "3-1"), "web-2", false},
 		"a range longer than memory":                {kruises, spec(1, 0, "0-9223372036854775807", "0-9223372036854775807"), "web-0", true},
+		"a start longer than memory":                {kruises, spec(math.MaxInt64, math.MaxInt64), "web-0", true},
 		"a start before zero":                       {kruises, spec(1, -5), "web-0", true},
 		"a pod that is not numbered":                {own, spec(9, 0), "web-a", false},
 		"a pod that is numbered otherwise":          {kruises, spec(9, 0), "web-01", false},

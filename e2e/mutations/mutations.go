@@ -159,6 +159,11 @@ func identities() []Mutation {
 			Edits:   []Edit{{"allocator/transitions.go", "	case its && r.Use(a) != Vacant:", "	case its && r.Use(a) == Held && false:"}, {"allocator/ledger/want.go", "	case cause != \"\":\n", "	case cause == crdv1.ReasonPoolNotReady:\n"}},
 			Package: lifecycle, Test: theModel, Says: "I1:",
 		},
+		{
+			Name:    "OpenKruise is believed to honour ordinals.start",
+			Edits:   []Edit{{"allocator/owners/covers.go", "	if kind == builtIn && ordinal < start {", "	if ordinal < start {"}},
+			Package: "./allocator/owners", Test: "TestCovers", Says: "the_start_is_ignored",
+		},
 	}
 }
 
