@@ -73,7 +73,7 @@ func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
 // StartControlPlane starts an API server without nodes, the product, and
 // OpenKruise's stand-in. dir takes the controller's files.
 func StartControlPlane(ctx context.Context, dir string) (*Env, error) {
-	return startControlPlane(ctx, dir, install.Chart)
+	return startControlPlane(ctx, dir, kruise.Gates{}, install.Chart)
 }
 
 // StartControlPlaneAs is StartControlPlane as it would be with an older version
@@ -82,15 +82,20 @@ func StartControlPlaneAs(ctx context.Context, minor, dir string) (*Env, error) {
 	chart := func(ctx context.Context, cfg *rest.Config, values install.Values) error {
 		return install.ChartFor(ctx, cfg, "v"+minor+".0", values)
 	}
-	return startControlPlane(ctx, dir, chart, "--emulated-version="+minor)
+	return startControlPlane(ctx, dir, kruise.Gates{}, chart, "--emulated-version="+minor)
 }
 
-// StartControlPlaneWith is StartControlPlane with other choices in the
-// configuration.
-func StartControlPlaneWith(ctx context.Context, config install.Values, dir string) (*Env, error) {
-	return startControlPlane(ctx, dir, func(ctx context.Context, cfg *rest.Config, values install.Values) error {
+// Choices are what a cluster may choose instead of the defaults.
+type Choices struct {
+	Config install.Values // in the product's configuration
+	Gates  kruise.Gates   // of OpenKruise
+}
+
+// StartControlPlaneWith is StartControlPlane with other choices.
+func StartControlPlaneWith(ctx context.Context, other Choices, dir string) (*Env, error) {
+	return startControlPlane(ctx, dir, other.Gates, func(ctx context.Context, cfg *rest.Config, values install.Values) error {
 		all := maps.Clone(values["config"].(install.Values)) //nolint:errcheck,forcetypeassert // ChartValues made it
-		maps.Copy(all, config)
+		maps.Copy(all, other.Config)
 		values["config"] = all
 		return install.Chart(ctx, cfg, values)
 	})
@@ -99,7 +104,7 @@ func StartControlPlaneWith(ctx context.Context, config install.Values, dir strin
 // applyChart installs the chart.
 type applyChart func(context.Context, *rest.Config, install.Values) error
 
-func startControlPlane(ctx context.Context, dir string, chart applyChart, apiServerFlags ...string) (*Env, error) {
+func startControlPlane(ctx context.Context, dir string, gates kruise.Gates, chart applyChart, apiServerFlags ...string) (*Env, error) {
 	plane, err := cluster.StartControlPlane(ctx, cluster.ControlPlaneOptions{
 		APIServerFlags:    append(apiServerFlags, "--request-timeout="+RequestTimeout.String()),
 		ControllerManager: true, // default service accounts, namespaces, garbage
@@ -112,7 +117,7 @@ func startControlPlane(ctx context.Context, dir string, chart applyChart, apiSer
 		return nil, errors.Join(err, plane.Stop(context.WithoutCancel(ctx)))
 	}
 	e.Plane, e.stop = plane, append([]func(context.Context) error{plane.Stop}, e.stop...)
-	if err := e.equip(ctx, plane.Kubeconfig, dir); err != nil {
+	if err := e.equip(ctx, plane.Kubeconfig, dir, gates); err != nil {
 		return nil, errors.Join(err, e.Stop(context.WithoutCancel(ctx)))
 	}
 	return e, nil
@@ -120,13 +125,13 @@ func startControlPlane(ctx context.Context, dir string, chart applyChart, apiSer
 
 // equip brings what beside the product runs in a suite with nodes too: kubectl
 // and the controllers of OpenKruise.
-func (e *Env) equip(ctx context.Context, kubeconfig, dir string) error {
+func (e *Env) equip(ctx context.Context, kubeconfig, dir string, gates kruise.Gates) error {
 	program, err := component.Path(ctx, "kubectl")
 	if err != nil {
 		return err
 	}
 	e.kubectl = kubectl{program: program, kubeconfig: kubeconfig, home: dir}
-	standin, err := kruise.Start(context.WithoutCancel(ctx), e.Config, logr.Discard()) // ends with Stop
+	standin, err := kruise.Start(context.WithoutCancel(ctx), e.Config, kruise.Options{Gates: gates, Log: logr.Discard()}) // ends with Stop
 	if err != nil {
 		return err
 	}

@@ -6,9 +6,10 @@
 // A CloneSet's pods are named <cloneset>-<5 random characters> and repeat that
 // id in a label. Deleted and finished ones count as gone, and others are made in
 // their place. A StatefulSet's pods are named <statefulset>-<ordinal>, with
-// reserveOrdinals left out and from ordinals.start on; they are made again
-// under their names once they are gone, one after the other or in parallel, and
-// pods that nobody controls any more are adopted.
+// reserveOrdinals left out; they are made again under their names once they are
+// gone, one after the other or in parallel, and pods that nobody controls any more
+// are adopted. ordinals.start is ignored as OpenKruise does by default, and
+// honoured where the feature gate is on; see Gates.
 //
 // As with the real ones (release 1.8) the pods' controller is named under
 // apps.kruise.io/v1beta1 though the manifest said v1alpha1; the pods have

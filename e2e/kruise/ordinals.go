@@ -14,10 +14,11 @@ import (
 type span struct{ first, last int }
 
 // ordinals returns the numbers that the pods of s shall have, ascending: those
-// from start on that are not reserved, as many as there shall be replicas.
-func (s *StatefulSet) ordinals() []int {
+// that are not reserved, as many as there shall be replicas, from zero on or, by
+// the feature gate, from start on.
+func (s *StatefulSet) ordinals(g Gates) []int {
 	n := 0
-	if s.Spec.Ordinals != nil {
+	if g.StartOrdinal && s.Spec.Ordinals != nil {
 		n = int(s.Spec.Ordinals.Start)
 	}
 	reserved := spans(s.Spec.ReserveOrdinals)
@@ -82,7 +83,7 @@ type step struct {
 // comes of it: the lowest pod that is missing or not ready stops it, and pods
 // too many go from the highest down, once all others are ready. A parallel one
 // does all at once. A pod that is being deleted is replaced when it is gone.
-func next(set *StatefulSet, pods []*corev1.Pod) step {
+func next(set *StatefulSet, g Gates, pods []*corev1.Pod) step {
 	byOrdinal := map[int]*corev1.Pod{} // ordinal -> pod
 	for _, pod := range pods {
 		if n, ok := ordinalOf(set, pod.Name); ok {
@@ -90,7 +91,7 @@ func next(set *StatefulSet, pods []*corev1.Pod) step {
 		}
 	}
 	var s step
-	for _, n := range set.ordinals() {
+	for _, n := range set.ordinals(g) {
 		stop := s.keep(n, byOrdinal[n])
 		delete(byOrdinal, n)
 		if stop && set.ordered() {

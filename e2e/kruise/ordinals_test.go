@@ -36,30 +36,37 @@ func startingAt(n int32) func(*StatefulSet) {
 	return func(s *StatefulSet) { s.Spec.Ordinals = &StatefulSetOrdinals{Start: n} }
 }
 
-func TestPodsAreNumberedFromStartPastWhatIsReserved(t *testing.T) {
+// honoured has ordinals.start obeyed.
+var honoured = Gates{StartOrdinal: true}
+
+func TestPodsAreNumberedPastWhatIsReserved(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		set  *StatefulSet
+		gate Gates
 		want []int
 	}{
-		"from zero":                            {statefulSet(3), []int{0, 1, 2}},
-		"one where replicas is not said":       {statefulSet(0, func(s *StatefulSet) { s.Spec.Replicas = nil }), []int{0}},
-		"none":                                 {statefulSet(0), nil},
-		"past one that is reserved":            {statefulSet(3, reserving(1)), []int{0, 2, 3}},
-		"past a range":                         {statefulSet(3, reserving("1-3")), []int{0, 4, 5}},
-		"past ranges that overlap":             {statefulSet(3, reserving("1-3", "2-4", 0)), []int{5, 6, 7}},
-		"past a range longer than memory":      {statefulSet(2, reserving("1-2000000000")), []int{0, 2000000001}},
-		"from a start":                         {statefulSet(2, startingAt(5)), []int{5, 6}},
-		"from a start that is reserved":        {statefulSet(4, startingAt(2), reserving(1, 3)), []int{2, 4, 5, 6}},
-		"past nothing where a range is turned": {statefulSet(2, reserving(0, "3-1")), []int{0, 1}},
+		"from zero":                            {statefulSet(3), Gates{}, []int{0, 1, 2}},
+		"one where replicas is not said":       {statefulSet(0, func(s *StatefulSet) { s.Spec.Replicas = nil }), Gates{}, []int{0}},
+		"none":                                 {statefulSet(0), Gates{}, nil},
+		"past one that is reserved":            {statefulSet(3, reserving(1)), Gates{}, []int{0, 2, 3}},
+		"past a range":                         {statefulSet(3, reserving("1-3")), Gates{}, []int{0, 4, 5}},
+		"past ranges that overlap":             {statefulSet(3, reserving("1-3", "2-4", 0)), Gates{}, []int{5, 6, 7}},
+		"past a range longer than memory":      {statefulSet(2, reserving("1-2000000000")), Gates{}, []int{0, 2000000001}},
+		"from a start":                         {statefulSet(2, startingAt(5)), honoured, []int{5, 6}},
+		"from a start that is reserved":        {statefulSet(4, startingAt(2), reserving(1, 3)), honoured, []int{2, 4, 5, 6}},
+		"from zero where none is said":         {statefulSet(2), honoured, []int{0, 1}},
+		"from a start that is ignored":         {statefulSet(2, startingAt(5)), Gates{}, []int{0, 1}},
+		"past what is reserved, start ignored": {statefulSet(4, startingAt(2), reserving(1, 3)), Gates{}, []int{0, 2, 4, 5}},
+		"past nothing where a range is turned": {statefulSet(2, reserving(0, "3-1")), Gates{}, []int{0, 1}},
 		"past nothing where a range is a number": {
-			statefulSet(2, func(s *StatefulSet) { s.Spec.ReserveOrdinals = []intstr.IntOrString{intstr.FromString("0")} }), []int{0, 1},
+			statefulSet(2, func(s *StatefulSet) { s.Spec.ReserveOrdinals = []intstr.IntOrString{intstr.FromString("0")} }), Gates{}, []int{0, 1},
 		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if diff := cmp.Diff(tc.want, tc.set.ordinals()); diff != "" {
+			if diff := cmp.Diff(tc.want, tc.set.ordinals(tc.gate)); diff != "" {
 				t.Errorf("ordinals (-want +got):\n%s", diff)
 			}
 		})
@@ -107,6 +114,7 @@ func TestARoundDoesWhatTheSetNeeds(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		set        *StatefulSet
+		gates      Gates
 		pods       map[int]int // ordinal -> state
 		wantCreate []int
 		wantRemove []string
@@ -124,12 +132,13 @@ func TestARoundDoesWhatTheSetNeeds(t *testing.T) {
 		"an ordered set deletes none while one is amiss": {set: statefulSet(1), pods: map[int]int{0: isPending, 1: isReady}},
 		"a parallel set deletes all that are too many":   {set: statefulSet(1, parallel), pods: map[int]int{0: isPending, 1: isReady, 2: isTerminating, 3: isReady}, wantRemove: []string{"db-3", "db-1"}},
 		"a pod whose number gets reserved moves":         {set: statefulSet(2, parallel, reserving(1)), pods: map[int]int{0: isReady, 1: isReady}, wantCreate: []int{2}, wantRemove: []string{"db-1"}},
-		"a pod before the start is too many":             {set: statefulSet(1, startingAt(1)), pods: map[int]int{0: isReady, 1: isReady}, wantRemove: []string{"db-0"}},
+		"a pod before a start that is ignored stays":     {set: statefulSet(1, startingAt(1)), pods: map[int]int{0: isReady, 1: isReady}, wantRemove: []string{"db-1"}},
+		"a pod before the start is too many":             {set: statefulSet(1, startingAt(1)), gates: honoured, pods: map[int]int{0: isReady, 1: isReady}, wantRemove: []string{"db-0"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := next(tc.set, podsLike(tc.pods))
+			s := next(tc.set, tc.gates, podsLike(tc.pods))
 			if diff := cmp.Diff(tc.wantCreate, s.create); diff != "" {
 				t.Errorf("makes (-want +got):\n%s", diff)
 			}

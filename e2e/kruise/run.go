@@ -24,6 +24,20 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// Gates are those of OpenKruise's feature gates that change how pods are made.
+// The zero value is its default.
+type Gates struct {
+	// StartOrdinal is StatefulSetStartOrdinal: ordinals.start is honoured. It is
+	// ignored otherwise, and pods are numbered from zero on.
+	StartOrdinal bool
+}
+
+// Options say how a stand-in runs.
+type Options struct {
+	Gates Gates
+	Log   logr.Logger
+}
+
 //go:embed crd.yaml
 var crds []byte
 
@@ -72,7 +86,7 @@ func awaitServed(ctx context.Context, cfg *rest.Config, kind schema.GroupVersion
 
 // Run installs the definitions and makes pods until ctx is done. It calls ready
 // once it watches.
-func Run(ctx context.Context, cfg *rest.Config, log logr.Logger, ready func()) error {
+func Run(ctx context.Context, cfg *rest.Config, o Options, ready func()) error {
 	if err := Install(ctx, cfg); err != nil {
 		return err
 	}
@@ -86,14 +100,14 @@ func Run(ctx context.Context, cfg *rest.Config, log logr.Logger, ready func()) e
 	skip := true // two stand-ins in one test process are no mistake
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:     scheme,
-		Logger:     log,
+		Logger:     o.Log,
 		Metrics:    server.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: &skip},
 	})
 	if err != nil {
 		return fmt.Errorf("making the stand-in: %w", err)
 	}
-	if err := addControllers(ctx, mgr); err != nil {
+	if err := addControllers(ctx, mgr, o.Gates); err != nil {
 		return fmt.Errorf("making the stand-in: %w", err)
 	}
 	go func() {
@@ -104,7 +118,7 @@ func Run(ctx context.Context, cfg *rest.Config, log logr.Logger, ready func()) e
 	return mgr.Start(ctx)
 }
 
-func addControllers(ctx context.Context, mgr ctrl.Manager) error {
+func addControllers(ctx context.Context, mgr ctrl.Manager, gates Gates) error {
 	shared := func(component string) reconciler {
 		return reconciler{Client: mgr.GetClient(), live: mgr.GetAPIReader(), events: mgr.GetEventRecorder(component), now: time.Now}
 	}
@@ -112,7 +126,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager) error {
 	if err := ctrl.NewControllerManagedBy(mgr).Named("cloneset").For(&CloneSet{}).Owns(&corev1.Pod{}).Complete(clones); err != nil {
 		return err
 	}
-	sets := &statefulSets{shared("statefulset-controller")}
+	sets := &statefulSets{shared("statefulset-controller"), gates}
 	if err := ctrl.NewControllerManagedBy(mgr).Named("statefulset").For(&StatefulSet{}).Owns(&corev1.Pod{}).Complete(sets); err != nil {
 		return err
 	}
@@ -135,11 +149,11 @@ type Standin struct {
 }
 
 // Start runs a stand-in and returns once it watches.
-func Start(ctx context.Context, cfg *rest.Config, log logr.Logger) (*Standin, error) {
+func Start(ctx context.Context, cfg *rest.Config, o Options) (*Standin, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &Standin{cancel: cancel, done: make(chan error, 1)}
 	ready := make(chan struct{})
-	go func() { s.done <- Run(ctx, cfg, log, func() { close(ready) }) }()
+	go func() { s.done <- Run(ctx, cfg, o, func() { close(ready) }) }()
 	select {
 	case <-ready:
 		return s, nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -48,9 +50,20 @@ func seed(replicas int64) *unstructured.Unstructured {
 	return set
 }
 
-type env struct{ client.Client }
+type env struct {
+	client.Client
+	cfg *rest.Config
+}
 
 func start(t *testing.T) env {
+	t.Helper()
+	e := startPlane(t)
+	e.standin(t, kruise.Gates{})
+	return e
+}
+
+// startPlane starts an API server without a stand-in.
+func startPlane(t *testing.T) env {
 	t.Helper()
 	plane, err := cluster.StartControlPlane(t.Context(), cluster.ControlPlaneOptions{ControllerManager: true})
 	if err != nil {
@@ -61,20 +74,28 @@ func start(t *testing.T) env {
 			t.Error(err)
 		}
 	})
-	standin, err := kruise.Start(t.Context(), plane.Config, logr.Discard())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := standin.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
 	c, err := client.New(plane.Config, client.Options{Scheme: clientgoscheme.Scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return env{c}
+	return env{c, plane.Config}
+}
+
+// standin runs a stand-in until the test is over or it is stopped, which may be
+// done twice.
+func (e env) standin(t *testing.T, gates kruise.Gates) (stop func()) {
+	t.Helper()
+	standin, err := kruise.Start(context.WithoutCancel(t.Context()), e.cfg, kruise.Options{Gates: gates, Log: logr.Discard()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		if err := standin.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // await waits until the active pods are as wanted, and returns them.

@@ -14,7 +14,10 @@ import (
 )
 
 // statefulSets makes the pods of OpenKruise's StatefulSets.
-type statefulSets struct{ reconciler }
+type statefulSets struct {
+	reconciler
+	gates Gates
+}
 
 var _ reconcile.Reconciler = (*statefulSets)(nil)
 
@@ -37,7 +40,7 @@ func (r *statefulSets) Reconcile(ctx context.Context, request reconcile.Request)
 	}
 	return reconcile.Result{}, errors.Join(
 		r.openGates(ctx, actives(owned)),
-		r.scale(ctx, &set, next(&set, owned)),
+		r.scale(ctx, &set, next(&set, r.gates, owned)),
 		r.report(ctx, &set, owned, selector.String()),
 	)
 }

@@ -115,15 +115,31 @@ func TestStatefulSetMakesItsPodsAgainUnderTheirNames(t *testing.T) {
 
 	e.patch(t, set, func(spec map[string]any) { spec["reserveOrdinals"] = []any{"0-2"} })
 	e.await(t, named("db-3", "db-4", "db-5"))
-	e.patch(t, set, func(spec map[string]any) {
-		spec["reserveOrdinals"] = nil
-		spec["ordinals"] = map[string]any{"start": int64(4)}
-	})
-	e.await(t, named("db-4", "db-5", "db-6"))
 	e.scale(t, set, 1)
-	e.await(t, named("db-4"))
+	e.await(t, named("db-3"))
 	e.scale(t, set, 0)
 	e.await(t, named())
+}
+
+func TestWhereAStatefulSetBeginsIsAFeatureGate(t *testing.T) {
+	t.Parallel()
+	e := startPlane(t)
+	set := stateful(map[string]any{
+		"replicas": int64(2), "podManagementPolicy": "Parallel", "ordinals": map[string]any{"start": int64(4)}, "reserveOrdinals": []any{int64(5)},
+	})
+	stop := e.standin(t, kruise.Gates{})
+	if err := e.Create(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	e.await(t, named("db-0", "db-1"))
+	stop()
+	stop = e.standin(t, kruise.Gates{StartOrdinal: true})
+	e.await(t, named("db-4", "db-6"))
+	e.patch(t, set, func(spec map[string]any) { spec["ordinals"] = map[string]any{"start": int64(6)} })
+	e.await(t, named("db-6", "db-7"))
+	stop()
+	e.standin(t, kruise.Gates{})
+	e.await(t, named("db-0", "db-1"))
 }
 
 func TestOrderedStatefulSetGoesOnWhenAPodIsReady(t *testing.T) {

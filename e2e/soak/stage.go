@@ -77,7 +77,7 @@ func start(ctx context.Context, dir string, seed uint64) (_ *stage, err error) {
 	if s.client, err = client.NewWithWatch(s.plane.Config, client.Options{Scheme: scheme}); err != nil {
 		return s, err
 	}
-	standin, err := kruise.Start(context.WithoutCancel(ctx), s.plane.Config, logr.Discard())
+	standin, err := kruise.Start(context.WithoutCancel(ctx), s.plane.Config, kruise.Options{Log: logr.Discard()})
 	if err != nil {
 		return s, err
 	}

@@ -31,14 +31,15 @@ var lifeStsManifest []byte
 // LifeSts proves, as far as it needs no node: the next pod of a name has the
 // addresses of the one before, of both families, for StatefulSets, OpenKruise's
 // StatefulSets and those that another kind makes: recreated, scaled down and up
-// at once, numbered from elsewhere, with ordinals left out, left behind by their
-// owner and adopted. What no pod comes back for is free after the grace.
+// at once, numbered from elsewhere or not although they say so, with ordinals left
+// out, left behind by their owner and adopted. What no pod comes back for is free
+// after the grace.
 var LifeSts = behaviours.Behaviour{ID: "life-sts", Manifest: lifeStsManifest, Test: lifeSts}
 
-const (
-	stsFour = "life-sts-four"
-	stsSix  = "life-sts-six"
-)
+// home is where sets live, and the pools of both families that their pods name.
+type home struct{ namespace, four, six string }
+
+var lifeStsHome = home{"life-sts", "life-sts-four", "life-sts-six"}
 
 var (
 	builtInSet = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "StatefulSet"}
@@ -50,7 +51,7 @@ func lifeSts(t *testing.T, e *behaviours.Env) {
 	var all []*stateful
 	for name, kind := range map[string]schema.GroupVersionKind{"builtin": builtInSet, "kruise": kruiseSet, "operator": database} {
 		run := func(what string, begin func(*stateful)) {
-			s := &stateful{e: e, kind: kind, name: name + "-" + what}
+			s := &stateful{e: e, home: lifeStsHome, kind: kind, name: name + "-" + what}
 			all = append(all, s)
 			t.Run(s.name, func(t *testing.T) { s.t = t; begin(s) })
 		}
@@ -58,10 +59,13 @@ func lifeSts(t *testing.T, e *behaviours.Env) {
 		run("scaled", (*stateful).scaled)
 		run("deleted", (*stateful).deleted)
 		if kind != database { // its StatefulSet is one like others
-			run("numbered", (*stateful).numbered)
 			run("orphaned", (*stateful).orphaned)
 		}
-		if kind == kruiseSet {
+		switch kind {
+		case builtInSet:
+			run("numbered", (*stateful).numbered)
+		case kruiseSet: // its start is honoured in other-choices
+			run("ignoring", (*stateful).startIgnored)
 			run("reserving", (*stateful).reserving)
 		}
 	}
@@ -75,8 +79,9 @@ func lifeSts(t *testing.T, e *behaviours.Env) {
 
 // stateful is an owner of pods that keep their names.
 type stateful struct {
-	t     *testing.T
-	e     *behaviours.Env
+	t *testing.T
+	e *behaviours.Env
+	home
 	kind  schema.GroupVersionKind
 	name  string
 	obj   *unstructured.Unstructured // as it was last written
@@ -86,7 +91,7 @@ type stateful struct {
 // make makes the owner. All its pods come at once: none of them gets ready here.
 func (s *stateful) make(replicas int64, more map[string]any) {
 	s.t.Helper()
-	pod := behaviours.NewPod("", "", behaviours.FromPools([]string{stsFour}, []string{stsSix}))
+	pod := behaviours.NewPod("", "", behaviours.FromPools([]string{s.four}, []string{s.six}))
 	labels := map[string]any{"app": s.name}
 	annotations := map[string]any{}
 	for key, value := range pod.Annotations {
@@ -108,7 +113,7 @@ func (s *stateful) make(replicas int64, more map[string]any) {
 	}
 	maps.Copy(spec, more)
 	s.obj = &unstructured.Unstructured{Object: map[string]any{
-		"metadata": map[string]any{"namespace": "life-sts", "name": s.name}, "spec": spec,
+		"metadata": map[string]any{"namespace": s.namespace, "name": s.name}, "spec": spec,
 	}}
 	s.obj.SetGroupVersionKind(s.kind)
 	if err := s.e.Client.Create(s.t.Context(), s.obj); err != nil {
@@ -147,7 +152,7 @@ func (s *stateful) pods(past map[string]corev1.Pod, ordinals ...int) map[string]
 	found := map[string]corev1.Pod{}
 	behaviours.Eventually(s.t, behaviours.Patience, func(ctx context.Context) error {
 		var list corev1.PodList
-		if err := s.e.Client.List(ctx, &list, client.InNamespace("life-sts"), client.MatchingLabels{"app": s.name}); err != nil {
+		if err := s.e.Client.List(ctx, &list, client.InNamespace(s.namespace), client.MatchingLabels{"app": s.name}); err != nil {
 			return err
 		}
 		clear(found)
@@ -216,7 +221,7 @@ func (s *stateful) deletePods(pods map[string]corev1.Pod) {
 // freed waits until no address is kept any more for the pods of these numbers.
 func (s *stateful) freed(ordinals ...int) {
 	s.t.Helper()
-	for _, pool := range []string{stsFour, stsSix} {
+	for _, pool := range []string{s.four, s.six} {
 		s.e.AwaitRecord(s.t, pool, func(r *allocator.Record) error {
 			for _, n := range ordinals {
 				if a, ok := r.ByIdentity(s.identity(n)); ok {
@@ -250,7 +255,7 @@ func (s *stateful) identity(n int) allocator.Identity {
 	if kind == database {
 		kind = builtInSet
 	}
-	return allocator.Identity{Namespace: "life-sts", Group: kind.Group, Kind: kind.Kind, Name: s.name, Pod: s.pod(n)}
+	return allocator.Identity{Namespace: s.namespace, Group: kind.Group, Kind: kind.Kind, Name: s.name, Pod: s.pod(n)}
 }
 
 func (s *stateful) recreated() {
@@ -325,22 +330,72 @@ func (s *stateful) numbered() {
 	}
 }
 
+// startIgnored: OpenKruise by default numbers from zero whatever ordinals.start
+// says, and what was kept for those pods while there were none is theirs again.
+func (s *stateful) startIgnored() {
+	s.make(3, map[string]any{"ordinals": map[string]any{"start": int64(2)}})
+	before := s.pods(nil, 0, 1, 2)
+	s.deletePods(before)
+	after := s.pods(before, 0, 1, 2)
+	s.same(before, after)
+	s.patch(map[string]any{"replicas": int64(0)})
+	s.pods(nil)
+	passed := s.grace()
+	s.later = func() {
+		passed()
+		first := map[string]corev1.Pod{s.pod(0): after[s.pod(0)], s.pod(1): after[s.pod(1)]}
+		s.keeps(first) // below the start, which another OpenKruise might honour
+		s.freed(2)
+		s.patch(map[string]any{"replicas": int64(2)})
+		s.same(first, s.pods(after, 0, 1))
+		s.remove(metav1.DeletePropagationForeground)
+	}
+}
+
+// startHonoured: where a feature gate of OpenKruise has it honour ordinals.start,
+// a pod below a start that was raised keeps its addresses as well.
+func (s *stateful) startHonoured() {
+	s.make(2, map[string]any{"ordinals": map[string]any{"start": int64(5)}})
+	before := s.pods(nil, 5, 6)
+	s.deletePods(before)
+	after := s.pods(before, 5, 6)
+	s.same(before, after)
+	s.patch(map[string]any{"ordinals": map[string]any{"start": int64(6)}})
+	s.same(after, s.pods(nil, 6, 7))
+	s.grace()()
+	s.keeps(map[string]corev1.Pod{s.pod(5): after[s.pod(5)]})
+	s.patch(map[string]any{"ordinals": map[string]any{"start": int64(5)}})
+	s.same(after, s.pods(nil, 5, 6))
+	s.remove(metav1.DeletePropagationForeground)
+	s.gone()
+}
+
 func (s *stateful) orphaned() {
 	s.make(3, nil)
 	before := s.pods(nil, 0, 1, 2)
-	s.e.AwaitCollector(s.t, "life-sts")
+	s.e.AwaitCollector(s.t, s.namespace)
 	s.remove(metav1.DeletePropagationOrphan)
 	s.gone()
 	// The addresses of another that is gone with its pods are free after the
 	// grace: then those of the orphans would be too, were they not theirs.
-	other := &stateful{t: s.t, e: s.e, kind: s.kind, name: s.name + "-other"}
+	passed := s.grace()
+	s.later = func() {
+		passed()
+		s.adopted(before)
+	}
+}
+
+// grace lets another owner of the kind go with its pod. The function that it
+// returns waits until the addresses of that pod are free: then the grace has
+// passed too for what was kept for nobody when this began.
+func (s *stateful) grace() (passed func()) {
+	other := &stateful{t: s.t, e: s.e, home: s.home, kind: s.kind, name: s.name + "-other"}
 	other.make(1, nil)
 	other.pods(nil, 0)
 	other.remove(metav1.DeletePropagationForeground)
-	s.later = func() {
+	return func() {
 		other.t = s.t
 		other.freed(0)
-		s.adopted(before)
 	}
 }
 

@@ -24,20 +24,25 @@ var otherChoicesManifest []byte
 // OtherChoices proves what the configuration can choose instead of its defaults:
 // a full pool refuses pods at once, and says why where their controllers look; and
 // pods of a kind that the configuration names keep their addresses, both families,
-// from one pod of a name to the next. It needs a controller so configured.
+// from one pod of a name to the next; and what OpenKruise's can: that its StatefulSet
+// begins with ordinals.start. It needs a control plane so configured.
 var OtherChoices = behaviours.Behaviour{ID: "other-choices", Manifest: otherChoicesManifest, Test: otherChoices}
 
-// OtherChoicesConfig is that configuration, beside what all behaviours have.
-var OtherChoicesConfig = install.Values{
-	"exhaustion": "reject",
-	"stableIdentityKinds": []install.Values{
-		{"group": kruise.DatabaseGroupVersion.Group, "kind": "Database"},
+// OtherChoicesMade are those choices, beside what all behaviours have.
+var OtherChoicesMade = behaviours.Choices{
+	Config: install.Values{
+		"exhaustion": "reject",
+		"stableIdentityKinds": []install.Values{
+			{"group": kruise.DatabaseGroupVersion.Group, "kind": "Database"},
+		},
 	},
+	Gates: kruise.Gates{StartOrdinal: true},
 }
 
 func otherChoices(t *testing.T, e *behaviours.Env) {
 	t.Run("a full pool refuses", func(t *testing.T) { fullPoolRefuses(t, e) })
 	t.Run("a kind that is named keeps its addresses", func(t *testing.T) { namedKindKeeps(t, e) })
+	t.Run("OpenKruise honours ordinals.start", func(t *testing.T) { startIsHonoured(t, e) })
 }
 
 func fullPoolRefuses(t *testing.T, e *behaviours.Env) {
@@ -123,6 +128,14 @@ func namedKindKeeps(t *testing.T, e *behaviours.Env) {
 	}
 	e.DeleteAll(t, "other-choices")
 	for _, pool := range []string{"other-choices-v4", "other-choices-v6"} {
+		e.AwaitTaken(t, pool, 0)
+	}
+}
+
+func startIsHonoured(t *testing.T, e *behaviours.Env) {
+	s := &stateful{t: t, e: e, home: home{"other-choices", "other-choices-v4", "other-choices-v6"}, kind: kruiseSet, name: "kruise-numbered"}
+	s.startHonoured()
+	for _, pool := range []string{s.four, s.six} {
 		e.AwaitTaken(t, pool, 0)
 	}
 }

@@ -87,7 +87,7 @@ func TestFailClosed(t *testing.T) {
 func TestOtherChoices(t *testing.T) {
 	t.Parallel()
 	alone(t, controlplane.OtherChoices, func(ctx context.Context, dir string) (*behaviours.Env, error) {
-		return behaviours.StartControlPlaneWith(ctx, controlplane.OtherChoicesConfig, dir)
+		return behaviours.StartControlPlaneWith(ctx, controlplane.OtherChoicesMade, dir)
 	})
 }
 

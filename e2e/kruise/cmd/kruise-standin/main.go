@@ -30,7 +30,7 @@ func run() int {
 		fmt.Fprintf(os.Stderr, "kruise-standin: reading %s: %v\n", *kubeconfig, err)
 		return 1
 	}
-	err = kruise.Run(ctrl.SetupSignalHandler(), cfg, log, func() { log.Info("making the pods of OpenKruise's kinds") })
+	err = kruise.Run(ctrl.SetupSignalHandler(), cfg, kruise.Options{Log: log}, func() { log.Info("making the pods of OpenKruise's kinds") })
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "kruise-standin: %v\n", err)
 		return 1
