@@ -55,9 +55,9 @@ func answerTo(pod *corev1.Pod, given bool, err error, exhaustion config.Exhausti
 	case err == nil:
 		return answer{outcome: outcomeLeftAlone}
 	case errors.Is(err, errGated):
-		return answer{outcome: wait(pod), reason: crdv1.ReasonForeignGate}
+		return wait(pod, crdv1.ReasonForeignGate)
 	case errors.As(err, &deferred):
-		return answer{outcome: outcomeUnassigned, reason: deferred.why.Reason}
+		return unassigned(pod, deferred.why.Reason)
 	case notYet(err):
 		return exhaust(pod, crdv1.ReasonPoolNotReady, err, exhaustion)
 	case errors.As(err, &refusal):
@@ -65,28 +65,34 @@ func answerTo(pod *corev1.Pod, given bool, err error, exhaustion config.Exhausti
 	case errors.As(err, &exhausted) && exhausted.Exhausted():
 		return exhaust(pod, exhausted.Cause(), err, exhaustion)
 	}
-	return answer{outcome: wait(pod), reason: crdv1.ReasonInternal}
+	return wait(pod, crdv1.ReasonInternal)
 }
 
 func exhaust(pod *corev1.Pod, reason string, err error, exhaustion config.Exhaustion) answer {
 	if exhaustion == config.ExhaustionReject {
 		return refuse(reason, http.StatusConflict, metav1.StatusReasonConflict, err)
 	}
-	return answer{outcome: wait(pod), reason: reason}
+	return wait(pod, reason)
 }
 
 func refuse(reason string, code int32, statusReason metav1.StatusReason, err error) answer {
 	return answer{outcome: outcomeRefused, reason: reason, refusal: status(code, statusReason, err.Error())}
 }
 
-// wait leaves a pod to late binding. One that names its node cannot have a gate: the API server would refuse it.
-func wait(pod *corev1.Pod) outcome {
+// wait leaves a pod to late binding, and says why. One that names its node cannot have a gate: the API server would refuse it.
+func wait(pod *corev1.Pod, reason string) answer {
 	strip(pod)
 	if pod.Spec.NodeName != "" {
-		return outcomeUnassigned
+		return unassigned(pod, reason)
 	}
 	choice.Patch{Gate: choice.GateAdded}.Apply(pod)
-	return outcomeWaiting
+	return answer{outcome: outcomeWaiting, reason: reason}
+}
+
+// unassigned notes on a pod that it did pass the webhook, and why it has no address: nothing else shows that.
+func unassigned(pod *corev1.Pod, reason string) answer {
+	choice.Patch{Annotations: map[string]string{crdv1.AnnotationUnassigned: reason}}.Apply(pod)
+	return answer{outcome: outcomeUnassigned, reason: reason}
 }
 
 // log says what nobody else tells the pod's owner: why there is no address. Only what failed inside is worth a line always; the rest

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -218,8 +219,11 @@ func TestAPodThatNamesItsNodeIsAdmittedWithoutTheGate(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w, request, response := cause.ask(t, onNode, config.ExhaustionWait)
 				p := stored(t, request, response)
-				if len(p.Spec.SchedulingGates) > 0 || len(p.Annotations) != 1 {
+				if len(p.Spec.SchedulingGates) > 0 || len(p.Annotations) != 2 {
 					t.Errorf("stored with gates %v and annotations %v", gatesOf(p), p.Annotations)
+				}
+				if why := p.Annotations[crdv1.AnnotationUnassigned]; why != cause.wantReason { // else it would be told that it missed the webhook
+					t.Errorf("the pod says that it has no address because of %q, want %q", why, cause.wantReason)
 				}
 				if o, reason := w.counted(t); o != outcomeUnassigned || reason != cause.wantReason {
 					t.Errorf("counted as %s for %q", o, reason)
@@ -375,5 +379,33 @@ func TestDryRunsAreAnsweredAlike(t *testing.T) {
 	p := stored(t, request, w.webhook(t).Handle(t.Context(), request))
 	if diff := cmp.Diff([]string{crdv1.GateWaitingForAddress}, gatesOf(p)); diff != "" || w.reserver.attempts > 0 {
 		t.Errorf("gates %s, %d times asked the reserver that writes", diff, w.reserver.attempts)
+	}
+}
+
+// Where nothing is reserved on purpose, the pod is changed as is said for that, has no gate, and says why it has no address.
+func TestAPodThatIsGivenItsAddressesLaterOnPurpose(t *testing.T) {
+	t.Parallel()
+	zone := &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+		{Key: "zone", Operator: corev1.NodeSelectorOpIn, Values: []string{"a"}},
+	}}}}
+	asked := 0
+	p := pod4()
+	err := deferTo(p, choice.Choice{
+		Ours: true, NotYet: &choice.Reason{Reason: crdv1.ReasonQueued, Message: "its node decides"},
+		Patch: func(token string, claims []crdv1.Claim) (choice.Patch, error) {
+			asked++
+			if token != "" || claims != nil {
+				t.Errorf("asked for %q, %v", token, claims)
+			}
+			return choice.Patch{Nodes: zone}, nil
+		},
+	})
+	a := answerTo(p, false, err, config.ExhaustionWait)
+	if a.outcome != outcomeUnassigned || a.reason != crdv1.ReasonQueued || a.refusal != nil || asked != 1 {
+		t.Errorf("answered %+v, asked %d times", a, asked)
+	}
+	if len(p.Spec.SchedulingGates) > 0 || p.Annotations[crdv1.AnnotationUnassigned] != crdv1.ReasonQueued ||
+		p.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		t.Errorf("the pod became %+v, %+v", p.Annotations, p.Spec)
 	}
 }

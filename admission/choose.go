@@ -32,7 +32,7 @@ func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, e
 	if err != nil {
 		return choice.Choice{}, err
 	}
-	return newChoice(s, chosen), nil
+	return newChoice(s, chosen)
 }
 
 // chooseForNew returns what a pod to come asks for. Where the caches refuse it, it looks again at what the API server says, and then,
@@ -52,7 +52,7 @@ func (c *Chooser) chooseForNew(ctx context.Context, pod *corev1.Pod, namespace s
 	if err != nil {
 		return choice.Choice{}, err
 	}
-	return newChoice(s, chosen), nil
+	return newChoice(s, chosen)
 }
 
 // snapshot returns what the caches know of a pod, and false where the pod is to be left alone.

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -274,5 +275,89 @@ func TestAStoredPodWhoseNamespaceCannotBeReadIsNoRefusal(t *testing.T) {
 	_, err := NewChooser(w.options()).Choose(t.Context(), pod4(func(p *corev1.Pod) { p.Namespace = "team-a" }))
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// The API server takes 256 KiB of annotations. A pod that has no room for ours is told so before anything is reserved for it, when it
+// is created and when it is bound late.
+func TestAPodWithoutRoomForItsAnnotationsIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		room int // bytes that are left
+		want bool
+	}{
+		"room for more":  {2000, true},
+		"no room at all": {0, false},
+		"room for half":  {100, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			w.pools(pool("a", "10.1.0.0/16"))
+			p := pod4(func(p *corev1.Pod) {
+				p.Namespace = "team-a"
+				used := 0
+				for key, value := range p.Annotations {
+					used += len(key) + len(value)
+				}
+				p.Annotations["big"] = strings.Repeat("x", validation.TotalAnnotationSizeLimitB-used-len("big")-c.room)
+			})
+			got, err := NewChooser(w.options()).Choose(t.Context(), p)
+			var refusal *selection.Refusal
+			if c.want {
+				if err != nil || !got.Ours {
+					t.Errorf("got %+v, %v", got, err)
+				}
+				return
+			}
+			if !errors.As(err, &refusal) || refusal.NotYet || !strings.Contains(err.Error(), "metadata.annotations of the pod take") {
+				t.Errorf("error %v", err)
+			}
+			if w.reserver.attempts > 0 {
+				t.Error("something was reserved")
+			}
+		})
+	}
+}
+
+// What is left free for the annotations of a pod's addresses is never too little.
+func TestTheAnnotationsOfAPodAreNeverLargerThanWasCounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.pools(
+		pool("a", "10.1.0.0/16", func(p *crdv1.SpiderIPPool) {
+			p.Spec.Gateway = new("10.1.255.254")
+			p.Spec.Routes = []crdv1.Route{{Dst: "192.168.100.0/24", Gw: "10.1.255.253"}, {Dst: "192.168.200.0/24", Gw: "10.1.255.252"}}
+		}),
+		pool("z", "fd00::/64", func(p *crdv1.SpiderIPPool) { p.Spec.Gateway = new("fd00::ffff:ffff:ffff:fffe") }),
+	)
+	p := pod4(func(p *corev1.Pod) {
+		p.Namespace = "team-a"
+		p.Annotations = map[string]string{crdv1.AnnotationIPPool: `{"ipv4":["a"],"ipv6":["z"]}`}
+	})
+	s, _, err := NewChooser(w.options()).snapshot(t.Context(), p, "team-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chosen, err := selection.Choose(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	most, err := mostBytes(chosen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch, err := patchFor(chosen, string(allocator.NewToken()), []crdv1.Claim{
+		{Pool: "a", Address: netip.MustParseAddr("10.1.255.251")}, {Pool: "z", Address: netip.MustParseAddr("fd00::ffff:ffff:ffff:fffd")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for key, value := range patch.Annotations {
+		n += len(key) + len(value)
+	}
+	if n > most || most > n+200 {
+		t.Errorf("the annotations take %d bytes, at most %d were counted", n, most)
 	}
 }

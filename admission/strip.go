@@ -12,6 +12,6 @@ import (
 // strip removes the annotations that only we set: at create they can only be forged, or copied from another pod.
 func strip(pod *corev1.Pod) {
 	maps.DeleteFunc(pod.Annotations, func(key, _ string) bool {
-		return key == crdv1.AnnotationReservation || strings.HasPrefix(key, crdv1.AnnotationAssignedPrefix)
+		return key == crdv1.AnnotationReservation || key == crdv1.AnnotationUnassigned || strings.HasPrefix(key, crdv1.AnnotationAssignedPrefix)
 	})
 }

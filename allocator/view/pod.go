@@ -30,6 +30,7 @@ type Pod struct {
 	Grace    time.Duration // how long it may go on after it was told to end
 
 	// What late binding looks at.
+	Admitted       bool // the webhook has seen it, and gave it no address
 	HostNetwork    bool // on its node's network
 	Static         bool // made by a kubelet from a file
 	Gated          bool // by our scheduling gate
@@ -93,6 +94,7 @@ func (p *Pod) keepForBinding(pod *corev1.Pod) {
 	if pod.Spec.Priority != nil {
 		p.Priority = *pod.Spec.Priority
 	}
+	_, p.Admitted = pod.Annotations[crdv1.AnnotationUnassigned]
 	said := AddressCondition(pod)
 	late := p.Token == string(allocator.LateToken(string(p.UID)))
 	p.ConditionStale = len(p.Assigned) > 0 && (said == nil && late || said != nil && said.Status != corev1.ConditionTrue)

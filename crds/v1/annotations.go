@@ -37,6 +37,10 @@ const (
 	AnnotationAssignedPrefix = Prefix + "assigned-"
 	// AnnotationReservation holds the token of the pod's reservations.
 	AnnotationReservation = Prefix + "reservation"
+	// AnnotationUnassigned says why the webhook admitted the pod without an address
+	// and without the gate: one of the reasons of the condition AddressAssigned.
+	// Late binding removes it. It is for people and messages, and proves nothing.
+	AnnotationUnassigned = Prefix + "unassigned"
 )
 
 // DefaultNIC is the name of the NIC on the pod network.

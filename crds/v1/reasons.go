@@ -42,6 +42,9 @@ const (
 	// ReasonNoPool: no rule gives the pod a pool, or the rule's pools do not
 	// fit it; there is something to mend.
 	ReasonNoPool = "NoPoolFits"
+	// ReasonWriteRefused: the leader's write to the pod is refused by the API server,
+	// by an admission policy or by somebody else's webhook; the message names it.
+	ReasonWriteRefused = "WriteRefused"
 	// ReasonInternal: something failed inside.
 	ReasonInternal = "InternalError"
 	// ReasonMissedAdmission: the pod did not pass the webhook, which was not

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -44,7 +45,11 @@ type failure struct {
 	reason, message string
 	failures        int
 	notBefore       time.Time // of the next try
+	refused         uint64    // revision of the pod with which no try can succeed; 0 for none
 }
+
+// lasts reports whether the pod is as it was when the API server refused it.
+func (f failure) lasts(p *view.Pod) bool { return f.refused > 0 && f.refused == p.Revision }
 
 // attempt is a try to bind a pod.
 type attempt struct {
@@ -96,7 +101,11 @@ func (r binder) serve(ctx context.Context, s *attempt, now time.Time) error {
 		s.result = resultFailed
 		return r.stop(err)
 	}
+	before := s.failure
 	s.fail(err, now)
+	if s.result == resultDenied && before.message != s.failure.message {
+		log.FromContext(ctx).Info("a pod cannot be given its addresses: the write to it is refused", "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node, "reason", err.Error())
+	}
 	if s.result == resultFailed {
 		logPanic(ctx, err, s.pod)
 		log.FromContext(ctx).Error(err, "binding a pod late", "pod", s.pod.String(), "uid", s.pod.UID, "node", s.pod.Node)
@@ -205,6 +214,9 @@ func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) err
 		return fmt.Errorf("writing down addresses of pod %s: %w", s.pod, err)
 	}
 	given.Gate = choice.GateRemoved
+	if s.pod.Admitted {
+		given.Remove = append(given.Remove, crdv1.AnnotationUnassigned)
+	}
 	whole := s.object
 	pod, err := r.patch(ctx, whole, given)
 	for try := 0; try < rewrites && apierrors.IsConflict(err); try++ {
@@ -284,11 +296,39 @@ func (s *attempt) fail(err error, now time.Time) {
 		s.forget()
 	default:
 		s.result = resultFailed
+		s.failure.reason, s.failure.message = crdv1.ReasonInternal, err.Error()
+		if by := refuser(err); by != "" {
+			s.result = resultDenied
+			s.failure.reason, s.failure.message = crdv1.ReasonWriteRefused, by+" refuses the write that gives the pod its addresses: "+err.Error()
+		}
+		if apierrors.IsInvalid(err) { // the same write cannot succeed
+			s.failure.refused = s.pod.Revision
+		}
 		s.forget() // it may have been written all the same
 		s.failure.failures++
 		s.failure.notBefore = now.Add(min(retry<<min(s.failure.failures-1, 10), longestRetry))
-		s.failure.reason, s.failure.message = crdv1.ReasonInternal, err.Error()
 	}
+}
+
+// byWebhook and byPolicy find who refused a write. The API server says it in the
+// message alone.
+var (
+	byWebhook = regexp.MustCompile(`(?:admission|calling) webhook "([^"]+)"`)
+	byPolicy  = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'`)
+)
+
+// refuser says who refused a write to a pod; empty where nobody did.
+func refuser(err error) string {
+	if m := byWebhook.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Sprintf("webhook %q", m[1])
+	}
+	if m := byPolicy.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Sprintf("admission policy %q", m[1])
+	}
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) {
+		return "the API server"
+	}
+	return ""
 }
 
 // refused notes what pools have against giving an address. That one is full the

@@ -75,7 +75,7 @@ func Setup(mgr manager.Manager, o Options) error {
 			events: &events{o.Recorder}, metrics: o.Metrics, step: o.Step, onLeadershipLost: o.OnLeadershipLost,
 		},
 		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, now: time.Now,
-		known: map[types.UID]*pendingPod{}, exhausted: map[string]exhaustion{}, finished: map[types.UID]uint64{},
+		known: map[types.UID]*pendingPod{}, exhausted: map[string]exhaustion{}, finished: map[types.UID]uint64{}, told: map[types.UID]bool{},
 	}
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{everybody} })
 	return ctrl.NewControllerManagedBy(mgr).Named("binding").WithOptions(controller.Options{MaxConcurrentReconciles: 1}).

@@ -29,7 +29,7 @@ func (b *reconciler) finishAll(ctx context.Context, p *pass) {
 			due = append(due, pod)
 		}
 	}
-	errs := parallel.Do(atOnce, due, func(pod *view.Pod) error { return b.finish(ctx, pod) })
+	errs := parallel.Do(atOnce, due, func(pod *view.Pod) error { return b.finish(ctx, pod, b.told[pod.UID]) })
 	for i, err := range errs {
 		switch {
 		case err == nil:
@@ -40,10 +40,12 @@ func (b *reconciler) finishAll(ctx context.Context, p *pass) {
 			log.FromContext(ctx).V(1).Info("a pod with addresses still looks as if it waited", "pod", due[i].String(), "reason", err.Error())
 		}
 	}
+	maps.DeleteFunc(b.told, func(uid types.UID, _ bool) bool { return !stands[uid] && b.known[uid] == nil })
 	maps.DeleteFunc(b.finished, func(uid types.UID, _ uint64) bool { return !stands[uid] && b.known[uid] == nil })
 }
 
-func (b *reconciler) finish(ctx context.Context, p *view.Pod) error {
+// finish puts one pod right; told says that an event told of its addresses.
+func (b *reconciler) finish(ctx context.Context, p *view.Pod, told bool) error {
 	if p.Gated {
 		var pod corev1.Pod
 		if err := b.binder.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil || pod.UID != p.UID {
@@ -61,6 +63,8 @@ func (b *reconciler) finish(ctx context.Context, p *view.Pod) error {
 	if err := b.assigned(ctx, p, p.Claims); err != nil {
 		return err
 	}
-	b.events.assigned(p, p.Claims) // the leader that bound it may not have come to that either
+	if !told {
+		b.events.assigned(p, p.Claims) // the leader that bound it may not have come to that either
+	}
 	return nil
 }

@@ -20,7 +20,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		waiting: &waitingMetrics{now: time.Now},
 		lateBindings: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "spiderpool_late_bindings_total",
-			Help: "Tries to give a pod that waits its addresses by result: bound, refused by a pool, changed or gone meanwhile, or failed.",
+			Help: "Tries to give a pod that waits its addresses by result: bound, refused by a pool, changed or gone meanwhile, denied by who admits writes to pods, or failed.",
 		}, []string{"result"}),
 	}
 	r.MustRegister(m.waiting, m.lateBindings)
@@ -33,6 +33,7 @@ const (
 	resultRefused = "refused"
 	resultChanged = "changed" // the pod, meanwhile
 	resultGone    = "gone"
+	resultDenied  = "denied" // somebody refuses the write to the pod
 	resultFailed  = "failed"
 )
 

@@ -145,3 +145,63 @@ func TestOneWhoseConditionCannotBeWrittenIsInNobodysWay(t *testing.T) {
 		})
 	}
 }
+
+// A pod that the webhook saw, and that names its node so that it has no gate, is
+// not told that it missed the webhook.
+func TestOnlyAPodThatMissedTheWebhookIsToldSo(t *testing.T) {
+	t.Parallel()
+	admitted := func(p *corev1.Pod) {
+		p.Annotations = map[string]string{crdv1.AnnotationUnassigned: crdv1.ReasonPoolFull}
+	}
+	for name, c := range map[string]struct {
+		edits []func(*corev1.Pod)
+		want  int
+	}{
+		"it has our gate":                         {nil, 0},
+		"it has no gate":                          {[]func(*corev1.Pod){ungated}, 1},
+		"it has none since the webhook gave none": {[]func(*corev1.Pod){ungated, admitted}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			recorder := recording.NewFakeRecorder(10)
+			b := &reconciler{binder: binder{events: &events{view.Recorder{EventRecorder: recorder}}}}
+			l := pendingOf(t, gated(c.edits...))
+			l.resolution = resolved
+			for range 2 {
+				b.note(t.Context(), l)
+			}
+			if len(recorder.Events) != c.want {
+				t.Errorf("%d events, want %d", len(recorder.Events), c.want)
+			}
+		})
+	}
+}
+
+// The leader that bound a pod has told of it, whatever else changes the pod before
+// its condition says so.
+func TestAPodIsToldOnceOfItsAddresses(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		told bool
+		want int
+	}{
+		"bound by this leader":     {true, 0},
+		"bound by a former leader": {false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			recorder := recording.NewFakeRecorder(10)
+			pod := gated(ungated)
+			w := conditionWriter{pods: map[string]*corev1.Pod{pod.Name: pod}}
+			b := &reconciler{binder: binder{statusWriter: statusWriter{w}, events: &events{view.Recorder{EventRecorder: recorder}}}}
+			p := pendingOf(t, pod).pod
+			p.ConditionStale = true
+			if err := b.finish(t.Context(), p, c.told); err != nil {
+				t.Fatal(err)
+			}
+			if len(recorder.Events) != c.want {
+				t.Errorf("%d events, want %d", len(recorder.Events), c.want)
+			}
+		})
+	}
+}

@@ -48,6 +48,7 @@ type reconciler struct {
 	known     map[types.UID]*pendingPod
 	exhausted map[string]exhaustion // pool -> what it was found to be
 	finished  map[types.UID]uint64  // pod -> revision with which all was done
+	told      map[types.UID]bool    // pods that were told of their addresses by an event
 	next      time.Time             // before it there is no pass
 	nextTell  time.Time             // before it nobody is told anything
 }
@@ -193,9 +194,13 @@ func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
 		reason, message := l.why()
 		l.waits(reason, message, p.now)
 	case l.resolution != resolved:
+	case l.chosen.NotYet != nil:
+		l.waits(l.chosen.NotYet.Reason, l.chosen.NotYet.Message, p.now)
 	case l.object == nil: // forgotten, and not due to be read again yet
 	case l.pod.ForeignGated:
 		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
+	case l.failure.lasts(l.pod):
+		l.waits(l.failure.reason, l.failure.message, p.now)
 	case p.now.Before(l.failure.notBefore):
 		l.waits(l.failure.reason, l.failure.message, p.now)
 		p.soon(l.failure.notBefore.Sub(p.now))
@@ -206,7 +211,7 @@ func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
 
 // note tells once of a pod that came in another way than through the webhook.
 func (b *reconciler) note(ctx context.Context, l *pendingPod) {
-	if l.noted || l.resolution != resolved || l.pod.Gated {
+	if l.noted || l.resolution != resolved || l.pod.Gated || l.pod.Admitted {
 		return
 	}
 	l.noted = true
@@ -286,6 +291,7 @@ func (b *reconciler) served(p *pass, s *attempt) {
 	switch s.result {
 	case resultBound:
 		s.reportedStatus, s.failure = reportedStatus{}, failure{}
+		b.told[s.pod.UID] = true
 		if s.said {
 			b.finished[s.pod.UID] = s.pod.Revision
 		}

@@ -105,10 +105,25 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 			err: refused(crdv1.ReasonPoolFull, crdv1.ReasonPoolNotReady), want: resultRefused, wantFull: []string{"pool-0"}, wantLater: retry, wantKept: true,
 			wantWhy: `PoolNotReady pools chosen by a rule: pool "pool-0": because; pool "pool-1": because`,
 		},
-		"the pod has changed":               {err: apierrors.NewConflict(pods, "p", nil), want: resultChanged},
-		"the reservation is gone":           {err: errOutdated, want: resultChanged},
-		"the pool was made anew":            {err: ledger.ErrReplaced, want: resultChanged},
-		"the pod is gone":                   {err: apierrors.NewNotFound(pods, "p"), want: resultGone},
+		"the pod has changed":     {err: apierrors.NewConflict(pods, "p", nil), want: resultChanged},
+		"the reservation is gone": {err: errOutdated, want: resultChanged},
+		"the pool was made anew":  {err: ledger.ErrReplaced, want: resultChanged},
+		"the pod is gone":         {err: apierrors.NewNotFound(pods, "p"), want: resultGone},
+		"another product's webhook refuses it": {
+			err:  apierrors.NewForbidden(pods, "p", errors.New(`admission webhook "labels.example.com" denied the request: no`)),
+			want: resultDenied, wantLater: 4 * retry, wantWhy: `WriteRefused webhook "labels.example.com" refuses the write that gives the pod its addresses: binding: ` +
+				`pods "p" is forbidden: admission webhook "labels.example.com" denied the request: no`,
+		},
+		"another product's webhook does not answer, and fails closed": {
+			err:  apierrors.NewInternalError(errors.New(`failed calling webhook "labels.example.com": no endpoints`)),
+			want: resultDenied, wantLater: 4 * retry, wantWhy: `WriteRefused webhook "labels.example.com" refuses the write that gives the pod its addresses: binding: ` +
+				`Internal error occurred: failed calling webhook "labels.example.com": no endpoints`,
+		},
+		"a policy refuses it": {
+			err:  apierrors.NewForbidden(pods, "p", errors.New(`ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`)),
+			want: resultDenied, wantLater: 4 * retry, wantWhy: `WriteRefused admission policy "frozen" refuses the write that gives the pod its addresses: binding: ` +
+				`pods "p" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`,
+		},
 		"nobody knows whether it succeeded": {err: errors.New("away"), want: resultFailed, wantLater: 4 * retry, wantWhy: "InternalError away"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,6 +152,21 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 				t.Errorf("what was read of the pod is kept: %t", kept)
 			}
 		})
+	}
+}
+
+// What the API server finds invalid stays so until the pod changes.
+func TestAWriteThatCannotSucceedIsTriedAgainOnlyWhenThePodHasChanged(t *testing.T) {
+	t.Parallel()
+	l := pendingOf(t, gated())
+	(&attempt{pendingPod: l}).fail(apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil), noon)
+	if l.failure.reason != crdv1.ReasonWriteRefused || !l.failure.lasts(l.pod) {
+		t.Errorf("%+v", l.failure)
+	}
+	changed := *l.pod
+	changed.Revision++
+	if l.failure.lasts(&changed) {
+		t.Error("the pod has changed, and is not tried again")
 	}
 }
 
@@ -197,7 +227,7 @@ func TestMetricsOfWaiting(t *testing.T) {
 	m.waits([]waitSince{{"PoolFull", noon.Add(-10 * time.Second)}, {"PoolFull", noon.Add(-20 * time.Second)}, {"PoolNotReady", noon.Add(-time.Second)}})
 	m.lateBinding(resultBound)
 	want := `
-# HELP spiderpool_late_bindings_total Tries to give a pod that waits its addresses by result: bound, refused by a pool, changed or gone meanwhile, or failed.
+# HELP spiderpool_late_bindings_total Tries to give a pod that waits its addresses by result: bound, refused by a pool, changed or gone meanwhile, denied by who admits writes to pods, or failed.
 # TYPE spiderpool_late_bindings_total counter
 spiderpool_late_bindings_total{result="bound"} 1
 # HELP spiderpool_waiting_oldest_seconds How long ago the oldest pod that waits for addresses was created, by reason.
