@@ -24,7 +24,7 @@ const (
 
 // All returns the mutations.
 func All() []Mutation {
-	return slices.Concat(writes(), releases(), removals(), identities(), newPools())
+	return slices.Concat(writes(), releases(), removals(), identities(), newPools(), edits(), lateBinding(), admissions(), views())
 }
 
 // writes are about how a record is written.
@@ -32,16 +32,16 @@ func writes() []Mutation {
 	return []Mutation{
 		{
 			Name: "the precondition of a write is dropped",
-			Edits: []Edit{{"allocator/ledger/commit.go", "	stored, err := l.o.API.UpdateStatus(ctx, next.Pool)\n", `	if fresh, err := l.o.API.Get(ctx, q.pool); err == nil {
+			Edits: []Edit{{"allocator/ledger/pool.go", "	stored, err := p.o.API.UpdateStatus(ctx, next.Pool)\n", `	if fresh, err := p.o.API.Get(ctx, p.name); err == nil {
 		next.Pool.ResourceVersion = fresh.ResourceVersion
 	}
-	stored, err := l.o.API.UpdateStatus(ctx, next.Pool)
+	stored, err := p.o.API.UpdateStatus(ctx, next.Pool)
 `}},
 			Package: lifecycle, Test: theModel, Says: "I1:",
 		},
 		{
 			Name:    "what was reserved in one pool is not given back when the other refuses",
-			Edits:   []Edit{{"allocator/ledger/reserve.go", "		return nil, errors.Join(err, l.undo(ctx, o, got, errs))", "		return nil, err"}},
+			Edits:   []Edit{{"allocator/ledger/reserve.go", "		return nil, errors.Join(err, l.undo(ctx, o, slots, got, errs))", "		return nil, err"}},
 			Package: lifecycle, Test: theModel, Says: "I9:",
 		},
 		{
@@ -62,7 +62,7 @@ func writes() []Mutation {
 		},
 		{
 			Name:    "a former leader's term is no obstacle",
-			Edits:   []Edit{{"allocator/lifecycle/tenure.go", "		case term != t.term:\n", "		case term != t.term && term == \"\":\n"}},
+			Edits:   []Edit{{"allocator/ledger/leadership.go", "		case whose != string(term):\n", "		case whose != string(term) && whose == \"\":\n"}},
 			Package: lifecycle, Test: "TestAFormerLeaderWritesNothing", Says: "was not deposed",
 		},
 	}
@@ -79,7 +79,7 @@ func releases() []Mutation {
 		{
 			Name: "a phase is believed alone",
 			Edits: []Edit{{
-				"allocator/lifecycle/pod.go",
+				"allocator/view/pod.go",
 				"return count(s.ContainerStatuses, running)+count(s.InitContainerStatuses, running)+count(s.EphemeralContainerStatuses, running) == 0",
 				"return true",
 			}},
@@ -116,12 +116,12 @@ func removals() []Mutation {
 		},
 		{
 			Name:    "a hold ends at once",
-			Edits:   []Edit{{"allocator/lifecycle/holds.go", "need := wellAgain + max(h.Grace, allocator.DefaultGrace)", "need := time.Duration(0)"}},
+			Edits:   []Edit{{"allocator/lifecycle/holds.go", "need := readyMargin + max(h.Grace, allocator.DefaultGrace)", "need := time.Duration(0)"}},
 			Package: lifecycle, Test: theModel, Says: "I1:",
 		},
 		{
 			Name:    "expiry does not wait for tending",
-			Edits:   []Edit{{"allocator/lifecycle/expire.go", ", e.tenures.told() < d.told, e.tenures.knowsEnd(pool, d.reservation.Token):", ":"}},
+			Edits:   []Edit{{"allocator/lifecycle/expire.go", ", e.leaderships.told() < d.told, e.leaderships.knowsEnd(pool, d.reservation.Token):", ":"}},
 			Package: lifecycle, Test: theModel, Says: "I1:",
 		},
 		{
@@ -142,7 +142,7 @@ func identities() []Mutation {
 	return []Mutation{
 		{
 			Name:    "an identity reuses its address without a write",
-			Edits:   []Edit{{"allocator/ledger/want.go", "	return w.reserve(tx, a)\n}\n\nfunc (w *want) takeNew", "	w.address = a\n	return nil\n}\n\nfunc (w *want) takeNew"}},
+			Edits:   []Edit{{"allocator/ledger/want.go", "	return w.reserve(tx, a)\n}\n\nfunc (w *attempt) takeNew", "	w.address = a\n	return nil\n}\n\nfunc (w *attempt) takeNew"}},
 			Package: lifecycle, Test: theModel, Says: "I4:",
 		},
 		{
@@ -156,7 +156,7 @@ func identities() []Mutation {
 		},
 		{
 			Name:    "an identity's address is given to its next pod while the last may run",
-			Edits:   []Edit{{"allocator/transitions.go", "	case its && r.Use(a) != Vacant:", "	case its && r.Use(a) == Held && false:"}, {"allocator/ledger/want.go", "	case cause != \"\":\n", "	case cause == crdv1.ReasonPoolNotReady:\n"}},
+			Edits:   []Edit{{"allocator/transitions.go", "	case its && r.Use(a) != Unassigned:", "	case its && r.Use(a) == Held && false:"}, {"allocator/ledger/want.go", "	case cause != \"\":\n", "	case cause == crdv1.ReasonPoolNotReady:\n"}},
 			Package: lifecycle, Test: theModel, Says: "I1:",
 		},
 		{
@@ -172,18 +172,137 @@ func newPools() []Mutation {
 	return []Mutation{
 		{
 			Name:    "what a new pool has forgotten is not put back before it is Ready",
-			Edits:   []Edit{{"allocator/lifecycle/pools.go", "		maps.Copy(back, r.putBack(tx))\n", ""}},
+			Edits:   []Edit{{"allocator/lifecycle/readiness.go", "		maps.Copy(back, r.putBack(tx))\n", ""}},
 			Package: lifecycle, Test: theModel, Says: "I2:",
 		},
 		{
 			Name:    "a new pool is judged by a late view",
-			Edits:   []Edit{{"allocator/lifecycle/pools.go", "	return r.claims.Revision() >= h.mark, nil\n", "	return true, nil\n"}},
+			Edits:   []Edit{{"allocator/lifecycle/readiness.go", "	return r.claims.Revision() >= b.mark, nil\n", "	return true, nil\n"}},
 			Package: lifecycle, Test: theModel, Says: "I2:",
 		},
 		{
-			Name:    "a census counts although a pool has gone since",
-			Edits:   []Edit{{"allocator/lifecycle/pools.go", "	for uid := range h.pools {\n		if !near.there[uid] {\n", "	for uid := range h.pools {\n		if uid == \"\" {\n"}},
+			Name:    "a list of all pods counts although a pool has gone since",
+			Edits:   []Edit{{"allocator/lifecycle/readiness.go", "	for uid := range h.pools {\n		if !near.there[uid] {\n", "	for uid := range h.pools {\n		if uid == \"\" {\n"}},
 			Package: lifecycle, Test: "TestModelLarge/a_pool_is_deleted_by_force,_and_another_with_its_address_is_made", Says: "I1:",
+		},
+	}
+}
+
+const latebind = "./allocator/lifecycle/latebind"
+
+// edits are about addresses that an edit of a pool adds.
+func edits() []Mutation {
+	return []Mutation{
+		{
+			Name:    "all of a pool's spec is handed out, judged or not",
+			Edits:   []Edit{{"allocator/ledger/state.go", "return s.Space.Intersect(s.InService)", "return s.Space"}},
+			Package: lifecycle, Test: "TestModel/an_address_moves_from_one_pool_to_another_and_back_by_edits", Says: "I1:",
+		},
+		{
+			Name: "what another pool still has in service is not looked at",
+			Edits: []Edit{{
+				"allocator/lifecycle/judgement.go", "if inService, has2 := gained.Overlap(other.InService); has2 {",
+				"if inService, has2 := gained.Overlap(other.InService); has2 && other == nil {",
+			}},
+			Package: lifecycle, Test: "TestModel/an_address_moves_from_one_pool_to_another_and_back_by_edits", Says: "I1:",
+		},
+		{
+			Name: "an edit that adds no address lists all pods",
+			Edits: []Edit{{
+				"allocator/lifecycle/readiness.go", "	if gained.Size() == 0 {\n		return true, nil\n	}\n	b :=", "	b :=",
+			}},
+			Package: lifecycle, Test: "TestWhatGainsNoAddressListsNoPods", Says: "lists",
+		},
+		{
+			Name:    "a list of all pods serves addresses that came later",
+			Edits:   []Edit{{"allocator/lifecycle/leadership.go", " || gained.Minus(tn.barrier.gained).Size() > 0 {", " {"}},
+			Package: lifecycle, Test: "TestABarrierIsForTheAddressesGainedAndThePoolsThen", Says: "grown",
+		},
+	}
+}
+
+// lateBinding is about pods that exist.
+func lateBinding() []Mutation {
+	return []Mutation{
+		{
+			Name:    "a pod is written to whatever has become of it",
+			Edits:   []Edit{{"allocator/choice/patch.go", "metadata{Preconditions{UID: pod.UID, ResourceVersion: pod.ResourceVersion}", "metadata{Preconditions{UID: pod.UID}"}},
+			Package: "./allocator/choice", Test: "TestAPatchNamesThePodThatItIsFor", Says: "resourceVersion",
+		},
+		{
+			Name:    "what was found reserved for a pod is not confirmed",
+			Edits:   []Edit{{latebindFile("binder.go"), "		if again {\n", "		if again && found == nil {\n"}},
+			Package: latebind, Test: "TestReservingForAPodThatExists", Says: "want",
+		},
+		{
+			Name:    "a pod that lacks an address keeps another one from those behind it",
+			Edits:   []Edit{{latebindFile("waiting.go"), "			d.left[g.pool]++\n", "			_ = d.left\n"}},
+			Package: latebind, Test: "TestDecide", Says: "got",
+		},
+		{
+			Name:    "a pod goes before older ones that wait for a pool",
+			Edits:   []Edit{{latebindFile("waiting.go"), "		a.CreationTimestamp.Compare(b.CreationTimestamp.Time),\n", ""}},
+			Package: latebind, Test: "TestDecide", Says: "old",
+		},
+		{
+			Name:    "the slots of a pod share one NIC",
+			Edits:   []Edit{{"allocator/ledger/want.go", "	o = o.onNIC(slot.NIC)\n", ""}},
+			Package: "./allocator/ledger", Test: "TestOnePoolServesTwoNICs", Says: "got",
+		},
+		{
+			Name:    "an address is taken from the younger of two pods though it has a node",
+			Edits:   []Edit{{"allocator/lifecycle/conflicts.go", "	if younger.Node != \"\" {\n		return nil\n	}\n", ""}, {"allocator/lifecycle/conflicts.go", " || pod.Spec.NodeName != \"\" {", " {"}},
+			Package: lifecycle, Test: "TestTheYoungerOfTwoPodsIsUnbound", Says: "taken",
+		},
+		{
+			Name:    "a pod that vanished with its node counts as finished",
+			Edits:   []Edit{{"allocator/lifecycle/ends.go", "vanished: jumped || p.Node != \"\"", "vanished: jumped"}},
+			Package: lifecycle, Test: "TestModel/a_pod_is_deleted_by_force,_and_its_node_is_away", Says: "I1:",
+		},
+	}
+}
+
+func latebindFile(name string) string { return "allocator/lifecycle/latebind/" + name }
+
+// admissions are about what the webhook answers.
+func admissions() []Mutation {
+	return []Mutation{
+		{
+			Name:    "forged annotations are not stripped",
+			Edits:   []Edit{{"admission/pods.go", "	strip(pod)\n", ""}},
+			Package: "./admission", Test: "TestPodsAreStrippedOfWhatOnlyWeWrite", Says: "FAIL",
+		},
+		{
+			Name:    "a dry run reserves",
+			Edits:   []Edit{{"admission/pods.go", "		e.to, e.dry = d.o.DryRun, true\n", "		e.dry = true\n"}},
+			Package: "./admission", Test: "TestDryRunReservesNothing", Says: "FAIL",
+		},
+		{
+			Name:    "what was reserved for a pod that is not given it stays reserved",
+			Edits:   []Edit{{"admission/pods.go", "			d.giveBack(ctx, e)\n", ""}},
+			Package: "./admission", Test: "TestWhatIsNotGivenIsGivenBack", Says: "FAIL",
+		},
+	}
+}
+
+// views are about what is known of pods.
+func views() []Mutation {
+	const view = "./allocator/view"
+	return []Mutation{
+		{
+			Name:    "an address that a pod has from somebody else is handed out",
+			Edits:   []Edit{{"allocator/view/claims.go", " || slices.ContainsFunc(c.find(byForeign, key), (*Pod).Live)", ""}},
+			Package: view, Test: "TestWhatUsesAnAddress", Says: "used",
+		},
+		{
+			Name:    "a reservation is that of any pod with its token",
+			Edits:   []Edit{{"allocator/view/claims.go", " || !p.MayCarry(r)", ""}},
+			Package: view, Test: "TestWhoCarriesAReservation", Says: "carried",
+		},
+		{
+			Name:    "a node that was away for a moment has been Ready all the time",
+			Edits:   []Edit{{"allocator/view/nodes.go", "	case !node.Ready:\n		delete(s, node.Name)\n", ""}, {"allocator/view/nodes.go", " || !span.since.Equal(node.Since):", ":"}},
+			Package: view, Test: "TestForHowLongANodeHasBeenReady", Says: "Ready",
 		},
 	}
 }
