@@ -86,6 +86,32 @@ func NewSpace(include, exclude []netipx.IPRange) (Space, error) {
 	return s.Without(append(exclude[:len(exclude):len(exclude)], netipx.RangeOfPrefix(mapped))), nil
 }
 
+// Unassignable returns the address of a subnet that no pool hands out, and what it is, empty where there is none: the broadcast
+// address in IPv4, the subnet-router anycast address in IPv6 (RFC 4291). The links of two, a /31 (RFC 3021) and a /127 (RFC 6164),
+// have none, nor has a single address.
+func Unassignable(subnet netip.Prefix) (a netip.Addr, what string) {
+	switch {
+	case !subnet.IsValid() || subnet.Addr().BitLen()-subnet.Bits() < 2:
+		return netip.Addr{}, ""
+	case subnet.Addr().Is4():
+		return netipx.RangeOfPrefix(subnet).To(), "the broadcast address"
+	}
+	return subnet.Masked().Addr(), "the subnet-router anycast address"
+}
+
+// SpaceIn returns the addresses that a pool of subnet may hand out: those of include that are not in exclude, none of the routers and
+// not Unassignable(subnet). All must be of one family.
+func SpaceIn(subnet netip.Prefix, include, exclude []netipx.IPRange, routers []netip.Addr) (Space, error) {
+	exclude = slices.Clip(exclude)
+	for _, router := range routers {
+		exclude = append(exclude, netipx.IPRangeFrom(router, router))
+	}
+	if a, what := Unassignable(subnet); what != "" {
+		exclude = append(exclude, netipx.IPRangeFrom(a, a))
+	}
+	return NewSpace(include, exclude)
+}
+
 // rangeSize stops at math.MaxUint64.
 func rangeSize(r netipx.IPRange) uint64 {
 	from, to := r.From().As16(), r.To().As16()

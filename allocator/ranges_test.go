@@ -115,6 +115,79 @@ func TestSpaceIsIncludeLessExclude(t *testing.T) {
 	}
 }
 
+func TestUnassignable(t *testing.T) {
+	t.Parallel()
+	const broadcast, anycast = "the broadcast address", "the subnet-router anycast address"
+	for name, tc := range map[string]struct{ subnet, want, wantWhat string }{
+		"the last of a /24":                       {"172.18.41.0/24", "172.18.41.255", broadcast},
+		"the last of a /23":                       {"172.18.40.0/23", "172.18.41.255", broadcast},
+		"the last of a /30":                       {"10.0.0.4/30", "10.0.0.7", broadcast},
+		"a link of two has none":                  {"10.0.0.4/31", "", ""},
+		"a single address is none":                {"10.0.0.4/32", "", ""},
+		"the last of IPv4":                        {"0.0.0.0/0", "255.255.255.255", broadcast},
+		"the first of a /64":                      {"fc00::/64", "fc00::", anycast},
+		"the first of a /126":                     {"fc00::4/126", "fc00::4", anycast},
+		"an IPv6 link of two has none":            {"fc00::4/127", "", ""},
+		"a single IPv6 address is none":           {"fc00::4/128", "", ""},
+		"the first of IPv6":                       {"::/0", "::", anycast},
+		"the last of IPv6 is an address like any": {"fc00::/120", "fc00::", anycast},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a, what := allocator.Unassignable(netip.MustParsePrefix(tc.subnet))
+			got := ""
+			if a.IsValid() {
+				got = a.String()
+			}
+			if got != tc.want || what != tc.wantWhat {
+				t.Errorf("got %q, %q, want %q, %q", got, what, tc.want, tc.wantWhat)
+			}
+		})
+	}
+	if _, what := allocator.Unassignable(netip.Prefix{}); what != "" {
+		t.Errorf("no subnet has %s", what)
+	}
+}
+
+func TestSpaceInIsWithoutRoutersAndTheBroadcastAddress(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		subnet                    string
+		include, exclude, routers []string
+		want                      []string
+	}{
+		"a whole /29": {
+			subnet: "10.0.0.8/29", include: []string{"10.0.0.8-10.0.0.15"}, exclude: []string{"10.0.0.9"}, routers: []string{"10.0.0.12", "10.0.0.14"},
+			want: []string{"10.0.0.8-10.0.0.8", "10.0.0.10-10.0.0.11", "10.0.0.13-10.0.0.13"},
+		},
+		"both of a /31":                {subnet: "10.0.0.8/31", include: []string{"10.0.0.8-10.0.0.9"}, want: []string{"10.0.0.8-10.0.0.9"}},
+		"a whole /125":                 {subnet: "fc00::8/125", include: []string{"fc00::8-fc00::f"}, want: []string{"fc00::9-fc00::f"}},
+		"both of a /127":               {subnet: "fc00::8/127", include: []string{"fc00::8-fc00::9"}, want: []string{"fc00::8-fc00::9"}},
+		"nothing but the last address": {subnet: "10.0.0.0/24", include: []string{"10.0.0.255"}},
+		"nothing at all":               {subnet: "10.0.0.0/24"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var routers []netip.Addr
+			for _, r := range tc.routers {
+				routers = append(routers, netip.MustParseAddr(r))
+			}
+			exclude := ranges(tc.exclude...)
+			s, err := allocator.SpaceIn(netip.MustParsePrefix(tc.subnet), ranges(tc.include...), exclude, routers)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range s.Ranges() {
+				got = append(got, r.String())
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestSpaceRefusesMixedAndInvalidRanges(t *testing.T) {
 	t.Parallel()
 	mapped := netip.MustParseAddr("::ffff:1.2.3.4")

@@ -32,10 +32,10 @@ func TestLeaksAreFound(t *testing.T) {
 			func(s *Snapshot) {
 				s.Pools[1].Spec.Subnet, s.Pools[1].Spec.IPs = "fc00::/64", []string{"fc00::-fc00::ffff:ffff:ffff:ffff"}
 				s.Pools[1].Status.TotalIPCount = new(int64(math.MaxInt64))
-				s.Pools[1].Status.Settled = []string{"fc00::0-fc00::ff:ffff"}
-				s.Pools[1].Status.AllocatedIPCount = new(int64(1 << 24))
+				s.Pools[1].Status.Settled = []string{"fc00::100-fc00::ff:ffff"}
+				s.Pools[1].Status.AllocatedIPCount = new(int64(1<<24 - 256))
 			},
-			[]Violation{{RuleLeak, `pool "green"`, "fc00::-fc00::ff:ffff are settled and no live pod carries them", true, 0}},
+			[]Violation{{RuleLeak, `pool "green"`, "fc00::100-fc00::ff:ffff are settled and no live pod carries them", true, 0}},
 		},
 		"a reserved address without a live pod": {
 			func(s *Snapshot) { s.Pods = append(s.Pods[:reserved], s.Pods[reserved+1:]...) },

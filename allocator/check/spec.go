@@ -46,14 +46,27 @@ func readSpec(spec *crdv1.IPPoolSpec) (*netipx.IPSet, error) {
 		}
 		all.Remove(a)
 	}
-	for _, r := range neverHandedOut {
+	for _, r := range neverHandedOut(subnet) {
 		all.RemoveRange(r)
 	}
 	return setOf(&all), nil
 }
 
-// neverHandedOut are IPv4 addresses as IPv6, which an IPv6 range may go over.
-var neverHandedOut = []netipx.IPRange{netipx.RangeOfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))}
+// ipv4InIPv6 are IPv4 addresses as IPv6, which an IPv6 range may go over.
+var ipv4InIPv6 = netipx.RangeOfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))
+
+// neverHandedOut is what no pool of a subnet hands out: neither the last address of an IPv4 subnet
+// (broadcast) nor the first of an IPv6 one (RFC 4291 section 2.6.1, for routers), where the subnet
+// has more than two.
+func neverHandedOut(subnet netip.Prefix) []netipx.IPRange {
+	switch all := netipx.RangeOfPrefix(subnet); {
+	case subnet.Addr().Is4() && subnet.Bits() <= 30:
+		return []netipx.IPRange{ipv4InIPv6, netipx.IPRangeFrom(all.To(), all.To())}
+	case subnet.Addr().Is6() && subnet.Bits() <= 126:
+		return []netipx.IPRange{ipv4InIPv6, netipx.IPRangeFrom(all.From(), all.From())}
+	}
+	return []netipx.IPRange{ipv4InIPv6}
+}
 
 func readSubnet(text string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(text)

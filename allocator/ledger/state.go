@@ -62,8 +62,13 @@ func parseRevision(pool *crdv1.SpiderIPPool) (uint64, error) {
 }
 
 // SpaceOf returns the addresses that a pool may hand out: ips without
-// excludeIPs, without the gateway and the next hops of routes.
+// excludeIPs, without the gateway and the next hops of routes, and without the
+// broadcast address of the subnet, or its anycast address in IPv6.
 func SpaceOf(spec *crdv1.IPPoolSpec) (allocator.Space, error) {
+	subnet, err := allocator.ParsePrefix(spec.Subnet)
+	if err != nil {
+		return allocator.Space{}, fmt.Errorf("spec.subnet: %w", err)
+	}
 	include, err := ranges("spec.ips", spec.IPs)
 	if err != nil {
 		return allocator.Space{}, err
@@ -72,25 +77,35 @@ func SpaceOf(spec *crdv1.IPPoolSpec) (allocator.Space, error) {
 	if err != nil {
 		return allocator.Space{}, err
 	}
-	routers := map[string]string{} // address -> field
+	routers, err := routersOf(spec)
+	if err != nil {
+		return allocator.Space{}, err
+	}
+	return allocator.SpaceIn(subnet, include, exclude, routers)
+}
+
+// routersOf returns the gateway and the next hops of routes.
+func routersOf(spec *crdv1.IPPoolSpec) ([]netip.Addr, error) {
+	texts := map[string]string{} // address -> field
 	for i, r := range spec.Routes {
-		routers[r.Gw] = fmt.Sprintf("spec.routes[%d].gw", i)
+		texts[r.Gw] = fmt.Sprintf("spec.routes[%d].gw", i)
 	}
 	if spec.Gateway != nil {
-		routers[*spec.Gateway] = "spec.gateway"
+		texts[*spec.Gateway] = "spec.gateway"
 	}
-	for text, field := range routers {
+	routers := make([]netip.Addr, 0, len(texts))
+	for text, field := range texts {
 		router, err := netip.ParseAddr(text)
 		if err != nil {
-			return allocator.Space{}, fmt.Errorf("%s: %w", field, err)
+			return nil, fmt.Errorf("%s: %w", field, err)
 		}
-		exclude = append(exclude, netipx.IPRangeFrom(router, router))
+		routers = append(routers, router)
 	}
-	return allocator.NewSpace(include, exclude)
+	return routers, nil
 }
 
 func ranges(field string, texts []string) ([]netipx.IPRange, error) {
-	list := make([]netipx.IPRange, 0, len(texts)+1)
+	list := make([]netipx.IPRange, 0, len(texts))
 	for i, text := range texts {
 		r, err := allocator.ParseRange(text)
 		if err != nil {

@@ -206,7 +206,7 @@ func (tx *Tx) taken() string {
 
 func (tx *Tx) countTaken() string {
 	if tx.Space.Size() == 0 {
-		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway and the next hops of spec.routes)"
+		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway, the next hops of spec.routes and the broadcast address)"
 	}
 	reason := fmt.Sprintf("all %d addresses taken (%s)", tx.Space.Size(), tx.Record.Counts())
 	if waits := tx.Gained().Size(); waits > 0 {
