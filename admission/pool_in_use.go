@@ -114,24 +114,18 @@ func (u usage) text(used []netip.Addr) string {
 }
 
 // validateInUse refuses a spec that takes out an address in use.
-func validateInUse(before *crdv1.SpiderIPPool, now poolSpec, users Users, path *field.Path) field.ErrorList {
-	was, unreadable := parsePool(&before.Spec, path)
-	removed := was.usable().Minus(now.usable())
-	if len(unreadable) == 0 && removed.Size() == 0 {
+func validateInUse(c *poolChange) field.ErrorList {
+	if c.before == nil || !c.unreadable && c.was.addresses.Minus(c.now.addresses).Size() == 0 && c.was.usable.Minus(c.now.usable).Size() == 0 {
 		return nil
 	}
-	u, err := usageOf(before, users)
+	u, err := usageOf(c.before, c.options.Users)
 	if err != nil {
-		return field.ErrorList{field.InternalError(path.Child("ips"), fmt.Errorf("reading who uses the addresses that are taken out: %w", err))}
+		return field.ErrorList{field.InternalError(c.path.Child("ips"), fmt.Errorf("reading who uses the addresses that are taken out: %w", err))}
 	}
-	remaining := now.usable()
 	used := u.addresses(func(a netip.Addr) bool {
-		if len(unreadable) > 0 { // nobody knows what the pool had
-			return !remaining.Contains(a)
-		}
-		return removed.Contains(a)
+		return (c.unreadable || c.was.keeps(a)) && !c.now.keeps(a)
 	})
-	return takenOut(used, u, now, path)
+	return takenOut(used, u, c.now, c.path)
 }
 
 // takenOut says it at the field that took the addresses out: the gateway, excludeIPs, a route, or ips for all that are left.

@@ -17,24 +17,19 @@ const maxNamed = 10
 
 // validateDisjoint refuses addresses that another pool has. Those that the pool had before are not asked again: it must be possible
 // to shrink a pool that overlaps another.
-func validateDisjoint(name string, pool, before poolSpec, pools PoolLister, path *field.Path) field.ErrorList {
-	added := pool.addresses.Minus(before.addresses)
-	if added.Size() == 0 {
+func validateDisjoint(c *poolChange) field.ErrorList {
+	gained := c.gained()
+	if gained.Size() == 0 {
 		return nil
 	}
 	var errs field.ErrorList
-	for _, other := range neighbours(name, pool.subnet, pools) {
-		parsed, bad := parsePool(&other.Spec, path)
-		if len(bad) > 0 {
-			continue // made without validation: never Ready, so nothing of it is handed out
-		}
-		errs = append(errs, validateRouters(pool, parsed, other.Name, path)...)
-		common, overlap := added.Overlap(parsed.addresses)
+	for _, other := range c.others() {
+		common, overlap := gained.Overlap(other.addresses)
 		if !overlap {
 			continue
 		}
-		i := slices.IndexFunc(pool.ips, func(r netipx.IPRange) bool { return r.Overlaps(common) })
-		errs = append(errs, field.Invalid(path.Child("ips").Index(i), textOf(pool.ips[i]), fmt.Sprintf("overlaps pool %q: %s", other.Name, textOf(common))))
+		i := slices.IndexFunc(c.now.ips, func(r netipx.IPRange) bool { return r.Overlaps(common) })
+		errs = append(errs, field.Invalid(c.path.Child("ips").Index(i), textOf(c.now.ips[i]), fmt.Sprintf("overlaps pool %q: %s", other.name, textOf(common))))
 		if len(errs) == maxNamed {
 			break
 		}
@@ -42,18 +37,45 @@ func validateDisjoint(name string, pool, before poolSpec, pools PoolLister, path
 	return errs
 }
 
-// validateRouters refuses to hand out another pool's gateway, and a gateway that
-// another pool hands out: whoever got it would cut the subnet off.
-func validateRouters(pool, other poolSpec, name string, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	usable, theirs := pool.usable(), other.usable()
-	if other.gateway.IsValid() && usable.Contains(other.gateway) {
-		errs = append(errs, field.Invalid(path.Child("ips"), other.gateway.String(), fmt.Sprintf("is the gateway of pool %q: exclude it", name)))
+// validateGateways refuses to hand out another pool's gateway, and a gateway that another pool hands out: whoever got it would cut the
+// subnet off. What was so before is not asked again.
+func validateGateways(c *poolChange) field.ErrorList {
+	handedOut := c.now.usable.Minus(c.was.usable)
+	moved := c.now.gateway.IsValid() && c.now.gateway != c.was.gateway
+	if handedOut.Size() == 0 && !moved {
+		return nil
 	}
-	if pool.gateway.IsValid() && theirs.Contains(pool.gateway) {
-		errs = append(errs, field.Invalid(path.Child("gateway"), pool.gateway.String(), fmt.Sprintf("is an address of pool %q: exclude it there first", name)))
+	var errs field.ErrorList
+	for _, other := range c.others() {
+		if other.gateway.IsValid() && handedOut.Contains(other.gateway) {
+			errs = append(errs, field.Invalid(c.path.Child("ips"), other.gateway.String(), fmt.Sprintf("is the gateway of pool %q: exclude it", other.name)))
+		}
+		if moved && other.usable.Contains(c.now.gateway) {
+			errs = append(errs, field.Invalid(c.path.Child("gateway"), c.now.gateway.String(), fmt.Sprintf("is an address of pool %q: exclude it there first", other.name)))
+		}
+		if len(errs) >= maxNamed {
+			break
+		}
 	}
 	return errs
+}
+
+// otherPool is a pool beside the one that changes.
+type otherPool struct {
+	name string
+	poolSpec
+}
+
+// others returns the other pools whose subnet meets that of the pool, by name, less those that were made without validation and cannot
+// be read: these are never Ready, so nothing of them is handed out.
+func (c *poolChange) others() []otherPool {
+	var readable []otherPool
+	for _, other := range neighbours(c.name, c.now.subnet, c.options.Pools) {
+		if parsed, errs := parsePool(&other.Spec, c.path); len(errs) == 0 {
+			readable = append(readable, otherPool{other.Name, parsed})
+		}
+	}
+	return readable
 }
 
 // nestedSubnets warns of subnets inside one another. The addresses are disjoint, but the pods of the two pools disagree on who is

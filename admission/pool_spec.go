@@ -23,28 +23,34 @@ type poolSpec struct {
 	gateway       netip.Addr      // invalid where there is none
 	hops          []netip.Addr    // next hops of routes
 	addresses     allocator.Space // ips less excludes
+	usable        allocator.Space // what of addresses may be handed out: no router ever is, nor a broadcast address
 }
 
-// usable returns what may be handed out: no router ever is.
-func (p *poolSpec) usable() allocator.Space {
-	var routers []netipx.IPRange
-	for _, a := range append(p.hops, p.gateway) {
-		if a.IsValid() {
-			routers = append(routers, netipx.IPRangeFrom(a, a))
-		}
+// routers returns the gateway and the next hops.
+func (p *poolSpec) routers() []netip.Addr {
+	if !p.gateway.IsValid() {
+		return p.hops
 	}
-	return p.addresses.Without(routers)
+	return append(slices.Clip(p.hops), p.gateway)
+}
+
+// keeps reports whether a pod that has the address may go on with it. An earlier version may have given it one that is not usable.
+func (p *poolSpec) keeps(a netip.Addr) bool {
+	return p.addresses.Contains(a) && !slices.Contains(p.routers(), a)
 }
 
 // ValidatePoolSpec checks all that a spec can say wrong by itself, CEL or not, and returns the addresses that may be handed out:
-// ips less excludeIPs, gateway and the next hops of routes. The addresses are of use only without errors.
+// ips less excludeIPs, gateway, the next hops of routes and the broadcast address. The addresses are of use only without errors.
 func ValidatePoolSpec(spec *crdv1.IPPoolSpec) (allocator.Space, field.ErrorList) {
-	path := field.NewPath("spec")
-	parsed, errs := parsePool(spec, path)
-	if len(errs) == 0 {
-		errs = validateSpecial(spec, parsed, poolSpec{}, path)
+	c := poolChange{spec: spec, path: field.NewPath("spec")}
+	var errs field.ErrorList
+	if c.now, errs = parsePool(spec, c.path); len(errs) > 0 {
+		return c.now.usable, errs
 	}
-	return parsed.usable(), errs
+	for _, rule := range [...]poolRule{validateSpecial, validateRouterAddresses, validateDestinations} {
+		errs = append(errs, rule(&c)...)
+	}
+	return c.now.usable, errs
 }
 
 // parsePool reads a spec. What could not be read is missing in the result; an unreadable subnet hides what depends on it.
@@ -75,6 +81,9 @@ func parsePool(spec *crdv1.IPPoolSpec, path *field.Path) (poolSpec, field.ErrorL
 		if hop, err := parseAddress(r.Gw); err == nil && p.subnet.Contains(hop) {
 			p.hops = append(p.hops, hop)
 		}
+	}
+	if p.usable, err = allocator.SpaceIn(p.subnet, p.ips, p.excludes, p.routers()); err != nil { // nor this
+		errs = append(errs, field.InternalError(path.Child("ips"), err))
 	}
 	return p, append(errs, validateRoutes(spec.Routes, p.subnet, p.gateway, path.Child("routes"))...)
 }

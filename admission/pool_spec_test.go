@@ -157,6 +157,38 @@ func TestValidatePoolSpec(t *testing.T) {
 			func(s *crdv1.IPPoolSpec) { s.Routes[0].Gw = "eth0" },
 			[]string{`spec.routes[0].gw: Invalid value: "eth0": not an address`},
 		},
+		"a gateway that is the broadcast address": {
+			func(s *crdv1.IPPoolSpec) { s.Gateway = new("172.18.41.255") },
+			[]string{`spec.gateway: Invalid value: "172.18.41.255": is the broadcast address of subnet 172.18.41.0/24, which no router can have`},
+		},
+		"a gateway that is the network address": {
+			func(s *crdv1.IPPoolSpec) { s.Gateway = new("172.18.41.0") },
+			[]string{`spec.gateway: Invalid value: "172.18.41.0": is the network address of subnet 172.18.41.0/24, which no router can have`},
+		},
+		"a next hop that is the broadcast address": {
+			func(s *crdv1.IPPoolSpec) { s.Routes[1].Gw = "172.18.41.255" },
+			[]string{`spec.routes[1].gw: Invalid value: "172.18.41.255": is the broadcast address of subnet 172.18.41.0/24, which no router can have`},
+		},
+		"a gateway at the end of a link of two": {func(s *crdv1.IPPoolSpec) {
+			*s = crdv1.IPPoolSpec{Subnet: "10.0.0.0/31", IPs: []string{"10.0.0.0"}, Gateway: new("10.0.0.1")}
+		}, nil},
+		"a gateway that is the anycast address of routers": {func(s *crdv1.IPPoolSpec) {
+			*s = crdv1.IPPoolSpec{Subnet: "fd00::/64", IPs: []string{"fd00::10-fd00::ffff"}, Gateway: new("fd00::")}
+		}, nil},
+		"a route to the subnet": {
+			func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "172.18.41.0/24" },
+			[]string{`spec.routes[0].dst: Invalid value: "172.18.41.0/24": is the pool's own subnet 172.18.41.0/24, which pods reach without a router: the route would cut them off from one another`},
+		},
+		"a route to half of the subnet": {
+			func(s *crdv1.IPPoolSpec) { s.Routes[1].Dst = "172.18.41.128/25" },
+			[]string{`spec.routes[1].dst: Invalid value: "172.18.41.128/25": lies inside the pool's own subnet 172.18.41.0/24, which pods reach without a router: the route would cut them off from one another`},
+		},
+		"a route to one address of the subnet": {
+			func(s *crdv1.IPPoolSpec) { s.Routes[1].Dst = "172.18.41.9/32" },
+			[]string{`spec.routes[1].dst: Invalid value: "172.18.41.9/32": lies inside the pool's own subnet 172.18.41.0/24, which pods reach without a router: the route would cut them off from one another`},
+		},
+		"a route to more than the subnet": {func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "172.18.40.0/23" }, nil},
+		"a route to the subnet beside it": {func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "172.18.40.0/24" }, nil},
 		"a selector that cannot be read": {
 			func(s *crdv1.IPPoolSpec) {
 				s.NodeAffinity = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "In"}}}
@@ -252,6 +284,7 @@ func FuzzValidatePoolSpec(f *testing.F) {
 	f.Add("172.18.41.0/24", "172.18.41.40-172.18.41.50,172.18.41.60", "172.18.41.42", "172.18.41.41", "10.0.0.0/8", "172.18.41.1")
 	f.Add("fd00::/64", "fd00::-fd00::ffff:ffff:ffff:ffff", "fd00::1", "fd00::2", "::/0", "fd00::3")
 	f.Add("0.0.0.0/0", "126.0.0.0-223.255.255.255", "127.0.0.0-127.255.255.255", "130.0.0.1", "10.0.0.0/8", "126.0.0.9")
+	f.Add("10.0.0.0/30", "10.0.0.0-10.0.0.3", "", "10.0.0.1", "10.0.0.0/8", "10.0.0.2")
 	f.Add("::/0", "::-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "", "::", "::/1", "::1")
 	f.Fuzz(func(t *testing.T, subnet, ips, excludes, gateway, dst, gw string) {
 		spec := crdv1.IPPoolSpec{Subnet: subnet, IPs: strings.Split(ips, ","), Gateway: &gateway, Routes: []crdv1.Route{{Dst: dst, Gw: gw}}}
@@ -281,6 +314,12 @@ func FuzzValidatePoolSpec(f *testing.F) {
 				}
 			}
 		}
+		if a, what := allocator.Unassignable(prefix); what != "" && space.Contains(a) {
+			t.Errorf("%s is handed out, %s", a, what)
+		}
+		if d := netip.MustParsePrefix(dst); d.Overlaps(prefix) && d.Bits() >= prefix.Bits() {
+			t.Errorf("%s is routed inside of %s", d, prefix)
+		}
 		for _, entry := range spec.ExcludeIPs {
 			first, _, _ := strings.Cut(entry, "-")
 			if space.Contains(netip.MustParseAddr(first)) {
@@ -291,40 +330,4 @@ func FuzzValidatePoolSpec(f *testing.F) {
 			t.Errorf("read %v, then %v", rangesOf(space), rangesOf(again))
 		}
 	})
-}
-
-func TestNoPoolHandsOutTheGatewayOfAnother(t *testing.T) {
-	t.Parallel()
-	path := field.NewPath("spec")
-	read := func(gateway string, ips ...string) poolSpec {
-		spec := crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: ips}
-		if gateway != "" {
-			spec.Gateway = &gateway
-		}
-		parsed, errs := parsePool(&spec, path)
-		if len(errs) > 0 {
-			t.Fatal(errs)
-		}
-		return parsed
-	}
-	routed, over, beside := read("10.0.0.1", "10.0.0.40-10.0.0.50"), read("", "10.0.0.1-10.0.0.3"), read("10.0.0.1", "10.0.0.1-10.0.0.3")
-	for name, c := range map[string]struct {
-		pool, other poolSpec
-		want        string
-	}{
-		"its addresses have the other's gateway": {over, routed, `spec.ips: Invalid value: "10.0.0.1": is the gateway of pool "o": exclude it`},
-		"its gateway is among the other's":       {routed, over, `spec.gateway: Invalid value: "10.0.0.1": is an address of pool "o": exclude it there first`},
-		"both have the same gateway":             {routed, beside, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			got := ""
-			if errs := validateRouters(c.pool, c.other, "o", path); len(errs) > 0 {
-				got = errs.ToAggregate().Error()
-			}
-			if got != c.want {
-				t.Errorf("got\n  %s\nwant\n  %s", got, c.want)
-			}
-		})
-	}
 }

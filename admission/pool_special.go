@@ -9,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"spidernet.io/spiderpool/allocator"
-	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // special are the addresses that no pod can have: the plugin refuses them, or the kernel does.
@@ -28,21 +27,21 @@ var special = [...]struct {
 
 // validateSpecial refuses addresses that would be handed out, and then fail each pod when its network is set up. Those that the pool
 // had before are not asked again: it must be possible to shrink it.
-func validateSpecial(spec *crdv1.IPPoolSpec, pool, before poolSpec, path *field.Path) field.ErrorList {
-	added := pool.addresses.Minus(before.addresses)
+func validateSpecial(c *poolChange) field.ErrorList {
+	gained := c.gained()
 	var errs field.ErrorList
 	for _, s := range special {
-		if s.prefix.Bits() <= pool.subnet.Bits() && s.prefix.Overlaps(pool.subnet) {
-			if pool.subnet == before.subnet {
+		if s.prefix.Bits() <= c.now.subnet.Bits() && s.prefix.Overlaps(c.now.subnet) {
+			if c.now.subnet == c.was.subnet {
 				return nil // no update can mend it
 			}
-			return field.ErrorList{field.Invalid(path.Child("subnet"), spec.Subnet, fmt.Sprintf("no pod can have an address of %s (%s)", s.prefix, s.what))}
+			return field.ErrorList{field.Invalid(c.path.Child("subnet"), c.spec.Subnet, fmt.Sprintf("no pod can have an address of %s (%s)", s.prefix, s.what))}
 		}
 		all, _ := allocator.NewSpace([]netipx.IPRange{netipx.RangeOfPrefix(s.prefix)}, nil) // one range, valid
-		found := added.Intersect(all).Ranges()
-		for i, entry := range pool.ips {
+		found := gained.Intersect(all).Ranges()
+		for i, entry := range c.now.ips {
 			if slices.ContainsFunc(found, entry.Overlaps) {
-				errs = append(errs, field.Invalid(path.Child("ips").Index(i), spec.IPs[i], fmt.Sprintf("no pod can have an address of %s (%s): exclude it", s.prefix, s.what)))
+				errs = append(errs, field.Invalid(c.path.Child("ips").Index(i), c.spec.IPs[i], fmt.Sprintf("no pod can have an address of %s (%s): exclude it", s.prefix, s.what)))
 			}
 		}
 	}

@@ -46,14 +46,7 @@ func NewPoolValidator(o PoolOptions) *PoolValidator { return &PoolValidator{o} }
 
 // ValidateCreate implements admission.Validator.
 func (v *PoolValidator) ValidateCreate(_ context.Context, pool *crdv1.SpiderIPPool) (admission.Warnings, error) {
-	path := field.NewPath("spec")
-	parsed, errs := parsePool(&pool.Spec, path)
-	if len(errs) == 0 {
-		errs = append(errs, validateFamily(v.o.Config, parsed.subnet.Addr(), pool.Spec.Subnet, path.Child("subnet"))...)
-		errs = append(errs, validateSpecial(&pool.Spec, parsed, poolSpec{}, path)...)
-		errs = append(errs, validateDisjoint(pool.Name, parsed, poolSpec{}, v.o.Pools, path)...)
-	}
-	return nestedSubnets(pool.Name, parsed.subnet, v.o.Pools), invalid("SpiderIPPool", pool.Name, errs)
+	return v.validate(nil, pool)
 }
 
 // ValidateUpdate implements admission.Validator. An update that leaves the spec alone passes whatever the spec says: a finalizer
@@ -62,15 +55,16 @@ func (v *PoolValidator) ValidateUpdate(ctx context.Context, before, pool *crdv1.
 	if ofSubresource(ctx) || sameSpec(before.Spec, pool.Spec) {
 		return nil, nil
 	}
-	path := field.NewPath("spec")
-	parsed, errs := parsePool(&pool.Spec, path)
+	return v.validate(before, pool)
+}
+
+// validate asks the same of a pool that is made, which has no before, and of one that is edited.
+func (v *PoolValidator) validate(before, pool *crdv1.SpiderIPPool) (admission.Warnings, error) {
+	c, errs := newPoolChange(before, pool, v.o)
 	if len(errs) == 0 {
-		was, _ := parsePool(&before.Spec, path) // where it cannot be read, everything counts as new
-		errs = append(errs, validateSpecial(&pool.Spec, parsed, was, path)...)
-		errs = append(errs, validateDisjoint(pool.Name, parsed, was, v.o.Pools, path)...)
-		errs = append(errs, validateInUse(before, parsed, v.o.Users, path)...)
+		errs = c.validate()
 	}
-	return nil, invalid("SpiderIPPool", pool.Name, errs)
+	return c.warnings(), invalid("SpiderIPPool", pool.Name, errs)
 }
 
 // ValidateDelete implements admission.Validator.
