@@ -22,7 +22,9 @@ const (
 	// pods that were not seen as one may have. That cap does not bound pods that
 	// exist, so whoever was admitted without an address does not wait for it.
 	ReasonOverCap = "OverReservationCap"
-	// ReasonPoolNotReady: the candidates are not Ready, disabled or unreadable.
+	// ReasonPoolNotReady: the candidates are not Ready, or unreadable. One that is
+	// disabled or being deleted is no candidate, see ReasonNoPool; this is its
+	// reason only where that happens while a pod is given an address.
 	ReasonPoolNotReady = "PoolNotReady"
 	// ReasonQueued: other pods wait longer for the same pools.
 	ReasonQueued = "OthersWaitLonger"
@@ -40,7 +42,7 @@ const (
 	// given addresses when ours is the last.
 	ReasonForeignGate = "OtherSchedulingGates"
 	// ReasonNoPool: no rule gives the pod a pool, or the rule's pools do not
-	// fit it; there is something to mend.
+	// fit it, are disabled or being deleted; there is something to mend.
 	ReasonNoPool = "NoPoolFits"
 	// ReasonWriteRefused: the leader's write to the pod is refused by the API server,
 	// by an admission policy or by somebody else's webhook; the message names it.
