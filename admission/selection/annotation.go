@@ -18,9 +18,20 @@ const (
 	maxNames      = 64
 )
 
+// The forms of annotations, for messages. Either key of the first may be left out.
+const (
+	familiesForm = `{"ipv4":["pool"],"ipv6":["pool"]}`
+	namesForm    = `["pool"]`
+)
+
 // parseFamilies reads {"ipv4":["a","b"],"ipv6":["c"]}. encoding/json alone takes unknown keys, keys in other letters and the last
 // of two equal ones.
 func parseFamilies(value string) ([2][]named, error) {
+	families, err := readFamilies(value)
+	return families, formed(err, familiesForm)
+}
+
+func readFamilies(value string) ([2][]named, error) {
 	var families [2][]named
 	d, err := open(value)
 	if err != nil {
@@ -67,11 +78,11 @@ func readFamily(d *json.Decoder, families *[2][]named) error {
 func parseNames(value string) ([]named, error) {
 	d, err := open(value)
 	if err != nil {
-		return nil, err
+		return nil, formed(err, namesForm)
 	}
 	names, err := readNames(d, "")
 	if err != nil {
-		return nil, err
+		return nil, formed(err, namesForm)
 	}
 	return names, finish(d)
 }
@@ -128,8 +139,11 @@ func readName(d *json.Decoder) (string, error) {
 }
 
 func open(value string) (*json.Decoder, error) {
-	if len(value) > maxAnnotation {
+	switch {
+	case len(value) > maxAnnotation:
 		return nil, fmt.Errorf("%d bytes: at most %d are read", len(value), maxAnnotation)
+	case strings.TrimSpace(value) == "":
+		return nil, syntaxError("empty")
 	}
 	return json.NewDecoder(bytes.NewReader([]byte(value))), nil
 }
@@ -175,10 +189,24 @@ func short(s string) string {
 	return s[:most] + "..."
 }
 
+// syntaxError says why a text is no JSON, which does not say what is wanted instead.
+type syntaxError string
+
+func (e syntaxError) Error() string { return string(e) }
+
 // readable says "ends too early" for what encoding/json calls EOF.
 func readable(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return errors.New("the text ends too early")
+		return syntaxError("the text ends too early")
 	}
-	return fmt.Errorf("not JSON: %w", err)
+	return syntaxError("not JSON: " + err.Error())
+}
+
+// formed shows the form that is wanted where an error is a syntaxError; all others say themselves what they want.
+func formed(err error, form string) error {
+	var text syntaxError
+	if !errors.As(err, &text) {
+		return err
+	}
+	return fmt.Errorf("%w; want %s", err, form)
 }

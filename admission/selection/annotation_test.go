@@ -12,11 +12,12 @@ func TestParseFamiliesRefuses(t *testing.T) {
 	t.Parallel()
 	many := `"` + strings.Join(numbered(maxNames+1), `","`) + `"`
 	tests := map[string]struct{ in, want string }{
-		"nothing":                    {"", "the text ends too early"},
+		"nothing":                    {"", `empty; want {"ipv4":["pool"],"ipv6":["pool"]}`},
+		"blanks":                     {" \n", `empty; want {"ipv4":["pool"],"ipv6":["pool"]}`},
 		"a list":                     {`["a"]`, `want an object such as {"ipv4":["pool"]}, found a list`},
 		"a string":                   {`"a"`, `want an object such as {"ipv4":["pool"]}, found the string "a"`},
 		"null":                       {`null`, `want an object such as {"ipv4":["pool"]}, found null`},
-		"no JSON":                    {`ipv4: [a]`, "not JSON: invalid character 'i' looking for beginning of value"},
+		"no JSON":                    {`ipv4: [a]`, `not JSON: invalid character 'i' looking for beginning of value; want {"ipv4":["pool"],"ipv6":["pool"]}`},
 		"an empty object":            {`{}`, `names no pool: want "ipv4", "ipv6" or both`},
 		"an unknown key":             {`{"ipv4":["a"],"ipv5":["a"]}`, `unknown key "ipv5": want "ipv4" or "ipv6"`},
 		"a key in other letters":     {`{"IPv4":["a"]}`, `unknown key "IPv4": want "ipv4" or "ipv6"`},
@@ -37,7 +38,7 @@ func TestParseFamiliesRefuses(t *testing.T) {
 		"text after it":              {`{"ipv4":["a"]} x`, "text after the value, before byte 15"},
 		"another object after it":    {`{"ipv4":["a"]}{}`, "text after the value, before byte 15"},
 		"cut off in the object":      {`{"ipv4":["a"]`, "the text ends too early"},
-		"cut off in the list":        {`{"ipv4":["a"`, "ipv4: the text ends too early"},
+		"cut off in the list":        {`{"ipv4":["a"`, `ipv4: the text ends too early; want {"ipv4":["pool"],"ipv6":["pool"]}`},
 		"cut off in a name":          {`{"ipv4":["a`, "ipv4[0]: the text ends too early"},
 		"cut off after a key":        {`{"ipv4"`, "ipv4: the text ends too early"},
 		"a list closed by the brace": {`{"ipv4":["a"}`, "ipv4: not JSON: invalid character '}' after array element"},
@@ -66,7 +67,9 @@ func TestParseNamesRefuses(t *testing.T) {
 		"an empty list": {`[]`, `an empty list: name a pool or leave it out`},
 		"a bad name":    {`["a",1]`, `[1]: want a pool name in quotes, found 1`},
 		"text after it": {`["a"]]`, "text after the value, before byte"},
-		"cut off":       {`["a"`, "the text ends too early"},
+		"cut off":       {`["a"`, `the text ends too early; want ["pool"]`},
+		"nothing":       {``, `empty; want ["pool"]`},
+		"a bare name":   {`blue`, `not JSON: invalid character 'b' looking for beginning of value; want ["pool"]`},
 		"too long":      {strings.Repeat(" ", maxAnnotation+1), "40961 bytes: at most 40960 are read"},
 	}
 	for name, test := range tests {

@@ -203,7 +203,7 @@ func TestChooseRefuses(t *testing.T) {
 		},
 		"an annotation of the namespace that cannot be read": {
 			in:   snapshot().namespace(crdv1.AnnotationDefaultIPv4IPPool, `a`),
-			text: "annotation ipam.spidernet.io/default-ipv4-ippool of namespace team-a: not JSON: invalid character 'a' looking for beginning of value",
+			text: "annotation ipam.spidernet.io/default-ipv4-ippool of namespace team-a: not JSON: invalid character 'a' looking for beginning of value; want [\"pool\"]",
 		},
 		"an annotation of the pod that cannot be read": {
 			in:   snapshot().pod(crdv1.AnnotationIPPool, `{"ipv4":[7]}`),

@@ -22,9 +22,10 @@ func annotInvalid(t *testing.T, e *behaviours.Env) {
 		key, value string
 		want       string // behind denied
 	}{
-		"not-json":        {crdv1.AnnotationIPPool, `{"ipv4":[annot-invalid-pool]}`, `annotation ipam.spidernet.io/ippool: ipv4[0]: not JSON: invalid character 'a' looking for beginning of value`},
+		"empty":           {crdv1.AnnotationIPPool, ``, `annotation ipam.spidernet.io/ippool: empty; want {"ipv4":["pool"],"ipv6":["pool"]}`},
+		"not-json":        {crdv1.AnnotationIPPool, `{"ipv4":[annot-invalid-pool]}`, `annotation ipam.spidernet.io/ippool: ipv4[0]: not JSON: invalid character 'a' looking for beginning of value; want {"ipv4":["pool"],"ipv6":["pool"]}`},
 		"not-an-object":   {crdv1.AnnotationIPPool, `["annot-invalid-pool"]`, `annotation ipam.spidernet.io/ippool: want an object such as {"ipv4":["pool"]}, found a list`},
-		"ends-early":      {crdv1.AnnotationIPPool, `{"ipv4":["annot-invalid-pool"`, `annotation ipam.spidernet.io/ippool: ipv4: the text ends too early`},
+		"ends-early":      {crdv1.AnnotationIPPool, `{"ipv4":["annot-invalid-pool"`, `annotation ipam.spidernet.io/ippool: ipv4: the text ends too early; want {"ipv4":["pool"],"ipv6":["pool"]}`},
 		"unknown-key":     {crdv1.AnnotationIPPool, `{"ipv4":["annot-invalid-pool"],"nic":"eth0"}`, `annotation ipam.spidernet.io/ippool: unknown key "nic": want "ipv4" or "ipv6"`},
 		"key-twice":       {crdv1.AnnotationIPPool, `{"ipv4":["annot-invalid-pool"],"ipv4":["annot-invalid-pool"]}`, `annotation ipam.spidernet.io/ippool: key "ipv4" is there twice`},
 		"no-family":       {crdv1.AnnotationIPPool, `{}`, `annotation ipam.spidernet.io/ippool: names no pool: want "ipv4", "ipv6" or both`},
