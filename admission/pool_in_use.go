@@ -156,18 +156,36 @@ func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.
 	return errs
 }
 
+// vacant reports whether an address is kept for a stable identity and nobody has it, nor may come with it.
+func (u usage) vacant(a netip.Addr) bool {
+	r, ok := u.record.RetainedAt(a)
+	return ok && r.Vacant() && len(u.pods[a]) == 0
+}
+
 // validateDelete refuses to delete a pool in use. Where its record cannot be read, only live pods count: the finalizer holds the
-// pool, and it must be possible to ask for its end.
-func validateDelete(pool *crdv1.SpiderIPPool, users Users) error {
+// pool, and it must be possible to ask for its end. What is kept for identities is no pod's, and comes free after grace.
+func validateDelete(pool *crdv1.SpiderIPPool, users Users, grace time.Duration) error {
 	u, _ := usageOf(pool, users)
-	used := u.addresses(func(netip.Addr) bool { return true })
-	if len(used) == 0 {
+	used := u.addresses(func(a netip.Addr) bool { return !u.vacant(a) })
+	kept := u.addresses(u.vacant)
+	var why []string
+	if len(used) > 0 {
+		why = append(why, fmt.Sprintf("%s in use: %s", counted(len(used)), u.text(used)))
+	}
+	if len(kept) > 0 {
+		why = append(why, fmt.Sprintf("%s kept for stable identities that have no pod: %s; this ends by itself %s (expiryGrace) after an owner is deleted or scaled down",
+			counted(len(kept)), u.text(kept), grace))
+	}
+	if len(why) == 0 {
 		return nil
 	}
-	addresses := "addresses are"
-	if len(used) == 1 {
-		addresses = "address is"
+	return status(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("deleting pool %q: %s", pool.Name, strings.Join(why, "; ")))
+}
+
+// counted returns "1 address is" or "2 addresses are".
+func counted(n int) string {
+	if n == 1 {
+		return "1 address is"
 	}
-	return status(http.StatusConflict, metav1.StatusReasonConflict,
-		fmt.Sprintf("deleting pool %q: %d %s in use: %s", pool.Name, len(used), addresses, u.text(used)))
+	return fmt.Sprintf("%d addresses are", n)
 }

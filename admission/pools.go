@@ -72,7 +72,7 @@ func (v *PoolValidator) ValidateDelete(ctx context.Context, pool *crdv1.SpiderIP
 	if ofSubresource(ctx) {
 		return nil, nil
 	}
-	return nil, validateDelete(pool, v.o.Users)
+	return nil, validateDelete(pool, v.o.Users, v.o.Config.ExpiryGrace)
 }
 
 // sameSpec takes the family that PoolDefaulter has just filled in for no change.

@@ -375,13 +375,28 @@ func TestValidateDelete(t *testing.T) {
 		},
 		"more than a message names": {
 			pool: recorded(t), users: many,
-			want: `deleting pool "a": 23 addresses are in use: 10.1.0.10 (its pod was not seen to end), 10.1.0.11 (its pod was not seen to end), ` +
+			want: `deleting pool "a": 22 addresses are in use: 10.1.0.10 (its pod was not seen to end), 10.1.0.11 (its pod was not seen to end), ` +
 				`10.1.0.20 (reserved for a pod of namespace team-a), 10.1.0.21 (reserved for team-a/late), ` +
-				`10.1.0.22 (reserved for team-a/db-4 of StatefulSet db), 10.1.0.30 (retained for team-a/db-0 of StatefulSet db), ` +
-				`10.1.0.31 (retained for team-a/db-1 of StatefulSet db, a pod may come with it), ` +
+				`10.1.0.22 (reserved for team-a/db-4 of StatefulSet db), 10.1.0.31 (retained for team-a/db-1 of StatefulSet db, a pod may come with it), ` +
 				`10.1.0.32 (retained for team-a/db-2 of StatefulSet db, its pod was not seen to end), ` +
 				`10.1.0.33 (retained for team-a/db-3 of StatefulSet db, held on node n2 since 2026-11-23T10:00:00Z), ` +
-				`10.1.0.40 (held on node n1 since 2026-11-23T10:00:00Z) and 13 more`,
+				`10.1.0.40 (held on node n1 since 2026-11-23T10:00:00Z), 10.1.0.41 (held on an unknown node since 2026-11-23T10:00:00Z) and 12 more; ` +
+				`1 address is kept for stable identities that have no pod: 10.1.0.30 (retained for team-a/db-0 of StatefulSet db); ` +
+				`this ends by itself 1m30s (expiryGrace) after an owner is deleted or scaled down`,
+		},
+		"nothing but what is kept for identities": {
+			pool: recorded(t, func(p *crdv1.SpiderIPPool) {
+				p.Status = crdv1.IPPoolStatus{Retained: []string{"team-a/StatefulSet.apps/db u: -0=10.1.0.30 -1=10.1.0.31"}}
+			}),
+			want: `deleting pool "a": 2 addresses are kept for stable identities that have no pod: 10.1.0.30 (retained for team-a/db-0 of StatefulSet db), ` +
+				`10.1.0.31 (retained for team-a/db-1 of StatefulSet db); this ends by itself 1m30s (expiryGrace) after an owner is deleted or scaled down`,
+		},
+		"what is kept for an identity and a live pod carries all the same": {
+			pool: recorded(t, func(p *crdv1.SpiderIPPool) {
+				p.Status = crdv1.IPPoolStatus{Retained: []string{"team-a/StatefulSet.apps/db u: -0=10.1.0.10"}}
+			}),
+			users: podOf10,
+			want:  `deleting pool "a": 1 address is in use: 10.1.0.10 (team-a/web-1)`,
 		},
 		"live pods, with a record that cannot be read": {
 			pool: recorded(t, corrupt), users: podOf10,
