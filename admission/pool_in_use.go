@@ -159,7 +159,7 @@ func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.
 // vacant reports whether an address is kept for a stable identity and nobody has it, nor may come with it.
 func (u usage) vacant(a netip.Addr) bool {
 	r, ok := u.record.RetainedAt(a)
-	return ok && r.Vacant() && len(u.pods[a]) == 0
+	return ok && r.Unassigned() && len(u.pods[a]) == 0
 }
 
 // validateDelete refuses to delete a pool in use. Where its record cannot be read, only live pods count: the finalizer holds the

@@ -426,6 +426,7 @@ func TestPoolWebhooksEndToEnd(t *testing.T) {
 		return func(r *admissionv1.AdmissionRequest) { r.Operation, r.OldObject = op, runtime.RawExtension{Raw: raw} }
 	}
 	used, shrunk := recorded(t), recorded(t, ips())
+	mistyped := map[string]any{"metadata": map[string]any{"name": "a"}, "spec": map[string]any{"subnet": "10.1.0.0/24", "ips": "10.1.0.1"}}
 	tests := map[string]struct {
 		path     string
 		request  admission.Request
@@ -440,6 +441,9 @@ func TestPoolWebhooksEndToEnd(t *testing.T) {
 		"a good one, reserved":      {PathValidateReservedIPs, create(t, reserved("10.0.0.1"), ofCluster), http.StatusOK},
 		"reserved ones are mutated": {PathMutateReservedIPs, create(t, reserved("10.0.0.1"), ofCluster), http.StatusOK},
 		"pools are mutated":         {PathMutatePools, create(t, pool("a", "10.1.0.0/24"), ofCluster), http.StatusOK},
+		"types are the schema's":    {PathMutatePools, create(t, mistyped, ofCluster), http.StatusOK},
+		"not for ever":              {PathValidatePools, create(t, mistyped, ofCluster), http.StatusBadRequest},
+		"types of reserved ones":    {PathMutateReservedIPs, create(t, mistyped, ofCluster), http.StatusOK},
 		"an unreadable pod":         {PathMutatePods, create(t, "x"), http.StatusBadRequest},
 	}
 	for name, test := range tests {

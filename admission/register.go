@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"context"
 	"net/http"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -27,8 +28,23 @@ type Registrar interface {
 // know, stay.
 func Register(server Registrar, scheme *runtime.Scheme, pods *PodDefaulter, pools *PoolValidator, reserved *ReservedIPValidator) {
 	server.Register(PathMutatePods, admission.WithDefaulter(scheme, pods))
-	server.Register(PathMutatePools, admission.WithDefaulter(scheme, PoolDefaulter{}))
+	server.Register(PathMutatePools, leavingTypesToSchema(admission.WithDefaulter(scheme, PoolDefaulter{})))
 	server.Register(PathValidatePools, admission.WithValidator(scheme, pools))
-	server.Register(PathMutateReservedIPs, admission.WithDefaulter(scheme, ReservedIPDefaulter{}))
+	server.Register(PathMutateReservedIPs, leavingTypesToSchema(admission.WithDefaulter(scheme, ReservedIPDefaulter{})))
 	server.Register(PathValidateReservedIPs, admission.WithValidator(scheme, reserved))
+}
+
+// leavingTypesToSchema has a mutating webhook of one of our kinds pass what it cannot decode. The API server compares objects with the
+// schema only after mutation, and refuses such a one by naming each field and the type that it wants; from us a user would hear only
+// what encoding/json says of the first. What no schema should let pass, the validating webhook cannot decode either.
+func leavingTypesToSchema(hook *admission.Webhook) *admission.Webhook {
+	inner := hook.Handler
+	hook.Handler = admission.HandlerFunc(func(ctx context.Context, request admission.Request) admission.Response {
+		response := inner.Handle(ctx, request)
+		if response.Result != nil && response.Result.Code == http.StatusBadRequest { // the defaulters themselves return no errors
+			return admission.Allowed("")
+		}
+		return response
+	})
+	return hook
 }

@@ -243,7 +243,7 @@ func TestDecodeNamesWhatItRefuses(t *testing.T) {
 		"a hold with the usual grace": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.47 - 2026-11-23T12:00:00Z 30s" },
 			`status.held[1]: "172.18.41.47 - 2026-11-23T12:00:00Z 30s": "30s": not a grace of more than 30s, in whole seconds`},
 		"a hold's address that is none": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.047 - 2026-11-23T12:00:00Z" },
-			`status.held[1]: "172.18.41.047 - 2026-11-23T12:00:00Z": "172.18.41.047": not an address`},
+			`status.held[1]: "172.18.41.047 - 2026-11-23T12:00:00Z": "172.18.41.047": leading zeros, write 172.18.41.47`},
 
 		"an empty mark spelled 0":        {func(e *allocator.Encoded) { e.PodsSeenThrough = "0" }, `status.podsSeenThrough: "0": not a positive number`},
 		"a longest grace that is none":   {func(e *allocator.Encoded) { e.LongestGrace = "30s" }, `status.longestGrace: "30s": not a grace of more than 30s, in whole seconds`},

@@ -24,6 +24,8 @@ func ParseRange(s string) (netipx.IPRange, error) {
 	}
 	last, err := parseAddr(to)
 	switch {
+	case err != nil && cutShort(from, to) != "":
+		return netipx.IPRange{}, invalidf("%s: the end is cut short, write %s-%s", s, from, cutShort(from, to))
 	case err != nil:
 		return netipx.IPRange{}, err
 	case first.BitLen() != last.BitLen():
@@ -37,7 +39,10 @@ func ParseRange(s string) (netipx.IPRange, error) {
 // ParsePrefix reads a CIDR whose host bits are zero.
 func ParsePrefix(s string) (netip.Prefix, error) {
 	p, err := netip.ParsePrefix(s)
+	address, length, _ := strings.Cut(s, "/")
 	switch {
+	case err != nil && withoutZeros(address) != "":
+		return netip.Prefix{}, invalidf("%q: leading zeros, write %s/%s", s, withoutZeros(address), length)
 	case err != nil:
 		return netip.Prefix{}, invalidf("%q: not a CIDR", s)
 	case p.Addr().Is4In6():
@@ -48,9 +53,37 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// cutShort returns the end of a range in full where only its last part is said, as a pool's status does; empty where it is not that.
+func cutShort(first, end string) string {
+	i := strings.LastIndexAny(first, ".:")
+	full := first[:i+1] + end
+	if _, err := parseAddr(full); err != nil || end == "" || strings.ContainsAny(end, ".:") {
+		return ""
+	}
+	return full
+}
+
+// withoutZeros returns an IPv4 address without leading zeros, which some read as octal numbers; empty where it has none.
+func withoutZeros(s string) string {
+	parts := strings.Split(s, ".")
+	for i, part := range parts {
+		if part = strings.TrimLeft(part, "0"); part == "" && parts[i] != "" {
+			part = "0"
+		}
+		parts[i] = part
+	}
+	plain := strings.Join(parts, ".")
+	if a, err := netip.ParseAddr(plain); plain == s || err != nil || !a.Is4() {
+		return ""
+	}
+	return plain
+}
+
 func parseAddr(s string) (netip.Addr, error) {
 	a, err := netip.ParseAddr(s)
 	switch {
+	case err != nil && withoutZeros(s) != "":
+		return a, invalidf("%q: leading zeros, write %s", s, withoutZeros(s))
 	case err != nil:
 		return a, invalidf("%q: not an address", s)
 	case !canonical(a):

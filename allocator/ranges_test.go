@@ -34,7 +34,14 @@ func TestParseRange(t *testing.T) {
 		"a missing end is refused":              {in: "10.0.0.1-", wantErr: `"": not an address`},
 		"a third end is refused":                {in: "10.0.0.1-10.0.0.2-10.0.0.3", wantErr: `"10.0.0.2-10.0.0.3": not an address`},
 		"a CIDR is not a range":                 {in: "10.0.0.0/24", wantErr: `"10.0.0.0/24": not an address`},
-		"an octet is not abbreviated in a pool": {in: "10.0.0.1-9", wantErr: `"9": not an address`},
+		"an octet is not abbreviated in a pool": {in: "10.0.0.1-9", wantErr: `10.0.0.1-9: the end is cut short, write 10.0.0.1-10.0.0.9`},
+		"nor is a part in IPv6":                 {in: "fc00::1-ff", wantErr: `fc00::1-ff: the end is cut short, write fc00::1-fc00::ff`},
+		"an end that is no part":                {in: "10.0.0.1-999", wantErr: `"999": not an address`},
+		"leading zeros are refused":             {in: "010.00.0.1", wantErr: `"010.00.0.1": leading zeros, write 10.0.0.1`},
+		"leading zeros at the end, too":         {in: "10.0.0.1-10.0.0.09", wantErr: `"10.0.0.09": leading zeros, write 10.0.0.9`},
+		"nothing but zeros":                     {in: "000.0.0.00", wantErr: `"000.0.0.00": leading zeros, write 0.0.0.0`},
+		"leading zeros are not all":             {in: "010.0.0.999", wantErr: `"010.0.0.999": not an address`},
+		"nothing is no address":                 {in: "", wantErr: `"": not an address`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

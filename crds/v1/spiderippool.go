@@ -41,12 +41,12 @@ type SpiderIPPoolList struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || !isCIDR(self.subnet) || cidr(self.subnet).ip().family() == self.ipVersion",fieldPath=".ipVersion",message="ipVersion differs from the family of subnet; set it to that family or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.ipVersion) || (has(self.ipVersion) && self.ipVersion == oldSelf.ipVersion)",fieldPath=".ipVersion",message="ipVersion is immutable; make another pool instead"
-// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway) || cidr(self.subnet).containsIP(self.gateway)",fieldPath=".gateway",message="gateway lies outside of subnet"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway) || cidr(self.subnet).containsIP(self.gateway)",fieldPath=".gateway",messageExpression="'gateway ' + self.gateway + ' lies outside of subnet ' + self.subnet"
 type IPPoolSpec struct {
 	// IPVersion is 4 or 6. Unset means the family of subnet, and admission
 	// fills it in. Immutable.
 	// +optional
-	// +kubebuilder:validation:Enum=4;6
+	// +kubebuilder:validation:XValidation:rule="self in [4, 6]",message="must be 4 or 6"
 	IPVersion *int64 `json:"ipVersion,omitempty"`
 
 	// Subnet is the network that all addresses lie in, in canonical CIDR form
@@ -61,12 +61,16 @@ type IPPoolSpec struct {
 
 	// IPs are the addresses of the pool: each entry is one address or an
 	// inclusive, ordered range a-b, inside subnet. Entries MUST NOT overlap
-	// those of another pool. An address in use cannot be taken out.
+	// those of another pool. An address in use cannot be taken out. Never handed
+	// out nor counted, although an entry may contain them, are gateway, the next
+	// hops of routes, and the broadcast address of an IPv4 subnet of /30 or
+	// shorter or the subnet-router anycast address of an IPv6 subnet of /126 or
+	// shorter.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	// +kubebuilder:validation:items:MaxLength=79
-	// +kubebuilder:validation:items:Pattern=`^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$')",messageExpression="(self.contains('/') ? 'is a CIDR' : self.contains(',') ? 'is several in one entry' : self.matches('[[:space:]]') ? 'has a blank' : 'is neither an address nor a range') + '; each entry is an address such as 172.18.41.40 or a range such as 172.18.41.40-172.18.41.50'"
 	IPs []string `json:"ips,omitempty"`
 
 	// ExcludeIPs are taken out of ips, in the same form. An address in use
@@ -75,14 +79,15 @@ type IPPoolSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	// +kubebuilder:validation:items:MaxLength=79
-	// +kubebuilder:validation:items:Pattern=`^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$')",messageExpression="(self.contains('/') ? 'is a CIDR' : self.contains(',') ? 'is several in one entry' : self.matches('[[:space:]]') ? 'has a blank' : 'is neither an address nor a range') + '; each entry is an address such as 172.18.41.40 or a range such as 172.18.41.40-172.18.41.50'"
 	ExcludeIPs []string `json:"excludeIPs,omitempty"`
 
-	// Gateway becomes the default route of the pods. It lies inside subnet
-	// and is never handed out. Unset means no default route.
+	// Gateway becomes the default route of the pods. It lies inside subnet, is
+	// neither its network nor its broadcast address, and is never handed out.
+	// Unset means no default route.
 	// +optional
 	// +kubebuilder:validation:MaxLength=39
-	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address"
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address without leading zeros, such as 172.18.41.1 or fc00:1::1"
 	Gateway *string `json:"gateway,omitempty"`
 
 	// Vlan is the VLAN of the subnet, 0 to 4095; 0, the default, means none.
@@ -141,7 +146,8 @@ type IPPoolSpec struct {
 	MultusName []string `json:"multusName,omitempty"`
 
 	// Disable stops the allocation of new addresses; those in use stay in
-	// use and are released as always. Default false.
+	// use and are released as always. Pods that no other pool serves are refused
+	// then. Default false.
 	// +optional
 	// +kubebuilder:default=false
 	Disable *bool `json:"disable,omitempty"`
@@ -155,16 +161,18 @@ type IPPoolSpec struct {
 // Route is one route of a pod.
 type Route struct {
 	// Dst is the destination in CIDR form, of the family of the pool. A pool
-	// MUST NOT name one destination twice.
+	// MUST NOT name one destination twice, nor its own subnet or a part of it,
+	// which pods reach without a router.
 	// +required
 	// +kubebuilder:validation:MaxLength=43
 	// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="must be a CIDR"
 	Dst string `json:"dst"`
 
-	// Gw is the next hop, inside subnet.
+	// Gw is the next hop, inside subnet, and neither its network nor its
+	// broadcast address.
 	// +required
 	// +kubebuilder:validation:MaxLength=39
-	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address"
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address without leading zeros, such as 172.18.41.1 or fc00:1::1"
 	Gw string `json:"gw"`
 }
 
@@ -172,8 +180,8 @@ type Route struct {
 // how far pods were seen. Counters are computed from the sets at each write.
 // Its lists are atomic and have one writer, so that a large pool stays small.
 type IPPoolStatus struct {
-	// TotalIPCount is the number of addresses of the pool, taken or free. It
-	// stops at 2^63-1.
+	// TotalIPCount is the number of addresses that the pool may hand out, taken
+	// or free. It stops at 2^63-1.
 	// +optional
 	TotalIPCount *int64 `json:"totalIPCount,omitempty"`
 

@@ -31,7 +31,7 @@ type ReservedIPSpec struct {
 	// IPVersion is 4 or 6. Unset means the family of the first entry, and
 	// admission fills it in.
 	// +optional
-	// +kubebuilder:validation:Enum=4;6
+	// +kubebuilder:validation:XValidation:rule="self in [4, 6]",message="must be 4 or 6"
 	IPVersion *int64 `json:"ipVersion,omitempty"`
 
 	// IPs are the addresses: each entry is one address or an inclusive,
@@ -41,6 +41,6 @@ type ReservedIPSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4096
 	// +kubebuilder:validation:items:MaxLength=79
-	// +kubebuilder:validation:items:Pattern=`^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$')",messageExpression="(self.contains('/') ? 'is a CIDR' : self.contains(',') ? 'is several in one entry' : self.matches('[[:space:]]') ? 'has a blank' : 'is neither an address nor a range') + '; each entry is an address such as 172.18.41.40 or a range such as 172.18.41.40-172.18.41.50'"
 	IPs []string `json:"ips"`
 }

@@ -39,12 +39,12 @@ type SpiderSubnetList struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.ipVersion) || !isCIDR(self.subnet) || cidr(self.subnet).ip().family() == self.ipVersion",fieldPath=".ipVersion",message="ipVersion differs from the family of subnet; set it to that family or leave it out"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.ipVersion) || (has(self.ipVersion) && self.ipVersion == oldSelf.ipVersion)",fieldPath=".ipVersion",message="ipVersion is immutable; make another subnet instead"
-// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway) || cidr(self.subnet).containsIP(self.gateway)",fieldPath=".gateway",message="gateway lies outside of subnet"
+// +kubebuilder:validation:XValidation:rule="!has(self.gateway) || !isCIDR(self.subnet) || !isIP(self.gateway) || cidr(self.subnet).containsIP(self.gateway)",fieldPath=".gateway",messageExpression="'gateway ' + self.gateway + ' lies outside of subnet ' + self.subnet"
 type SubnetSpec struct {
 	// IPVersion is 4 or 6. Unset means the family of subnet, and admission
 	// fills it in. Immutable.
 	// +optional
-	// +kubebuilder:validation:Enum=4;6
+	// +kubebuilder:validation:XValidation:rule="self in [4, 6]",message="must be 4 or 6"
 	IPVersion *int64 `json:"ipVersion,omitempty"`
 
 	// Subnet is the network that all addresses lie in, in canonical CIDR
@@ -61,7 +61,7 @@ type SubnetSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	// +kubebuilder:validation:items:MaxLength=79
-	// +kubebuilder:validation:items:Pattern=`^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$')",messageExpression="(self.contains('/') ? 'is a CIDR' : self.contains(',') ? 'is several in one entry' : self.matches('[[:space:]]') ? 'has a blank' : 'is neither an address nor a range') + '; each entry is an address such as 172.18.41.40 or a range such as 172.18.41.40-172.18.41.50'"
 	IPs []string `json:"ips,omitempty"`
 
 	// ExcludeIPs are taken out of ips, in the same form.
@@ -69,14 +69,14 @@ type SubnetSpec struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4096
 	// +kubebuilder:validation:items:MaxLength=79
-	// +kubebuilder:validation:items:Pattern=`^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$')",messageExpression="(self.contains('/') ? 'is a CIDR' : self.contains(',') ? 'is several in one entry' : self.matches('[[:space:]]') ? 'has a blank' : 'is neither an address nor a range') + '; each entry is an address such as 172.18.41.40 or a range such as 172.18.41.40-172.18.41.50'"
 	ExcludeIPs []string `json:"excludeIPs,omitempty"`
 
 	// Gateway is the gateway of the pools made from the subnet. It lies
 	// inside subnet and is never handed out.
 	// +optional
 	// +kubebuilder:validation:MaxLength=39
-	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address"
+	// +kubebuilder:validation:XValidation:rule="isIP(self)",message="must be an IP address without leading zeros, such as 172.18.41.1 or fc00:1::1"
 	Gateway *string `json:"gateway,omitempty"`
 
 	// Vlan is the VLAN of the subnet, 0 to 4095; 0, the default, means none.

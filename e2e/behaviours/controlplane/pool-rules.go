@@ -3,10 +3,12 @@ package controlplane
 import (
 	"context"
 	_ "embed" // the manifest
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -18,7 +20,8 @@ import (
 var poolRulesManifest []byte
 
 // PoolRules proves: each rule of a pool refuses with its exact message, whether the
-// schema, CEL or the webhook says it; nested subnets are warned of.
+// schema, CEL or the webhook says it; nested subnets are warned of, and so is what
+// of a subnet is no address like others.
 var PoolRules = behaviours.Behaviour{ID: "pool-rules", Manifest: poolRulesManifest, Test: poolRules}
 
 // poolRule is a rule, the change of a good pool that breaks it, and what is said.
@@ -26,14 +29,6 @@ type poolRule struct {
 	change func(*crdv1.IPPoolSpec)
 	want   string
 }
-
-const (
-	bySchema  = `SpiderIPPool.spiderpool.spidernet.io "pool-rules-bad" is invalid: `
-	byWebhook = `admission webhook "spiderippools.spiderpool.spidernet.io" denied the request: ` + bySchema
-
-	bySchemaOfBase  = `SpiderIPPool.spiderpool.spidernet.io "pool-rules-base" is invalid: `
-	byWebhookOfBase = `admission webhook "spiderippools.spiderpool.spidernet.io" denied the request: ` + bySchemaOfBase
-)
 
 func poolRules(t *testing.T, e *behaviours.Env) {
 	for name, rule := range createRules {
@@ -65,7 +60,16 @@ func poolRules(t *testing.T, e *behaviours.Env) {
 			t.Errorf("ipVersion (-want +got):\n%s", diff)
 		}
 	})
+	for name, rule := range typeRules {
+		t.Run("type/"+name, func(t *testing.T) { rule.refused(t, e) })
+	}
 	t.Run("nested subnets are warned of", func(t *testing.T) { nestedIsWarnedOf(t, e) })
+	t.Run("the network's own addresses are warned of", func(t *testing.T) { networkIsWarnedOf(t, e) })
+	t.Run("lists of the most entries are read within the budget of CEL", func(t *testing.T) {
+		if err := e.Client.Create(t.Context(), longestPool(), client.DryRunAll); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func expect(t *testing.T, err error, want string) {
@@ -94,148 +98,35 @@ func goodPool(name string) *crdv1.SpiderIPPool {
 	}
 }
 
-var createRules = map[string]poolRule{
-	"ipVersion of the other family": {
-		func(s *crdv1.IPPoolSpec) { s.IPVersion = new(int64(6)) },
-		bySchema + `spec.ipVersion: Invalid value: ipVersion differs from the family of subnet; set it to that family or leave it out`,
-	},
-	"ipVersion 5": {
-		func(s *crdv1.IPPoolSpec) { s.IPVersion = new(int64(5)) },
-		bySchema + `[spec.ipVersion: Unsupported value: 5: supported values: "4", "6", <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]`,
-	},
-	"subnet with host bits": {
-		func(s *crdv1.IPPoolSpec) { s.Subnet = "10.8.0.7/24" },
-		bySchema + `spec.subnet: Invalid value: "10.8.0.7/24": must be a CIDR in canonical form, with all host bits zero, such as 172.18.41.0/24 or fc00:1::/64`,
-	},
-	"subnet without length": {
-		func(s *crdv1.IPPoolSpec) { s.Subnet = "10.8.0.0" },
-		bySchema + `spec.subnet: Invalid value: "10.8.0.0": must be a CIDR in canonical form, with all host bits zero, such as 172.18.41.0/24 or fc00:1::/64`,
-	},
-	"subnet missing": {
-		func(s *crdv1.IPPoolSpec) { s.Subnet = "" },
-		bySchema + `spec.subnet: Invalid value: "": must be a CIDR in canonical form, with all host bits zero, such as 172.18.41.0/24 or fc00:1::/64`,
-	},
-	"gateway outside": {
-		func(s *crdv1.IPPoolSpec) { s.Gateway = new("10.8.7.1") },
-		bySchema + `spec.gateway: Invalid value: gateway lies outside of subnet`,
-	},
-	"gateway no address": {
-		func(s *crdv1.IPPoolSpec) { s.Gateway = new("gw") },
-		bySchema + `spec.gateway: Invalid value: "gw": must be an IP address`,
-	},
-	"vlan too high": {
-		func(s *crdv1.IPPoolSpec) { s.Vlan = new(int64(4096)) },
-		bySchema + `spec.vlan: Invalid value: 4096: spec.vlan in body should be less than or equal to 4095`,
-	},
-	"vlan negative": {
-		func(s *crdv1.IPPoolSpec) { s.Vlan = new(int64(-1)) },
-		bySchema + `spec.vlan: Invalid value: -1: spec.vlan in body should be greater than or equal to 0`,
-	},
-	"ips with a name": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = []string{"host"} },
-		bySchema + `spec.ips[0]: Invalid value: "host": spec.ips[0] in body should match '^[0-9a-fA-F.:]+(-[0-9a-fA-F.:]+)?$'`,
-	},
-	"ips backwards": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = []string{"10.8.0.109-10.8.0.100"} },
-		byWebhook + `spec.ips[0]: Invalid value: "10.8.0.109-10.8.0.100": start after end`,
-	},
-	"ips outside": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = []string{"10.8.0.100", "10.8.0.250-10.8.1.5"} },
-		byWebhook + `spec.ips[1]: Invalid value: "10.8.0.250-10.8.1.5": outside of subnet 10.8.0.0/24`,
-	},
-	"ips of the other family": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = []string{"fc00:8::1"} },
-		byWebhook + `spec.ips[0]: Invalid value: "fc00:8::1": of the other family than subnet 10.8.0.0/24`,
-	},
-	"ips mapped into IPv6": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = []string{"::ffff:10.8.0.100"} },
-		byWebhook + `spec.ips[0]: Invalid value: "::ffff:10.8.0.100": an address with a zone, or IPv4-mapped`,
-	},
-	"ips that overlap one another": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = []string{"10.8.0.100-10.8.0.109", "10.8.0.90-10.8.0.100"} },
-		byWebhook + `spec.ips[1]: Invalid value: "10.8.0.90-10.8.0.100": overlaps spec.ips[0] (10.8.0.100-10.8.0.109)`,
-	},
-	"excludeIPs outside": {
-		func(s *crdv1.IPPoolSpec) { s.ExcludeIPs = []string{"10.8.1.1"} },
-		byWebhook + `spec.excludeIPs[0]: Invalid value: "10.8.1.1": outside of subnet 10.8.0.0/24`,
-	},
-	"excludeIPs backwards": {
-		func(s *crdv1.IPPoolSpec) { s.ExcludeIPs = []string{"10.8.0.9-10.8.0.1"} },
-		byWebhook + `spec.excludeIPs[0]: Invalid value: "10.8.0.9-10.8.0.1": start after end`,
-	},
-	"addresses of another pool": {
-		func(s *crdv1.IPPoolSpec) { s.Subnet, s.IPs = "10.8.0.0/23", []string{"10.8.1.15-10.8.1.25"} },
-		byWebhook + `spec.ips[0]: Invalid value: "10.8.1.15-10.8.1.25": overlaps pool "pool-rules-other": 10.8.1.15-10.8.1.19`,
-	},
-	"one address of another pool": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = append(s.IPs, "10.8.0.30") },
-		byWebhook + `spec.ips[2]: Invalid value: "10.8.0.30": overlaps pool "pool-rules-base": 10.8.0.30`,
-	},
-	"route dst no CIDR": {
-		func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "192.168.0.1" },
-		bySchema + `spec.routes[0].dst: Invalid value: "192.168.0.1": must be a CIDR`,
-	},
-	"route dst with host bits": {
-		func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "192.168.0.1/16" },
-		byWebhook + `spec.routes[0].dst: Invalid value: "192.168.0.1/16": not canonical, write 192.168.0.0/16`,
-	},
-	"route dst of the other family": {
-		func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "fc00:9::/64" },
-		byWebhook + `spec.routes[0].dst: Invalid value: "fc00:9::/64": of the other family than subnet 10.8.0.0/24`,
-	},
-	"route gw no address": {
-		func(s *crdv1.IPPoolSpec) { s.Routes[0].Gw = "gw" },
-		bySchema + `spec.routes[0].gw: Invalid value: "gw": must be an IP address`,
-	},
-	"route gw outside": {
-		func(s *crdv1.IPPoolSpec) { s.Routes[0].Gw = "10.9.0.1" },
-		byWebhook + `spec.routes[0].gw: Invalid value: "10.9.0.1": outside of subnet 10.8.0.0/24`,
-	},
-	"route dst twice": {
-		func(s *crdv1.IPPoolSpec) { s.Routes = append(s.Routes, s.Routes[0]) },
-		byWebhook + `spec.routes[1].dst: Invalid value: "192.168.0.0/16": routes[0] has the same destination`,
-	},
-	"default route beside a gateway": {
-		func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "0.0.0.0/0" },
-		byWebhook + `spec.routes[0].dst: Invalid value: "0.0.0.0/0": gateway 10.8.0.1 makes the default route already`,
-	},
-	"podAffinity with an unknown operator": {
-		func(s *crdv1.IPPoolSpec) {
-			s.PodAffinity = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "Like"}}}
-		},
-		byWebhook + `spec.podAffinity.matchExpressions[0].operator: Invalid value: "Like": not a valid selector operator`,
-	},
-	"namespaceAffinity with a bad label": {
-		func(s *crdv1.IPPoolSpec) {
-			s.NamespaceAffinity = &metav1.LabelSelector{MatchLabels: map[string]string{"a b": "c"}}
-		},
-		byWebhook + `spec.namespaceAffinity.matchLabels: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`,
-	},
-	"nodeAffinity without values": {
-		func(s *crdv1.IPPoolSpec) {
-			s.NodeAffinity = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: metav1.LabelSelectorOpIn}}}
-		},
-		byWebhook + "spec.nodeAffinity.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'",
-	},
+// typeRule is a field of a kind with a value of the wrong type, and what is said.
+type typeRule struct {
+	kind, field string
+	value       any
+	want        string
 }
 
-var updateRules = map[string]poolRule{
-	"subnet changed": {
-		func(s *crdv1.IPPoolSpec) { s.Subnet = "10.8.0.0/25" },
-		bySchemaOfBase + `spec.subnet: Invalid value: "10.8.0.0/25": subnet is immutable; make another pool instead`,
-	},
-	"ipVersion changed": {
-		func(s *crdv1.IPPoolSpec) { s.IPVersion = new(int64(6)) },
-		bySchemaOfBase + `[spec.ipVersion: Invalid value: ipVersion differs from the family of subnet; set it to that family or leave it out, spec.ipVersion: Invalid value: ipVersion is immutable; make another pool instead]`,
-	},
-	"ips grown over another pool's": {
-		func(s *crdv1.IPPoolSpec) { s.IPs = append(s.IPs, "10.8.0.45-10.8.0.60") },
-		byWebhookOfBase + `spec.ips[2]: Invalid value: "10.8.0.45-10.8.0.60": overlaps pool "pool-rules-neighbour": 10.8.0.45-10.8.0.49`,
-	},
-	"ips grown over its own": {
-		func(s *crdv1.IPPoolSpec) { s.ExcludeIPs, s.IPs = nil, append(s.IPs, "10.8.0.30-10.8.0.31") },
-		byWebhookOfBase + `spec.ips[2]: Invalid value: "10.8.0.30-10.8.0.31": overlaps spec.ips[1] (10.8.0.30)`,
-	},
+func (r typeRule) refused(t *testing.T, e *behaviours.Env) {
+	spec := map[string]any{r.field: r.value}
+	if r.kind == "SpiderIPPool" {
+		spec["subnet"] = "10.8.0.0/24"
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	object.SetGroupVersionKind(crdv1.GroupVersion.WithKind(r.kind))
+	object.SetName("pool-rules-bad")
+	expect(t, e.Client.Create(t.Context(), object), r.want)
+}
+
+// longestPool has as many entries as a pool may have, as long as they may be:
+// they cost the most when they are checked.
+func longestPool() *crdv1.SpiderIPPool {
+	pool := goodPool("pool-rules-long")
+	pool.Spec = crdv1.IPPoolSpec{Subnet: "fc00:8888:8888:8888::/64"}
+	for i := range 4096 {
+		address := func(tail int) string { return fmt.Sprintf("fc00:8888:8888:8888:8888:8888:%x:%x", 0x1000+i, tail) }
+		pool.Spec.IPs = append(pool.Spec.IPs, address(0x1000)+"-"+address(0xffff))
+		pool.Spec.ExcludeIPs = append(pool.Spec.ExcludeIPs, address(0x1000)+"-"+address(0xfff0))
+	}
+	return pool
 }
 
 // warnings collects what the API server warns of.
@@ -246,6 +137,27 @@ func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, _ int, _, t
 }
 
 func nestedIsWarnedOf(t *testing.T, e *behaviours.Env) {
+	pool := goodPool("pool-rules-wide")
+	pool.Spec.Subnet = "10.8.0.0/16"
+	pool.Spec.IPs, pool.Spec.ExcludeIPs = []string{"10.8.9.1-10.8.9.9"}, nil
+	expectWarnings(t, e, pool,
+		`spec.subnet: 10.8.0.0/16 contains the subnet of pool "pool-rules-base" (10.8.0.0/24), "pool-rules-neighbour" (10.8.0.0/24), "pool-rules-other" (10.8.1.0/24)`,
+	)
+}
+
+func networkIsWarnedOf(t *testing.T, e *behaviours.Env) {
+	pool := goodPool("pool-rules-whole")
+	pool.Spec.IPs = []string{"10.8.0.0", "10.8.0.254-10.8.0.255"}
+	pool.Spec.ExcludeIPs = nil
+	expectWarnings(t, e, pool,
+		`spec.ips: 10.8.0.255 is the broadcast address of subnet 10.8.0.0/24 and is never handed out`,
+		`spec.ips: 10.8.0.0 is the network address of subnet 10.8.0.0/24 and is handed out: some hosts and routers do not talk to it; exclude it if in doubt`,
+	)
+}
+
+// expectWarnings makes a pool without storing it.
+func expectWarnings(t *testing.T, e *behaviours.Env, pool *crdv1.SpiderIPPool, want ...string) {
+	t.Helper()
 	var warned warnings
 	cfg := rest.CopyConfig(e.Config)
 	cfg.WarningHandlerWithContext = &warned
@@ -253,16 +165,10 @@ func nestedIsWarnedOf(t *testing.T, e *behaviours.Env) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := goodPool("pool-rules-wide")
-	pool.Spec.Subnet = "10.8.0.0/16"
-	pool.Spec.IPs, pool.Spec.ExcludeIPs = []string{"10.8.9.1-10.8.9.9"}, nil
 	if err := c.Create(t.Context(), pool, client.DryRunAll); err != nil {
 		t.Fatal(err)
 	}
-	want := warnings{
-		`spec.subnet: 10.8.0.0/16 contains the subnet of pool "pool-rules-base" (10.8.0.0/24), "pool-rules-neighbour" (10.8.0.0/24), "pool-rules-other" (10.8.1.0/24)`,
-	}
-	if diff := cmp.Diff(want, warned); diff != "" {
+	if diff := cmp.Diff(warnings(want), warned); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 }
