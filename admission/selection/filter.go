@@ -52,32 +52,36 @@ func familyOf(pool *crdv1.SpiderIPPool) (Family, bool) {
 	return IPv4, true
 }
 
+// otherNamespace does not say which namespaces a pool is for: whoever makes a pod may have no right to know those of others. Who may
+// read pools finds them there.
 func (s *Snapshot) otherNamespace(pool *crdv1.SpiderIPPool) string {
-	if names := pool.Spec.NamespaceName; len(names) > 0 { // beats the selector
-		if !slices.Contains(names, s.Namespace.Name) {
-			return fmt.Sprintf("is for other namespaces than %s (namespaceName %s)", s.Namespace.Name, some(names))
+	field, serves := "namespaceName", slices.Contains(pool.Spec.NamespaceName, s.Namespace.Name)
+	if len(pool.Spec.NamespaceName) == 0 { // else it beats the selector
+		field = "namespaceAffinity"
+		selector, err := metav1.LabelSelectorAsSelector(pool.Spec.NamespaceAffinity)
+		if err != nil { // only a pool made without validation
+			return "has a namespaceAffinity that cannot be read"
 		}
+		serves = pool.Spec.NamespaceAffinity == nil || selector.Matches(labels.Set(s.Namespace.Labels))
+	}
+	if serves {
 		return ""
 	}
-	return mismatch("namespaceAffinity", pool.Spec.NamespaceAffinity, s.Namespace.Labels, "namespace "+s.Namespace.Name)
+	return fmt.Sprintf("is for other namespaces than %s (%s)", s.Namespace.Name, field)
 }
 
 func (s *Snapshot) otherPod(pool *crdv1.SpiderIPPool) string {
-	return mismatch("podAffinity", pool.Spec.PodAffinity, s.Pod.Labels, "the pod")
-}
-
-func mismatch(field string, selector *metav1.LabelSelector, have map[string]string, subject string) string {
-	if selector == nil {
+	if pool.Spec.PodAffinity == nil {
 		return ""
 	}
-	parsed, err := metav1.LabelSelectorAsSelector(selector)
+	selector, err := metav1.LabelSelectorAsSelector(pool.Spec.PodAffinity)
 	if err != nil { // only a pool made without validation
-		return fmt.Sprintf("has a %s that cannot be read: %v", field, err)
+		return fmt.Sprintf("has a podAffinity that cannot be read: %v", err)
 	}
-	if parsed.Matches(labels.Set(have)) {
+	if selector.Matches(labels.Set(s.Pod.Labels)) {
 		return ""
 	}
-	return fmt.Sprintf("does not match the labels of %s (%s %s)", subject, field, parsed)
+	return fmt.Sprintf("does not match the labels of the pod (podAffinity %s)", selector)
 }
 
 // otherNode: a pool of certain nodes would have to bring the pod there. Until that is built it serves only pods that name their
