@@ -109,7 +109,7 @@ func (c *Chooser) confirm(ctx context.Context, s *selection.Snapshot, err error)
 		}
 		chosen, again := selection.Choose(*s)
 		if again == nil || !news {
-			return chosen, again
+			return chosen, fresh.qualify(again)
 		}
 		err = again
 	}

@@ -2,7 +2,9 @@ package admission
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -22,9 +24,10 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
+func byDefault(p *crdv1.SpiderIPPool) { p.Spec.Default = new(true) }
+
 func TestRefusalsAreConfirmed(t *testing.T) {
 	t.Parallel()
-	byDefault := func(p *crdv1.SpiderIPPool) { p.Spec.Default = new(true) }
 	tests := map[string]struct {
 		world       func(*world)
 		pod         func(*corev1.Pod)
@@ -105,6 +108,68 @@ func TestRefusalsAreConfirmed(t *testing.T) {
 				t.Errorf("answered %+v, want %q", response.Result, test.wantRefusal)
 			}
 			if diff := cmp.Diff(test.wantReads, w.live.reads); diff != "" {
+				t.Errorf("read from the API server: %s", diff)
+			}
+		})
+	}
+}
+
+// TestAnAdmissionReadsBoundedlyMuch: a pod may name 128 pools, and its admission may be tried again and again.
+func TestAnAdmissionReadsBoundedlyMuch(t *testing.T) {
+	t.Parallel()
+	names := make([]string, 64)
+	for i := range names {
+		names[i] = fmt.Sprintf("p%02d", i)
+	}
+	list, err := json.Marshal(names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	naming := annotated(crdv1.AnnotationIPPool, fmt.Sprintf(`{"ipv4":%s,"ipv6":%s}`, list, list))
+	pools := func(s *store, changes ...func(*crdv1.SpiderIPPool)) {
+		for _, name := range names {
+			s.put(pool(name, "10.1.0.0/16", changes...))
+		}
+	}
+	const believed = "; 56 of the pools have changed since the controller last saw them, and no more than 8 are looked at anew for one pod: try again in a moment"
+	for name, test := range map[string]struct {
+		world        func(*world)
+		pod          func(*corev1.Pod)
+		wantReads    int // of single pools
+		wantBelieved bool
+		wantAllowed  bool
+	}{
+		"pools that nobody knows cost a list":       {pod: naming},
+		"pools that are as the cache has them, too": {pod: naming, world: func(w *world) { pools(w.cached, disabled); pools(w.live, disabled) }},
+		"of pools that have changed a few are read": {pod: naming, world: func(w *world) { pools(w.cached, disabled); pools(w.live, disabled, revision("17", 2)) }, wantReads: mostFresh, wantBelieved: true},
+		"of pools made just now a few are read":     {pod: naming, world: func(w *world) { pools(w.live, disabled) }, wantReads: mostFresh, wantBelieved: true},
+		"of default pools made just now, too":       {pod: func(p *corev1.Pod) { p.Annotations = nil }, world: func(w *world) { pools(w.live, disabled, byDefault) }, wantReads: mostFresh, wantBelieved: true},
+		"one of many that serves after all is found": {pod: annotated(crdv1.AnnotationIPPool, fmt.Sprintf(`{"ipv4":%s}`, list)), world: func(w *world) {
+			pools(w.cached, disabled)
+			pools(w.live, disabled)
+			w.live.put(pool("p40", "10.1.0.0/16", revision("17", 2)))
+		}, wantReads: 1, wantAllowed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			if test.world != nil {
+				test.world(w)
+			}
+			response := w.webhook(t).Handle(t.Context(), create(t, pod4(test.pod)))
+			if response.Allowed != test.wantAllowed || !response.Allowed && strings.HasSuffix(response.Result.Message, believed) != test.wantBelieved {
+				t.Errorf("answered %+v", response.Result)
+			}
+			count := map[string]int{} // kind -> reads
+			for _, read := range w.live.reads {
+				kind, _, _ := strings.Cut(read, " ")
+				count[kind]++
+			}
+			want := map[string]int{"*v1.Namespace": 1, "list": 1}
+			if test.wantReads > 0 {
+				want["*v1.SpiderIPPool"] = test.wantReads
+			}
+			if diff := cmp.Diff(want, count); diff != "" {
 				t.Errorf("read from the API server: %s", diff)
 			}
 		})

@@ -2,8 +2,10 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -14,13 +16,20 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
+// mostFresh is how many pools are read from the API server for one pod. A pod may name 128, and each of its admissions would read them
+// all: what a list does not answer of more is answered from the cache.
+const mostFresh = 8
+
 // freshPools are the pools of the cache, and in front of them what was read from the API server, for as long as that is newer. It
 // serves one request.
 type freshPools struct {
-	cache  PoolLister
-	live   client.Reader
-	known  map[string]*crdv1.SpiderIPPool // name -> pool, nil where there was none
-	listed bool
+	cache PoolLister
+	live  client.Reader
+	known map[string]*crdv1.SpiderIPPool // name -> pool; nil where there was none, or where the cache has to do
+
+	reads    int                          // of single pools
+	listed   map[string]metav1.ObjectMeta // name -> metadata of all pools; nil before they were listed
+	believed int                          // pools that the cache was believed, although the API server has others
 }
 
 var _ PoolLister = (*freshPools)(nil)
@@ -64,51 +73,115 @@ func newer(a, b *crdv1.SpiderIPPool) bool {
 	return err == nil && order > 0
 }
 
-// read reads what the refusal rests on and was not read before. It reports whether there was such a thing.
+// read reads what the refusal rests on and was not read before: each pool by itself where these are few, else what a list says was
+// changed. It reports whether anything was read that choosing may see.
 func (f *freshPools) read(ctx context.Context, r *selection.Refusal) (bool, error) {
-	names := r.Pools
-	if r.AllPools && !f.listed {
-		changed, err := f.changed(ctx)
-		if err != nil {
+	names := f.unknown(r.Pools)
+	if r.AllPools || len(names) > mostFresh-f.reads {
+		if err := f.list(ctx); err != nil {
 			return false, err
 		}
-		f.listed = true
-		names = append(names[:len(names):len(names)], changed...)
 	}
-	news := false
-	for _, name := range names {
-		if _, done := f.known[name]; done {
-			continue
-		}
-		news = true
-		pool := &crdv1.SpiderIPPool{}
-		err := f.live.Get(ctx, client.ObjectKey{Name: name}, pool)
-		switch {
-		case apierrors.IsNotFound(err):
-			pool = nil
-		case err != nil:
-			return false, fmt.Errorf("reading pool %q: %w", name, err)
-		}
-		f.known[name] = pool
+	if f.listed != nil {
+		names = slices.DeleteFunc(names, f.cached)
 	}
-	return news, nil
+	if r.AllPools {
+		names = append(names, f.unknown(f.respecified())...)
+	}
+	for i, name := range names {
+		if f.reads == mostFresh {
+			f.believe(names[i:])
+			return i > 0, nil
+		}
+		if err := f.get(ctx, name); err != nil {
+			return false, err
+		}
+	}
+	return len(names) > 0, nil
 }
 
-// changed returns the names of the pools that the cache does not know, or not with their present spec. Only metadata is asked for:
-// the status of large pools is large.
-func (f *freshPools) changed(ctx context.Context) ([]string, error) {
+// unknown returns the names that were not read, each once.
+func (f *freshPools) unknown(names []string) []string {
+	var unknown []string
+	for _, name := range names {
+		if _, done := f.known[name]; !done && !slices.Contains(unknown, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	return unknown
+}
+
+func (f *freshPools) get(ctx context.Context, name string) error {
+	f.reads++
+	pool := &crdv1.SpiderIPPool{}
+	err := f.live.Get(ctx, client.ObjectKey{Name: name}, pool)
+	switch {
+	case apierrors.IsNotFound(err):
+		pool = nil
+	case err != nil:
+		return fmt.Errorf("reading pool %q: %w", name, err)
+	}
+	f.known[name] = pool
+	return nil
+}
+
+// list lists the pools, once. Only metadata is asked for: the status of large pools is large.
+func (f *freshPools) list(ctx context.Context) error {
+	if f.listed != nil {
+		return nil
+	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(crdv1.GroupVersion.WithKind("SpiderIPPoolList"))
 	if err := f.live.List(ctx, list); err != nil {
-		return nil, fmt.Errorf("listing pools: %w", err)
+		return fmt.Errorf("listing pools: %w", err)
 	}
-	var names []string
+	f.listed = make(map[string]metav1.ObjectMeta, len(list.Items))
 	for i := range list.Items {
-		item := &list.Items[i]
-		cached, ok := f.cache.Pool(item.Name)
-		if !ok || cached.UID != item.UID || cached.Generation < item.Generation {
-			names = append(names, item.Name)
+		f.listed[list.Items[i].Name] = list.Items[i].ObjectMeta
+	}
+	return nil
+}
+
+// cached reports whether the cache knows all that there is to know of a pool: its present version, or that there is none.
+func (f *freshPools) cached(name string) bool {
+	cached, ok := f.cache.Pool(name)
+	there, exists := f.listed[name]
+	if !exists || ok && cached.ResourceVersion == there.ResourceVersion {
+		f.known[name] = nil
+		return true
+	}
+	return false
+}
+
+// respecified returns the names of the pools that the cache does not know, or not with their present spec.
+func (f *freshPools) respecified() []string {
+	var names []string
+	for name, there := range f.listed {
+		cached, ok := f.cache.Pool(name)
+		if !ok || cached.UID != there.UID || cached.Generation < there.Generation {
+			names = append(names, name)
 		}
 	}
-	return names, nil
+	slices.Sort(names)
+	return names
+}
+
+// believe leaves pools to the cache.
+func (f *freshPools) believe(names []string) {
+	for _, name := range names {
+		f.known[name] = nil
+	}
+	f.believed += len(names)
+}
+
+// qualify says in a refusal that rests on it that the cache was believed.
+func (f *freshPools) qualify(err error) error {
+	var refusal *selection.Refusal
+	if f.believed == 0 || !errors.As(err, &refusal) {
+		return err
+	}
+	qualified := *refusal
+	qualified.Reason += fmt.Sprintf("; %d of the pools have changed since the controller last saw them, and no more than %d are looked at anew for one pod: try again in a moment",
+		f.believed, mostFresh)
+	return &qualified
 }
