@@ -95,8 +95,8 @@ func reserving(err error) func(*world) {
 	return withPool(func(w *world) { w.reserver.fail = always(err) })
 }
 
-const chosenAndExhausted = `pools chosen by annotation ipam.spidernet.io/ippool: reserving from pool "a": all 11 addresses taken ` +
-	`(9 settled, 1 reserved, 1 retained); passed over: "b" is disabled`
+const chosenAndExhausted = `pools chosen by annotation ipam.spidernet.io/ippool: reserving from pool "a": all 11 addresses are taken ` +
+	`(10 in use until their pods end, 1 reserved until its pod comes or it expires); passed over: "b" is disabled`
 
 func causes() map[string]cause {
 	exhausted := func(reason string, passing bool) cause {

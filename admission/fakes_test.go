@@ -200,7 +200,7 @@ type exhaustedError struct {
 }
 
 func (e exhaustedError) Error() string {
-	return `reserving from pool "a": all 11 addresses taken (9 settled, 1 reserved, 1 retained)`
+	return `reserving from pool "a": all 11 addresses are taken (10 in use until their pods end, 1 reserved until its pod comes or it expires)`
 }
 func (e exhaustedError) Exhausted() bool { return !e.not }
 func (e exhaustedError) Cause() string   { return e.cause }

@@ -205,18 +205,15 @@ func (tx *Tx) taken() string {
 }
 
 func (tx *Tx) countTaken() string {
-	if tx.Space.Size() == 0 {
-		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway, the next hops of spec.routes and the broadcast address)"
-	}
-	reason := fmt.Sprintf("all %d addresses taken (%s)", tx.Space.Size(), tx.Record.Counts())
+	u := Usage{Size: tx.Space.Size(), Counts: tx.Record.Counts()}
 	if waits := tx.Gained().Size(); waits > 0 {
-		reason += fmt.Sprintf("; %d of them not in service, since the controller has not judged them or found them to be others' (see the condition Ready)", waits)
+		u.Withheld = append(u.Withheld, fmt.Sprintf("%d not in service yet, see the condition Ready", waits))
 	}
 	if never := tx.State.Free().Size() - tx.free.Size(); never > 0 {
-		reason += fmt.Sprintf("; %d of them never handed out (SpiderReservedIP)", never)
+		u.Withheld = append(u.Withheld, fmt.Sprintf("%d named by SpiderReservedIPs", never))
 	}
 	if used := allocator.Free(tx.free, tx.Record); used > 0 {
-		reason += fmt.Sprintf("; %d of them used by something else in the cluster (a pod or a node)", used)
+		u.Withheld = append(u.Withheld, fmt.Sprintf("%d used by something else in the cluster, a pod or a node", used))
 	}
-	return reason
+	return u.String()
 }

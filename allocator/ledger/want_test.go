@@ -203,7 +203,7 @@ func TestAFullPoolTellsWhatUsesIt(t *testing.T) {
 	}
 	second := attempt{allocationRequest: allocationRequest{reservation: toCome("default", "")}}
 	err := second.do(tx)
-	const want = `reserving from pool "p": all 254 addresses taken (1 reserved); 249 of them never handed out (SpiderReservedIP); 4 of them used by something else in the cluster (a pod or a node)`
+	const want = `reserving from pool "p": all 254 addresses are not handed out or taken (1 reserved until its pod comes or it expires, 249 named by SpiderReservedIPs, 4 used by something else in the cluster, a pod or a node)`
 	var refused *RefusedError
 	if !errors.As(err, &refused) || refused.Cause != crdv1.ReasonPoolFull || err.Error() != want {
 		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
@@ -214,7 +214,7 @@ func TestAFullPoolTellsWhatUsesIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	tx.free = tx.Space.Without([]netipx.IPRange{never, netipx.IPRangeFrom(first.address, first.address)})
-	if err := second.do(tx); err == nil || !strings.Contains(err.Error(), "taken (none)") {
+	if err := second.do(tx); err == nil || !strings.Contains(err.Error(), "taken (250 named") {
 		t.Errorf("the refusal is %v", err)
 	}
 }

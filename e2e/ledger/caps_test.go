@@ -140,7 +140,7 @@ func TestWhatTheClusterUsesIsNotHandedOut(t *testing.T) {
 		}
 	}
 	_, _, err := reserve(t.Context(), l, pool.Name)
-	want := `reserving from pool "` + pool.Name + `": all 5 addresses taken (2 reserved); 3 of them used by something else in the cluster (a pod or a node)`
+	want := `reserving from pool "` + pool.Name + `": all 5 addresses are not handed out or taken (2 reserved until their pods come or they expire, 3 used by something else in the cluster, a pod or a node)`
 	if err == nil || err.Error() != want || cause(err) != crdv1.ReasonPoolFull {
 		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
 	}

@@ -57,7 +57,7 @@ func TestTwoLedgersFillOnePoolWithoutADouble(t *testing.T) {
 		}
 	}
 	_, _, err := reserve(t.Context(), ledgers[0], pool.Name)
-	want := fmt.Sprintf(`reserving from pool %q: all 254 addresses taken (254 reserved)`, pool.Name)
+	want := fmt.Sprintf(`reserving from pool %q: all 254 addresses are taken (254 reserved until their pods come or they expire)`, pool.Name)
 	if err == nil || err.Error() != want {
 		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
 	}
@@ -251,7 +251,7 @@ func TestTheNextCandidateServesWhenTheFirstIsFull(t *testing.T) {
 		}
 	}
 	_, _, err := reserve(t.Context(), l, small.Name, "no-such", large.Name)
-	want := fmt.Sprintf(`reserving from pool %q: all 1 addresses taken (1 reserved); reserving from pool "no-such": does not exist; reserving from pool %q: all 2 addresses taken (2 reserved)`, small.Name, large.Name)
+	want := fmt.Sprintf(`reserving from pool %q: its only address is taken (1 reserved until its pod comes or it expires); reserving from pool "no-such": does not exist; reserving from pool %q: all 2 addresses are taken (2 reserved until their pods come or they expire)`, small.Name, large.Name)
 	if err == nil || err.Error() != want {
 		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
 	}

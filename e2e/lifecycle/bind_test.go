@@ -30,7 +30,7 @@ func TestPodsThatWaitForAFullPool(t *testing.T) {
 		occupant := occupy(t, pool)[0]
 		first, second := waiting(t, pool), waiting(t, pool)
 		message := awaitReason(t, first, crdv1.ReasonPoolFull)
-		if !strings.Contains(message, `pool "`+pool+`": all 1 addresses are taken`) || !strings.Contains(message, wantsKey) {
+		if !strings.Contains(message, `pool "`+pool+`": its only address is taken`) || !strings.Contains(message, wantsKey) {
 			t.Errorf("the message is %q", message)
 		}
 		awaitReason(t, second, crdv1.ReasonQueued)

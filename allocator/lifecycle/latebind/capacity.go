@@ -51,6 +51,8 @@ func (b *reconciler) capacityOf(name string, limit int) *capacity {
 	if d, ok := b.exhausted[name]; s.unready == "" && (!ok || d.version != pool.ResourceVersion) {
 		s.free = b.ledger.Available(state, limit)
 	}
-	s.withheld = s.free == 0 && allocator.Free(state.Free(), state.Record) > 0
+	if s.free == 0 {
+		s.withheld = allocator.Free(state.Space, state.Record)
+	}
 	return s
 }

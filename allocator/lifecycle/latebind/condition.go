@@ -15,6 +15,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator/choice"
 	"spidernet.io/spiderpool/allocator/internal/parallel"
+	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -34,6 +35,8 @@ const (
 type reportedStatus struct {
 	reason, message string // empty while it is not known to wait
 	since           time.Time
+	counted         time.Time // when the figures in the message were taken
+	recounted       bool      // they are not those that were told first
 
 	event   string // reason of the last event
 	eventAt time.Time
@@ -51,12 +54,21 @@ func (m *statusBackoff) fail(now time.Time) {
 	m.failures++
 }
 
-// waits notes why the pod waits.
+// waits notes why the pod waits. That other figures stand in the message is no
+// news: they change with every pod, each of thousands who wait would be written to
+// for it, and a reason whose figures never rest would never be told. They are
+// brought up to date when the event is repeated.
 func (t *reportedStatus) waits(reason, message string, now time.Time) {
-	if t.reason != reason || t.message != message {
-		t.reason, t.message, t.since = reason, message, now
+	switch {
+	case t.reason != reason || !sameGist(t.message, message):
+		t.reason, t.message, t.since, t.counted, t.recounted = reason, message, now, now, false
+	case t.message != message && now.Sub(t.counted) >= repeat:
+		t.message, t.counted, t.recounted = message, now, true
 	}
 }
+
+// sameGist reports whether two messages differ in nothing but figures.
+func sameGist(a, b string) bool { return a == b || ledger.Gist(a) == ledger.Gist(b) }
 
 // report is what is to be told of a pod.
 type report struct{ condition, event bool }
@@ -68,12 +80,17 @@ func (l *pendingPod) toTell(now time.Time) report {
 	if l.reason == "" || l.object == nil || now.Sub(l.since) < lasting {
 		return report{}
 	}
-	c := view.AddressCondition(l.object)
-	same := c != nil && c.Status == corev1.ConditionFalse && c.Reason == l.reason && c.Message == l.message
+	same := l.toldBy(view.AddressCondition(l.object))
 	if same && l.event == "" {
 		l.event, l.eventAt = l.reason, now
 	}
 	return report{condition: !same && !now.Before(l.backoff.until), event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
+}
+
+// toldBy reports whether a condition says why the pod waits.
+func (t *reportedStatus) toldBy(c *corev1.PodCondition) bool {
+	return c != nil && c.Status == corev1.ConditionFalse && c.Reason == t.reason &&
+		(c.Message == t.message || !t.recounted && sameGist(c.Message, t.message))
 }
 
 // tellAll tells of some of those who wait, in the order in which they are served,

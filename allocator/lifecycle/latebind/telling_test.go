@@ -33,6 +33,10 @@ func TestWhatIsToldOfWaiting(t *testing.T) {
 	t.Parallel()
 	const reason, message = crdv1.ReasonPoolFull, "all taken"
 	since := reportedStatus{reason: reason, message: message, since: noon}
+	const then, now = "taken (3 in use), so wait", "taken (2 in use, 1 held), so wait"
+	figures := reportedStatus{reason: reason, message: now, since: noon, event: reason, eventAt: noon}
+	recounted := figures
+	recounted.recounted = true
 	after := func(t reportedStatus, event string, at time.Time) reportedStatus {
 		t.event, t.eventAt = event, at
 		return t
@@ -43,15 +47,17 @@ func TestWhatIsToldOfWaiting(t *testing.T) {
 		want report
 		at   time.Duration
 	}{
-		"nothing in the first moment":                  {gated(), since, report{}, lasting - 1},
-		"all when nothing was told":                    {gated(), since, report{true, true}, lasting},
-		"nothing of one that does not wait":            {gated(), reportedStatus{}, report{}, time.Hour},
-		"nothing more once it was told":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{}, time.Minute},
-		"no event that a former leader has sent":       {gated(conditioned(corev1.ConditionFalse, reason, message)), since, report{}, time.Minute},
-		"the event again when it lasts":                {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{event: true}, repeat},
-		"another message, without an event":            {gated(conditioned(corev1.ConditionFalse, reason, "other")), after(since, reason, noon), report{condition: true}, time.Minute},
-		"another reason":                               {gated(conditioned(corev1.ConditionFalse, crdv1.ReasonQueued, message)), after(since, crdv1.ReasonQueued, noon), report{true, true}, time.Minute},
-		"that one waits again that had addresses once": {gated(conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")), since, report{true, true}, time.Minute},
+		"nothing in the first moment":                   {gated(), since, report{}, lasting - 1},
+		"all when nothing was told":                     {gated(), since, report{true, true}, lasting},
+		"nothing of one that does not wait":             {gated(), reportedStatus{}, report{}, time.Hour},
+		"nothing more once it was told":                 {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{}, time.Minute},
+		"no event that a former leader has sent":        {gated(conditioned(corev1.ConditionFalse, reason, message)), since, report{}, time.Minute},
+		"the event again when it lasts":                 {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{event: true}, repeat},
+		"another message, without an event":             {gated(conditioned(corev1.ConditionFalse, reason, "other")), after(since, reason, noon), report{condition: true}, time.Minute},
+		"another reason":                                {gated(conditioned(corev1.ConditionFalse, crdv1.ReasonQueued, message)), after(since, crdv1.ReasonQueued, noon), report{true, true}, time.Minute},
+		"nothing where only the figures differ":         {gated(conditioned(corev1.ConditionFalse, reason, then)), figures, report{}, time.Minute},
+		"the figures once they were brought up to date": {gated(conditioned(corev1.ConditionFalse, reason, then)), recounted, report{condition: true}, time.Minute},
+		"that one waits again that had addresses once":  {gated(conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")), since, report{true, true}, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -75,6 +81,24 @@ func TestTheMomentOfAReasonIsThatOfItsBeginning(t *testing.T) {
 	w.waits("a", "n", noon.Add(time.Hour))
 	if w.since.Equal(noon) || w.message != "n" {
 		t.Errorf("%q since %s", w.message, w.since)
+	}
+}
+
+func TestFiguresAreBroughtUpToDateNowAndThen(t *testing.T) {
+	t.Parallel()
+	var w reportedStatus
+	w.waits("a", "taken (3 in use)", noon)
+	w.waits("a", "taken (2 in use, 1 held)", noon.Add(repeat-1))
+	if w.message != "taken (3 in use)" || !w.since.Equal(noon) || w.recounted {
+		t.Errorf("%+v before it is time", w)
+	}
+	w.waits("a", "taken (1 in use, 2 held)", noon.Add(repeat))
+	if w.message != "taken (1 in use, 2 held)" || !w.since.Equal(noon) || !w.recounted {
+		t.Errorf("%+v when it is time", w)
+	}
+	w.waits("a", "taken (1 in use), and others wait", noon.Add(repeat+1))
+	if w.message != "taken (1 in use), and others wait" || w.since.Equal(noon) || w.recounted {
+		t.Errorf("%+v once the rest of it differs", w)
 	}
 }
 

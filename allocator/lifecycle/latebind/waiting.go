@@ -33,8 +33,9 @@ type capacity struct {
 	uid      types.UID
 	size     uint64
 	free     int               // new addresses that it can give, counted as far as they are asked for
-	withheld bool              // it has addresses that are not taken and are not handed out either
+	withheld uint64            // addresses that are not taken and are not handed out either
 	record   *allocator.Record // empty where it cannot be read
+	fullText string            // see full; empty before that is asked
 	vacant   map[string]int    // ledger.Vacancies of it; nil before that is asked
 }
 
@@ -177,16 +178,16 @@ func (d *decision) present(a *request, slot choice.Slot) (grant, []shortage, boo
 	return grant{}, nil, false
 }
 
-// full says that the pool has no address to give. It has no numbers that change
-// with every pod: each change of a message is a write.
+// full says that the pool has no address to give, and when there may be one.
 func (s *capacity) full() string {
-	switch {
-	case s.size == 0:
-		return "it has no addresses"
-	case s.withheld:
-		return fmt.Sprintf("all %d addresses are taken, reserved by SpiderReservedIPs or used by something else in the cluster", s.size)
+	if s.fullText == "" {
+		u := ledger.Usage{Size: s.size, Counts: s.record.Counts(), Given: s.free}
+		if s.withheld > 0 {
+			u.Withheld = append(u.Withheld, fmt.Sprintf("%d named by SpiderReservedIPs or used by something else in the cluster", s.withheld))
+		}
+		s.fullText = u.String()
 	}
-	return fmt.Sprintf("all %d addresses are taken", s.size)
+	return s.fullText
 }
 
 // kept reports whether the pool keeps an address for an identity, and what it

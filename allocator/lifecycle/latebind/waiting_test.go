@@ -117,6 +117,7 @@ func TestDecide(t *testing.T) {
 	t.Parallel()
 	type pools = map[string]*capacity
 	const full = "all 11 addresses are taken"
+	const given = full + " (1 given to pods before it)"
 	for name, c := range map[string]struct {
 		asks  []*request
 		pools pools
@@ -128,17 +129,17 @@ func TestDecide(t *testing.T) {
 		"the oldest is served first": {
 			asks:  []*request{waiter("young", 2, []string{"a"}), waiter("old", 1, []string{"a"})},
 			pools: pools{"a": having(1)},
-			want:  []string{"old: a", `young: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
+			want:  []string{"old: a", `young: PoolFull pool "a": ` + given}, wantWaitsFor: []string{"a"},
 		},
 		"priority goes before age": {
 			asks:  []*request{waiter("old", 1, []string{"a"}), urgent(waiter("young", 2, []string{"a"}), 5)},
 			pools: pools{"a": having(1)},
-			want:  []string{"young: a", `old: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
+			want:  []string{"young: a", `old: PoolFull pool "a": ` + given}, wantWaitsFor: []string{"a"},
 		},
 		"of one moment the name decides": {
 			asks:  []*request{waiter("b", 1, []string{"a"}), waiter("a", 1, []string{"a"})},
 			pools: pools{"a": having(1)},
-			want:  []string{"a: a", `b: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
+			want:  []string{"a: a", `b: PoolFull pool "a": ` + given}, wantWaitsFor: []string{"a"},
 		},
 		"who is not the first to wait for a pool is told so": {
 			asks:  []*request{waiter("first", 1, []string{"a"}), waiter("second", 2, []string{"a"})},
@@ -148,12 +149,12 @@ func TestDecide(t *testing.T) {
 		"one pool may serve two NICs of a pod, all or none": {
 			asks:  []*request{onTwoNICs(waiter("two", 1, []string{"a"}, []string{"a"})), waiter("one", 2, []string{"a"})},
 			pools: map[string]*capacity{"a": having(2)},
-			want:  []string{"two: a a", `one: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
+			want:  []string{"two: a a", `one: PoolFull pool "a": ` + full + " (2 given to pods before it)"}, wantWaitsFor: []string{"a"},
 		},
 		"one address is too few for two NICs": {
 			asks:  []*request{onTwoNICs(waiter("two", 1, []string{"a"}, []string{"a"}))},
 			pools: map[string]*capacity{"a": having(1)},
-			want:  []string{`two: PoolFull pool "a": ` + full}, wantWaitsFor: []string{"a"},
+			want:  []string{`two: PoolFull pool "a": ` + given}, wantWaitsFor: []string{"a"},
 		},
 		"the next candidate serves when the first is full": {
 			asks:  []*request{waiter("p", 1, []string{"a", "b"})},
@@ -171,7 +172,7 @@ func TestDecide(t *testing.T) {
 		"who gets both families takes from both": {
 			asks:  []*request{waiter("both", 1, []string{"v4"}, []string{"v6"}), waiter("one", 2, []string{"v4"})},
 			pools: pools{"v4": having(1), "v6": having(1)},
-			want:  []string{"both: v4 v6", `one: PoolFull pool "v4": ` + full}, wantWaitsFor: []string{"v4"},
+			want:  []string{"both: v4 v6", `one: PoolFull pool "v4": ` + given}, wantWaitsFor: []string{"v4"},
 		},
 		"a pool that is not ready is no queue": {
 			asks:  []*request{waiter("p", 1, []string{"a"}), waiter("q", 2, []string{"a", "b"})},
@@ -254,8 +255,8 @@ func TestDecide(t *testing.T) {
 		},
 		"a pool whose free addresses may not be handed out says so": {
 			asks:  []*request{waiter("p", 1, []string{"a"})},
-			pools: pools{"a": {size: 11, withheld: true, record: &allocator.Record{}}},
-			want:  []string{`p: PoolFull pool "a": all 11 addresses are taken, reserved by SpiderReservedIPs or used by something else in the cluster`}, wantWaitsFor: []string{"a"},
+			pools: pools{"a": {size: 11, withheld: 3, record: &allocator.Record{}}},
+			want:  []string{`p: PoolFull pool "a": all 11 addresses are not handed out or taken (3 named by SpiderReservedIPs or used by something else in the cluster)`}, wantWaitsFor: []string{"a"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -49,7 +49,7 @@ func fullPoolRefuses(t *testing.T, e *behaviours.Env) {
 	annotations := behaviours.FromPools([]string{"other-choices-single"}, nil)
 	first := behaviours.NewPod("other-choices", "first", annotations)
 	e.Create(t, first)
-	const why = `pools chosen by annotation ipam.spidernet.io/ippool: reserving from pool "other-choices-single": all 1 addresses taken`
+	const why = `pools chosen by annotation ipam.spidernet.io/ippool: reserving from pool "other-choices-single": its only address is taken`
 	if got := e.Refused(t, behaviours.NewPod("other-choices", "second", annotations)); !strings.Contains(got, why) {
 		t.Errorf("the answer is\n  %s\nwant in it\n  %s", got, why)
 	}
