@@ -114,7 +114,8 @@ func TestRefusalsAreConfirmed(t *testing.T) {
 	}
 }
 
-// TestAnAdmissionReadsBoundedlyMuch: a pod may name 128 pools, and its admission may be tried again and again.
+// TestAnAdmissionReadsBoundedlyMuch: a pod may name 128 pools, and its admission may be tried again
+// and again.
 func TestAnAdmissionReadsBoundedlyMuch(t *testing.T) {
 	t.Parallel()
 	names := make([]string, 64)

@@ -17,7 +17,8 @@
 //     of requests new at each call, so assigned addresses and tokens met at
 //     create are stripped, even from pods that are left alone.
 //   - dryRun reaches another Reserver, one whose type cannot write (I10).
-//   - A refusal is confirmed against the API server before a user sees it (I12).
+//   - A refusal is confirmed against the API server before a user sees it (I12),
+//     by a list and eight pools at most; where more have changed, it says so.
 //   - Only what a user can mend is refused (403). Any other pod without address
 //     is admitted, without error: its pools are full, not Ready, over a cap or
 //     waited for, its predecessor has not ended, it came gated by others,
@@ -29,7 +30,8 @@
 //     300 ms, lest it slow whoever makes many pods.
 //
 // Handlers are thin. Rules are functions: package selection for pods, and here
-// the functions validateX over specs, which return field errors. Two pools that
+// the functions validateX over specs, which return field errors; those of
+// poolRules are asked at create and at each edit alike. Two pools that
 // overlap can pass validation at one moment: the leader decides, by Ready.
 //
 // It declares what it needs of others as interfaces (interfaces.go) and knows

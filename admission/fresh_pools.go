@@ -16,8 +16,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// mostFresh is how many pools are read from the API server for one pod. A pod may name 128, and each of its admissions would read them
-// all: what a list does not answer of more is answered from the cache.
+// mostFresh is how many pools are read from the API server for one pod. A pod may name 128, and
+// each of its admissions would read them all: what a list does not answer of more is answered from
+// the cache.
 const mostFresh = 8
 
 // freshPools are the pools of the cache, and in front of them what was read from the API server, for as long as that is newer. It
@@ -73,8 +74,9 @@ func newer(a, b *crdv1.SpiderIPPool) bool {
 	return err == nil && order > 0
 }
 
-// read reads what the refusal rests on and was not read before: each pool by itself where these are few, else what a list says was
-// changed. It reports whether anything was read that choosing may see.
+// read reads what the refusal rests on and was not read before: each pool by itself where these are
+// few, else what a list says was changed. It reports whether anything was read that choosing may
+// see.
 func (f *freshPools) read(ctx context.Context, r *selection.Refusal) (bool, error) {
 	names := f.unknown(r.Pools)
 	if r.AllPools || len(names) > mostFresh-f.reads {
@@ -86,7 +88,7 @@ func (f *freshPools) read(ctx context.Context, r *selection.Refusal) (bool, erro
 		names = slices.DeleteFunc(names, f.cached)
 	}
 	if r.AllPools {
-		names = append(names, f.unknown(f.respecified())...)
+		names = append(names, f.unknown(f.changed())...)
 	}
 	for i, name := range names {
 		if f.reads == mostFresh {
@@ -142,7 +144,8 @@ func (f *freshPools) list(ctx context.Context) error {
 	return nil
 }
 
-// cached reports whether the cache knows all that there is to know of a pool: its present version, or that there is none.
+// cached reports whether the cache knows all that there is to know of a pool: its present version,
+// or that there is none.
 func (f *freshPools) cached(name string) bool {
 	cached, ok := f.cache.Pool(name)
 	there, exists := f.listed[name]
@@ -153,8 +156,9 @@ func (f *freshPools) cached(name string) bool {
 	return false
 }
 
-// respecified returns the names of the pools that the cache does not know, or not with their present spec.
-func (f *freshPools) respecified() []string {
+// changed returns the names of the pools that the cache does not know, or not with their present
+// spec.
+func (f *freshPools) changed() []string {
 	var names []string
 	for name, there := range f.listed {
 		cached, ok := f.cache.Pool(name)

@@ -156,14 +156,16 @@ func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.
 	return errs
 }
 
-// vacant reports whether an address is kept for a stable identity and nobody has it, nor may come with it.
+// vacant reports whether an address is kept for a stable identity and nobody has it, nor may come
+// with it.
 func (u usage) vacant(a netip.Addr) bool {
 	r, ok := u.record.RetainedAt(a)
 	return ok && r.Unassigned() && len(u.pods[a]) == 0
 }
 
-// validateDelete refuses to delete a pool in use. Where its record cannot be read, only live pods count: the finalizer holds the
-// pool, and it must be possible to ask for its end. What is kept for identities is no pod's, and comes free after grace.
+// validateDelete refuses to delete a pool in use. Where its record cannot be read, only live pods
+// count: the finalizer holds the pool, and it must be possible to ask for its end. What is kept for
+// identities is no pod's, and comes free after grace.
 func validateDelete(pool *crdv1.SpiderIPPool, users Users, grace time.Duration) error {
 	u, _ := usageOf(pool, users)
 	used := u.addresses(func(a netip.Addr) bool { return !u.vacant(a) })

@@ -37,8 +37,8 @@ func validateDisjoint(c *poolChange) field.ErrorList {
 	return errs
 }
 
-// validateGateways refuses to hand out another pool's gateway, and a gateway that another pool hands out: whoever got it would cut the
-// subnet off. What was so before is not asked again.
+// validateGateways refuses to hand out another pool's gateway, and a gateway that another pool
+// hands out: whoever got it would cut the subnet off. What was so before is not asked again.
 func validateGateways(c *poolChange) field.ErrorList {
 	handedOut := c.now.usable.Minus(c.was.usable)
 	moved := c.now.gateway.IsValid() && c.now.gateway != c.was.gateway
@@ -66,8 +66,9 @@ type otherPool struct {
 	poolSpec
 }
 
-// others returns the other pools whose subnet meets that of the pool, by name, less those that were made without validation and cannot
-// be read: these are never Ready, so nothing of them is handed out.
+// others returns the other pools whose subnet meets that of the pool, by name, less those that were
+// made without validation and cannot be read: these are never Ready, so nothing of them is handed
+// out.
 func (c *poolChange) others() []otherPool {
 	var readable []otherPool
 	for _, other := range neighbours(c.name, c.now.subnet, c.options.Pools) {

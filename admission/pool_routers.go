@@ -9,8 +9,9 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// noHost says which address of its subnet an address is that no IPv4 router can have; empty for all others. The kernel refuses
-// a route over the broadcast address, and pods would stay in ContainerCreating. The anycast address of IPv6 is that of routers.
+// noHost says which address of its subnet an address is that no IPv4 router can have; empty for all
+// others. The kernel refuses a route over the broadcast address, and pods would stay in
+// ContainerCreating. The anycast address of IPv6 is that of routers.
 func noHost(subnet netip.Prefix, a netip.Addr) string {
 	broadcast, what := allocator.Unassignable(subnet)
 	switch {
@@ -42,8 +43,9 @@ func validateRouterAddresses(c *poolChange) field.ErrorList {
 	return errs
 }
 
-// validateDestinations refuses routes that are as specific as the route to the pool's own subnet, or more so: they lead pods that could
-// reach one another directly over the next hop. A wider destination does not, since the more specific route wins.
+// validateDestinations refuses routes that are as specific as the route to the pool's own subnet,
+// or more so: they lead pods that could reach one another directly over the next hop. A wider
+// destination does not, since the more specific route wins.
 func validateDestinations(c *poolChange) field.ErrorList {
 	var errs field.ErrorList
 	for i, r := range c.spec.Routes {

@@ -12,8 +12,8 @@ type poolChange struct {
 	name   string
 	before *crdv1.SpiderIPPool // nil where the pool is made
 	spec   *crdv1.IPPoolSpec
-	// was is the spec of before. It has nothing where the pool is made; where before cannot be read it lacks what could not be, so
-	// that this counts as new.
+	// was is the spec of before. It has nothing where the pool is made; where before cannot be read
+	// it lacks what could not be, so that this counts as new.
 	was, now poolSpec
 	// unreadable says that before cannot be read, so that nobody knows what the pool had.
 	unreadable bool
@@ -25,8 +25,8 @@ type poolChange struct {
 // poolRule says what is wrong with a change.
 type poolRule func(*poolChange) field.ErrorList
 
-// poolRules are asked at create and at each edit of a spec alike: an edit must not lead where no pool can be made. A rule that lets
-// pass what the pool was like before says so.
+// poolRules are asked at create and at each edit of a spec alike: an edit must not lead where no
+// pool can be made. A rule that lets pass what the pool was like before says so.
 var poolRules = [...]poolRule{
 	validateFamilyOf,
 	validateSpecial,
@@ -37,7 +37,8 @@ var poolRules = [...]poolRule{
 	validateInUse,
 }
 
-// newPoolChange reads both specs; before is nil where the pool is made. The errors are those of the spec that is to be.
+// newPoolChange reads both specs; before is nil where the pool is made. The errors are those of the
+// spec that is to be.
 func newPoolChange(before, pool *crdv1.SpiderIPPool, o PoolOptions) (*poolChange, field.ErrorList) {
 	c := &poolChange{name: pool.Name, before: before, spec: &pool.Spec, options: o, path: field.NewPath("spec")}
 	var errs field.ErrorList
@@ -58,7 +59,8 @@ func (c *poolChange) validate() field.ErrorList {
 	return errs
 }
 
-// warnings says what is allowed and may surprise. Subnets never change, so an edit is not warned of those of others.
+// warnings says what is allowed and may surprise. Subnets never change, so an edit is not warned of
+// those of others.
 func (c *poolChange) warnings() []string {
 	if c.before != nil {
 		return addressWarnings(c)
@@ -66,13 +68,15 @@ func (c *poolChange) warnings() []string {
 	return append(nestedSubnets(c.name, c.now.subnet, c.options.Pools), addressWarnings(c)...)
 }
 
-// gained returns the addresses that the pool did not have, or did not hand out before: one that was its gateway, say.
+// gained returns the addresses that the pool did not have, or did not hand out before: one that was
+// its gateway, say.
 func (c *poolChange) gained() allocator.Space {
 	handedOut := c.now.usable.Minus(c.was.usable)
 	return c.now.addresses.Minus(c.was.addresses.Minus(handedOut))
 }
 
-// validateFamilyOf: the family of a pool never changes, so an edit is not asked: it could not mend it.
+// validateFamilyOf: the family of a pool never changes, so an edit is not asked: it could not mend
+// it.
 func validateFamilyOf(c *poolChange) field.ErrorList {
 	if c.now.subnet == c.was.subnet {
 		return nil

@@ -25,8 +25,9 @@ func all(changes ...func(*crdv1.SpiderIPPool)) func(*crdv1.SpiderIPPool) {
 	}
 }
 
-// TestNoEditLeadsWhereNoPoolCanBeMade runs each rule both ways: a pool is made with the bad spec, and a good one is edited into it. A
-// rule that is asked at one of the two only is a hole: whatever is refused is then made good first.
+// TestNoEditLeadsWhereNoPoolCanBeMade runs each rule both ways: a pool is made with the bad spec,
+// and a good one is edited into it. A rule that is asked at one of the two only is a hole: whatever
+// is refused is then made good first.
 func TestNoEditLeadsWhereNoPoolCanBeMade(t *testing.T) {
 	t.Parallel()
 	var (
@@ -205,8 +206,8 @@ func TestAddressesThatSurpriseAreWarnedOf(t *testing.T) {
 	}
 }
 
-// A pod that an earlier version gave the broadcast address keeps it: edits of other fields pass, and one that takes the address out
-// is refused as for any other.
+// A pod that an earlier version gave the broadcast address keeps it: edits of other fields pass,
+// and one that takes the address out is refused as for any other.
 func TestABroadcastAddressInUse(t *testing.T) {
 	t.Parallel()
 	v := validator(config.Default(), claims{netip.MustParseAddr("10.1.0.255"): {"team-a/web-1"}})

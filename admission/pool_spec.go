@@ -34,13 +34,15 @@ func (p *poolSpec) routers() []netip.Addr {
 	return append(slices.Clip(p.hops), p.gateway)
 }
 
-// keeps reports whether a pod that has the address may go on with it. An earlier version may have given it one that is not usable.
+// keeps reports whether a pod that has the address may go on with it. An earlier version may have
+// given it one that is not usable.
 func (p *poolSpec) keeps(a netip.Addr) bool {
 	return p.addresses.Contains(a) && !slices.Contains(p.routers(), a)
 }
 
-// ValidatePoolSpec checks all that a spec can say wrong by itself, CEL or not, and returns the addresses that may be handed out:
-// ips less excludeIPs, gateway, the next hops of routes and the broadcast address. The addresses are of use only without errors.
+// ValidatePoolSpec checks all that a spec can say wrong by itself, CEL or not, and returns the
+// addresses that may be handed out: ips less excludeIPs, gateway, the next hops of routes and the
+// broadcast address. The addresses are of use only without errors.
 func ValidatePoolSpec(spec *crdv1.IPPoolSpec) (allocator.Space, field.ErrorList) {
 	c := poolChange{spec: spec, path: field.NewPath("spec")}
 	var errs field.ErrorList

@@ -34,9 +34,10 @@ func Register(server Registrar, scheme *runtime.Scheme, pods *PodDefaulter, pool
 	server.Register(PathValidateReservedIPs, admission.WithValidator(scheme, reserved))
 }
 
-// leavingTypesToSchema has a mutating webhook of one of our kinds pass what it cannot decode. The API server compares objects with the
-// schema only after mutation, and refuses such a one by naming each field and the type that it wants; from us a user would hear only
-// what encoding/json says of the first. What no schema should let pass, the validating webhook cannot decode either.
+// leavingTypesToSchema has a mutating webhook of one of our kinds pass what it cannot decode. The
+// API server compares objects with the schema only after mutation, and refuses such a one by naming
+// each field and the type that it wants; from us a user would hear only what encoding/json says of
+// the first. What no schema should let pass, the validating webhook cannot decode either.
 func leavingTypesToSchema(hook *admission.Webhook) *admission.Webhook {
 	inner := hook.Handler
 	hook.Handler = admission.HandlerFunc(func(ctx context.Context, request admission.Request) admission.Response {

@@ -53,7 +53,8 @@ func ParsePrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// cutShort returns the end of a range in full where only its last part is said, as a pool's status does; empty where it is not that.
+// cutShort returns the end of a range in full where only its last part is said, as a pool's status
+// does; empty where it is not that.
 func cutShort(first, end string) string {
 	i := strings.LastIndexAny(first, ".:")
 	full := first[:i+1] + end
@@ -63,7 +64,8 @@ func cutShort(first, end string) string {
 	return full
 }
 
-// withoutZeros returns an IPv4 address without leading zeros, which some read as octal numbers; empty where it has none.
+// withoutZeros returns an IPv4 address without leading zeros, which some read as octal numbers;
+// empty where it has none.
 func withoutZeros(s string) string {
 	parts := strings.Split(s, ".")
 	for i, part := range parts {
@@ -119,9 +121,10 @@ func NewSpace(include, exclude []netipx.IPRange) (Space, error) {
 	return s.Without(append(exclude[:len(exclude):len(exclude)], netipx.RangeOfPrefix(mapped))), nil
 }
 
-// Unassignable returns the address of a subnet that no pool hands out, and what it is, empty where there is none: the broadcast
-// address in IPv4, the subnet-router anycast address in IPv6 (RFC 4291). The links of two, a /31 (RFC 3021) and a /127 (RFC 6164),
-// have none, nor has a single address.
+// Unassignable returns the address of a subnet that no pool hands out, and what it is, empty where
+// there is none: the broadcast address in IPv4, the subnet-router anycast address in IPv6 (RFC
+// 4291). The links of two, a /31 (RFC 3021) and a /127 (RFC 6164), have none, nor has a single
+// address.
 func Unassignable(subnet netip.Prefix) (a netip.Addr, what string) {
 	switch {
 	case !subnet.IsValid() || subnet.Addr().BitLen()-subnet.Bits() < 2:
@@ -132,8 +135,8 @@ func Unassignable(subnet netip.Prefix) (a netip.Addr, what string) {
 	return subnet.Masked().Addr(), "the subnet-router anycast address"
 }
 
-// SpaceIn returns the addresses that a pool of subnet may hand out: those of include that are not in exclude, none of the routers and
-// not Unassignable(subnet). All must be of one family.
+// SpaceIn returns the addresses that a pool of subnet may hand out: those of include that are not
+// in exclude, none of the routers and not Unassignable(subnet). All must be of one family.
 func SpaceIn(subnet netip.Prefix, include, exclude []netipx.IPRange, routers []netip.Addr) (Space, error) {
 	exclude = slices.Clip(exclude)
 	for _, router := range routers {

@@ -202,7 +202,8 @@ func readable(err error) error {
 	return syntaxError("not JSON: " + err.Error())
 }
 
-// formed shows the form that is wanted where an error is a syntaxError; all others say themselves what they want.
+// formed shows the form that is wanted where an error is a syntaxError; all others say themselves
+// what they want.
 func formed(err error, form string) error {
 	var text syntaxError
 	if !errors.As(err, &text) {

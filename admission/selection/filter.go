@@ -52,8 +52,8 @@ func familyOf(pool *crdv1.SpiderIPPool) (Family, bool) {
 	return IPv4, true
 }
 
-// otherNamespace does not say which namespaces a pool is for: whoever makes a pod may have no right to know those of others. Who may
-// read pools finds them there.
+// otherNamespace does not say which namespaces a pool is for: whoever makes a pod may have no right
+// to know those of others. Who may read pools finds them there.
 func (s *Snapshot) otherNamespace(pool *crdv1.SpiderIPPool) string {
 	field, serves := "namespaceName", slices.Contains(pool.Spec.NamespaceName, s.Namespace.Name)
 	if len(pool.Spec.NamespaceName) == 0 { // else it beats the selector

@@ -46,8 +46,8 @@ func TestSpaceOf(t *testing.T) {
 	}
 }
 
-// A release of before gave broadcast addresses out: the record that has one is read, its pod keeps the address, and once it is free
-// nobody gets it again.
+// A release of before gave broadcast addresses out: the record that has one is read, its pod keeps
+// the address, and once it is free nobody gets it again.
 func TestABroadcastAddressInUseStaysUntilItsPodEnds(t *testing.T) {
 	t.Parallel()
 	var m memory
