@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -30,12 +29,10 @@ func (s *Snapshot) unfit(pool *crdv1.SpiderIPPool, family Family) (string, cause
 	return unready(pool)
 }
 
+// unusable says what the user has decided about a pool.
 func unusable(pool *crdv1.SpiderIPPool) string {
-	switch {
-	case !pool.DeletionTimestamp.IsZero():
-		return "is being deleted"
-	case isTrue(pool.Spec.Disable):
-		return "is disabled"
+	if readiness, why := pool.Readiness(); readiness == crdv1.Deleting || readiness == crdv1.Disabled {
+		return why
 	}
 	return ""
 }
@@ -110,17 +107,15 @@ func otherNetwork(pool *crdv1.SpiderIPPool) string {
 	return ""
 }
 
-// unready tells the pool that the leader refused from the one it has not looked at, or not since its last change: a pool that grew
-// may overlap another one, and two pools that share an address are worse than a pod that waits.
+// unready tells the pool that the leader refused from the one it has not looked at. What an edit added to a Ready pool the ledger
+// does not hand out before it was judged, so the pool goes on serving.
 func unready(pool *crdv1.SpiderIPPool) (string, cause) {
-	ready := meta.FindStatusCondition(pool.Status.Conditions, crdv1.ConditionReady)
-	switch {
-	case ready == nil || ready.Status == metav1.ConditionUnknown:
-		return "is not Ready yet", undecided
-	case ready.ObservedGeneration != pool.Generation:
-		return "is not Ready yet since its last change", undecided
-	case ready.Status != metav1.ConditionTrue:
-		return fmt.Sprintf("is not Ready: %s: %s", ready.Reason, ready.Message), notReady
+	switch readiness, why := pool.Readiness(); readiness {
+	case crdv1.Undecided:
+		return why, undecided
+	case crdv1.NotReady:
+		return why, notReady
+	case crdv1.Ready, crdv1.Disabled, crdv1.Deleting: // the last two are decided before
 	}
 	return "", unfit
 }

@@ -119,6 +119,13 @@ func TestChooseCandidates(t *testing.T) {
 			wantPassed: `"a" has vlan 1, and "b" with vlan 2 goes before it on the same NIC; ` +
 				`"y" has vlan 3, and "b" with vlan 2 goes before it on the same NIC`,
 		},
+		"a pool that was edited goes on serving": {
+			in: snapshot(pool4("a", condition(metav1.ConditionTrue, crdv1.ReasonInitialised, "", 2), func(p *crdv1.SpiderIPPool) {
+				p.Status.InService = []string{"10.1.0.1-10.1.0.9"}
+			})).pod(crdv1.AnnotationIPPool, `{"ipv4":["a"]}`),
+			want:     [][]string{{"a"}},
+			wantRule: "annotation ipam.spidernet.io/ippool",
+		},
 		"one family may have pools of several VLANs": {
 			in:       snapshot(pool4("a", onVlan(1)), pool4("b", onVlan(2))).pod(crdv1.AnnotationIPPool, `{"ipv4":["a","b"]}`),
 			want:     [][]string{{"a", "b"}},

@@ -77,7 +77,7 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 				tx.Pool.Generation++
 				return vacant(tx)
 			},
-			wantCause: crdv1.ReasonPoolNotReady, wantReason: "the pod's address 10.1.0.1 is kept in it, and it is not Ready yet: the controller has not judged its last change",
+			wantCause: crdv1.ReasonPoolNotReady, wantReason: "the pod's address 10.1.0.1 is kept in it, and it is not Ready yet since its last change",
 		},
 		"vacant and never to be handed out any more": {
 			prepare: func(tx *Tx) error {

@@ -223,3 +223,14 @@ func spaceOf(t *testing.T, pool *crdv1.SpiderIPPool) allocator.Space {
 	t.Helper()
 	return state(t, pool).Space
 }
+
+// An edit that adds no address costs no list, and waits for no view.
+func TestWhatGainsNoAddressListsNoPods(t *testing.T) {
+	t.Parallel()
+	api := &crowd{pods: []metav1.PartialObjectMetadata{claiming("p", "10.0.0.1", 7)}}
+	r, pool := counting(api, version("p", 1, true, "10.0.0.1"))
+	seen, err := r.seesClaimants(t.Context(), pool, allocator.Space{})
+	if !seen || err != nil || api.begun() != 0 {
+		t.Errorf("seen %t, %v, and %d lists", seen, err, api.begun())
+	}
+}

@@ -32,16 +32,16 @@ func (p *SpiderIPPool) Readiness() (Readiness, string) {
 	case !p.DeletionTimestamp.IsZero():
 		return Deleting, "is being deleted"
 	case p.Spec.Disable != nil && *p.Spec.Disable:
-		return Disabled, "is disabled (spec.disable)"
+		return Disabled, "is disabled"
 	}
 	c := p.ReadyCondition()
 	switch {
 	case c == nil || c.Status == metav1.ConditionUnknown:
-		return Undecided, "is not Ready yet: the controller has not judged it"
+		return Undecided, "is not Ready yet"
 	case c.Status == metav1.ConditionTrue && (len(p.Status.InService) > 0 || c.ObservedGeneration == p.Generation):
 		return Ready, ""
 	case c.ObservedGeneration != p.Generation:
-		return Undecided, "is not Ready yet: the controller has not judged its last change"
+		return Undecided, "is not Ready yet since its last change"
 	}
 	return NotReady, fmt.Sprintf("is not Ready: %s: %s", c.Reason, c.Message)
 }

@@ -337,7 +337,7 @@ func TestNothingIsReservedFromAPoolThatMayNotBeUsed(t *testing.T) {
 		edit func(*crdv1.SpiderIPPool)
 		want string
 	}{
-		"disabled":              {func(p *crdv1.SpiderIPPool) { p.Spec.Disable = &yes }, "it is disabled (spec.disable)"},
+		"disabled":              {func(p *crdv1.SpiderIPPool) { p.Spec.Disable = &yes }, "it is disabled"},
 		"edited and not judged": {func(p *crdv1.SpiderIPPool) { p.Spec.IPs = append(p.Spec.IPs, "10.1.0.7") }, "it is not ready: the controller has not judged its present spec yet"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -270,17 +270,17 @@ func admissions() []Mutation {
 		{
 			Name:    "forged annotations are not stripped",
 			Edits:   []Edit{{"admission/pods.go", "	strip(pod)\n", ""}},
-			Package: "./admission", Test: "TestPodsAreStrippedOfWhatOnlyWeWrite", Says: "FAIL",
+			Package: "./admission", Test: "TestForgedAnnotationsAreStrippedAlsoFromPodsLeftAlone", Says: "pods_test.go",
 		},
 		{
 			Name:    "a dry run reserves",
 			Edits:   []Edit{{"admission/pods.go", "		e.to, e.dry = d.o.DryRun, true\n", "		e.dry = true\n"}},
-			Package: "./admission", Test: "TestDryRunReservesNothing", Says: "FAIL",
+			Package: "./admission", Test: "TestDryRunReachesTheReserverThatCannotWrite", Says: "pods_test.go",
 		},
 		{
 			Name:    "what was reserved for a pod that is not given it stays reserved",
 			Edits:   []Edit{{"admission/pods.go", "			d.giveBack(ctx, e)\n", ""}},
-			Package: "./admission", Test: "TestWhatIsNotGivenIsGivenBack", Says: "FAIL",
+			Package: "./admission", Test: "TestAPodWithoutAnAddressWaits", Says: "not given back",
 		},
 	}
 }
