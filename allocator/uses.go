@@ -88,19 +88,24 @@ func (r Reservation) normal() (Reservation, error) {
 	if err := validNIC(r.NIC); err != nil {
 		return r, err
 	}
+	return r, r.validFor()
+}
+
+// validFor checks the stable identity that a reservation is for.
+func (r Reservation) validFor() error {
 	if r.For == (Identity{}) {
 		if r.ForUID != "" {
-			return r, invalidf("UID %q of the owner of no identity", r.ForUID)
+			return invalidf("UID %q of the owner of no identity", r.ForUID)
 		}
-		return r, nil
+		return nil
 	}
 	if r.For.Namespace != r.Pod.Namespace || r.LateBound() && r.For.Pod != r.Pod.Name {
-		return r, invalidf("for %s: not the pod %q of namespace %q", r.For, r.Pod.Name, r.Pod.Namespace)
+		return invalidf("for %s: not the pod %q of namespace %q", r.For, r.Pod.Name, r.Pod.Namespace)
 	}
 	if r.For.NIC != r.NIC {
-		return r, invalidf("for %s: not the NIC %q", r.For, r.NIC)
+		return invalidf("for %s: not the NIC %q", r.For, r.NIC)
 	}
-	return r, r.For.validate(r.ForUID)
+	return r.For.validate(r.ForUID)
 }
 
 func (p PodRef) validate() error {

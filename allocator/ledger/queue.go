@@ -102,7 +102,7 @@ func newCommitter[V version, T transaction](o committerOptions, open func(name s
 // the change was stored is unknown.
 func (c *committer[V, T]) apply(ctx context.Context, name string, change ChangeOf[T]) error {
 	r := &request[T]{ctx: ctx, change: change, due: time.Now().Add(change.Patience), done: make(chan struct{})}
-	c.enqueue(name, r) //nolint:contextcheck // a write is shared by many callers: it ends with none of them
+	c.enqueue(name, r)
 	select {
 	case <-r.done:
 		return r.err

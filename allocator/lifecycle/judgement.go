@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
+	"go4.org/netipx"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"spidernet.io/spiderpool/allocator"
@@ -36,6 +38,17 @@ type judgement struct {
 
 // admits reports whether addresses are handed out that were not before.
 func (v judgement) admits() bool { return v.gained.Size() > 0 }
+
+// again is how soon the pool is judged again; 0 where all of it is in service.
+func (v judgement) again() time.Duration {
+	switch {
+	case v.waits:
+		return retake
+	case v.withheld.Size() > 0 || v.condition.Status != metav1.ConditionTrue:
+		return rejudge
+	}
+	return 0
+}
 
 // judged reports whether nothing is left to be judged of a pool.
 func judged(s *ledger.State) bool {
@@ -89,14 +102,8 @@ func against(read decode, self *ledger.State, o *crdv1.SpiderIPPool, term string
 	overlap := func(all bool, format string, args ...any) *objection {
 		return &objection{reason: crdv1.ReasonOverlap, message: fmt.Sprintf(format, args...), all: all}
 	}
-	common, has1 := gained.Overlap(space)
-	if err == nil {
-		if inService, has2 := gained.Overlap(other.InService); has2 {
-			common, has1 = inService, true
-		}
-	}
-	switch {
-	case has1 && (err != nil || other.InService.Contains(common.From()) || older(o, self.Pool)):
+	switch common, has1 := firstCommon(self, other, space, o); {
+	case has1:
 		return overlap(false, "%s is in pool %q too; take it out of spec.ips of one of the two", ledger.RangeText(common), o.Name)
 	case has(gained, o.Spec.Gateway):
 		return overlap(false, "%s is the gateway of pool %q; take it out of spec.ips", *o.Spec.Gateway, o.Name)
@@ -113,6 +120,19 @@ func against(read decode, self *ledger.State, o *crdv1.SpiderIPPool, term string
 		}
 	}
 	return nil
+}
+
+// firstCommon returns the first range of what a pool gained that is another's: in
+// service there, or of the spec of one that is older, or that cannot be read.
+func firstCommon(self, other *ledger.State, space allocator.Space, o *crdv1.SpiderIPPool) (netipx.IPRange, bool) {
+	gained := self.Gained()
+	if other != nil {
+		if inService, has2 := gained.Overlap(other.InService); has2 {
+			return inService, true
+		}
+	}
+	common, is := gained.Overlap(space)
+	return common, is && (other == nil || older(o, self.Pool))
 }
 
 func has(space allocator.Space, gateway *string) bool {

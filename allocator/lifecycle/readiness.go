@@ -12,7 +12,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -178,11 +177,11 @@ func (r *readiness) judge(ctx context.Context, state *ledger.State) (reconcile.R
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	switch {
-	case !written, v.waits:
+	if !written {
 		return reconcile.Result{RequeueAfter: retake}, nil
-	case v.withheld.Size() > 0 || v.condition.Status != metav1.ConditionTrue:
-		return reconcile.Result{RequeueAfter: rejudge}, nil
+	}
+	if again := v.again(); again > 0 {
+		return reconcile.Result{RequeueAfter: again}, nil
 	}
 	r.leaderships.setBarrier(near.self, nil)
 	return reconcile.Result{}, nil

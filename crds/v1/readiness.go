@@ -15,13 +15,13 @@ type Readiness int
 const (
 	// Ready pools give the addresses that are in service.
 	Ready Readiness = iota
-	// Undecided: the leader has not looked at the pool yet. That passes by itself.
+	// Undecided pools were not looked at by the leader yet, which passes by itself.
 	Undecided
-	// NotReady: the leader has found something against it.
+	// NotReady pools have something against them, which the leader has found.
 	NotReady
-	// Disabled by spec.disable.
+	// Disabled pools have spec.disable set.
 	Disabled
-	// Deleting: the pool is being deleted.
+	// Deleting pools are being deleted.
 	Deleting
 )
 

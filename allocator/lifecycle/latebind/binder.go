@@ -48,6 +48,9 @@ type failure struct {
 	refused         uint64    // revision of the pod with which no try can succeed; 0 for none
 }
 
+// stands reports whether the pod is not to be tried now.
+func (f failure) stands(p *view.Pod, now time.Time) bool { return f.lasts(p) || now.Before(f.notBefore) }
+
 // lasts reports whether the pod is as it was when the API server refused it.
 func (f failure) lasts(p *view.Pod) bool { return f.refused > 0 && f.refused == p.Revision }
 

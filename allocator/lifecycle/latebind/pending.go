@@ -196,6 +196,9 @@ func (k resolver) choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, e
 // why returns reason and message of a pod that nothing was chosen for.
 func (l *pendingPod) why() (reason, message string) {
 	var none *NoPoolError
+	if l.err == nil {
+		return l.chosen.NotYet.Reason, l.chosen.NotYet.Message
+	}
 	if errors.As(l.err, &none) {
 		return none.Reason, none.Error()
 	}

@@ -92,6 +92,9 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 		"one that no pool serves":       {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, refusal }, want: unresolvable, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
 		"one for whom choosing fails":   {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, errors.New("away") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
 		"one for whom choosing panics":  {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { panic("oh") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
+		"one that is to wait on purpose": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) {
+			return choice.Choice{Ours: true, Slots: slotsOf([]string{"a"}), NotYet: &choice.Reason{Reason: crdv1.ReasonQueued, Message: "its node decides"}}, nil
+		}, want: resolved, wantReason: crdv1.ReasonQueued, wantMessage: "its node decides"},
 		"one that is given no pool, nor told why": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) {
 			return choice.Choice{Ours: true, Rule: "it", Slots: slotsOf([]string{"a"}, nil)}, nil
 		}, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: it leaves an address without a pool"},
@@ -114,7 +117,7 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 			if l.resolution != c.want {
 				t.Errorf("standing is %d, want %d", l.resolution, c.want)
 			}
-			if c.want == unresolvable {
+			if c.wantReason != "" {
 				if reason, message := l.why(); reason != c.wantReason || message != c.wantMessage {
 					t.Errorf("why is %s, %q, want %s, %q", reason, message, c.wantReason, c.wantMessage)
 				}

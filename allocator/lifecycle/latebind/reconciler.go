@@ -190,20 +190,18 @@ func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
 	b.note(ctx, l)
 	switch {
 	case l.pod.Static:
-	case l.resolution == unresolvable:
+	case l.resolution == unresolvable, l.resolution == resolved && l.chosen.NotYet != nil:
 		reason, message := l.why()
 		l.waits(reason, message, p.now)
 	case l.resolution != resolved:
-	case l.chosen.NotYet != nil:
-		l.waits(l.chosen.NotYet.Reason, l.chosen.NotYet.Message, p.now)
 	case l.object == nil: // forgotten, and not due to be read again yet
 	case l.pod.ForeignGated:
 		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
-	case l.failure.lasts(l.pod):
+	case l.failure.stands(l.pod, p.now):
 		l.waits(l.failure.reason, l.failure.message, p.now)
-	case p.now.Before(l.failure.notBefore):
-		l.waits(l.failure.reason, l.failure.message, p.now)
-		p.soon(l.failure.notBefore.Sub(p.now))
+		if wait := l.failure.notBefore.Sub(p.now); wait > 0 {
+			p.soon(wait)
+		}
 	default:
 		p.asking = append(p.asking, l)
 	}

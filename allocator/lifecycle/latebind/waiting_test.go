@@ -23,7 +23,6 @@ import (
 var (
 	x      = netip.MustParseAddr("10.0.0.1")
 	tokenA = allocator.Token("aaaaaaaaaaaaaaaa")
-	tokenB = allocator.Token("bbbbbbbbbbbbbbbb")
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
