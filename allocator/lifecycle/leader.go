@@ -87,7 +87,7 @@ func Setup(mgr manager.Manager, o Options) error {
 				For(&crdv1.SpiderIPPool{}).
 				Complete(&readiness{
 					client: mgr.GetClient(), api: mgr.GetAPIReader(), ledger: o.Ledger, pools: o.Pools, claims: o.Claims,
-					identity: o.Identity, leaderships: t, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost, podLists: &podLister{api: mgr.GetAPIReader()}, events: tell,
+					identity: o.Identity, leaderships: t, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost, podLists: &podLister{api: mgr.GetAPIReader()}, barriers: &barriers{}, events: tell,
 				})
 		},
 		func() error {

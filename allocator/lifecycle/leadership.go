@@ -22,51 +22,41 @@ type Applier interface {
 	Apply(ctx context.Context, pool string, change ledger.Change) error
 }
 
-// leadership is what this leader knows of one pool since it took it over.
+// leadership is what this leader knows of one pool since it took the pool over.
 //
-// Why a leader takes pools over: the end of a pod proves that its address is
-// unused only if the address is still that pod's. The record does not say whose
-// a settled address is; the leader knows it, as long as nobody else settles or
-// releases. The term in the record rules others out. What was settled before is
-// known once this leader's view has reached the mark of that moment: then every
-// settled address has its live pod in view, or the end of its pod was not seen.
+// Why a leader takes pools over: the end of a pod proves that its address is unused only if the
+// address still belongs to that pod. The record does not say which pod has a settled address. The
+// leader knows it as long as nobody else settles or releases, and the term in the record keeps
+// others out. What was settled before becomes known once this leader's view has reached the mark
+// that the record had then: each settled address has a live pod in view, or nobody saw its pod end.
 //
-// What is said of settled addresses here is said of retained ones in use too.
+// All this applies to retained addresses in use as well.
 type leadership struct {
 	uid       types.UID
-	before    *allocator.Record // as taken over; nil before, and once the baseline stands
+	before    *allocator.Record // as taken over; nil before that and once there is a baseline
 	begun     bool
-	inherited map[allocator.Token]bool // reservations that stood then: their pods may have come and gone unseen
+	inherited map[allocator.Token]bool // reservations that existed then: their pods may have come and gone unseen
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
-	barrier   *podListBarrier          // nil where there was none since the pool was Ready
 
 	holders  map[netip.Addr]types.UID          // settled address -> its pod
-	unseen   map[netip.Addr]orphanedAllocation // settled at the baseline, and nobody's
-	ends     map[podAddress]end                // that were seen of pods and not acted upon
-	appeared map[podAddress]*view.Pod          // live pods that came into view: the record must know them
+	unseen   map[netip.Addr]orphanedAllocation // settled at the baseline, without a live pod
+	ends     map[podAddress]end                // ends of pods that were seen and not handled yet
+	appeared map[podAddress]*view.Pod          // live pods that came into view: the record must have their addresses
 }
 
-// orphanedAllocation is an address whose pod ended while nobody led.
+// orphanedAllocation is a settled address without a pod: its pod ended while nobody led.
 type orphanedAllocation struct {
 	pod  *view.Pod // as far as it is known
 	hold allocator.Hold
 }
 
-// podAddress is an address as one pod carries it.
+// podAddress is the key of an address that a pod carries: two pods may claim one address.
 type podAddress struct {
 	uid     types.UID
 	address netip.Addr
 }
 
-// podListBarrier is what a census has said for a pool.
-type podListBarrier struct {
-	mark   uint64             // revision that the view must have reached
-	gained allocator.Space    // addresses that the list was made for
-	pools  map[types.UID]bool // of overlapping subnets, that were there before
-	made   uint64             // how many times addresses had been put in service before
-}
-
-// end is a pod's end as this leader saw it.
+// end is the end of a pod as this leader saw it.
 type end struct {
 	pod      *view.Pod // as last seen
 	revision uint64    // of the event
@@ -78,179 +68,127 @@ type end struct {
 // pool.
 type decode func(*crdv1.SpiderIPPool) (*ledger.State, error)
 
-// leaderships are the pools of one leader. Safe for concurrent use.
+// leaderships is what several jobs of one leader share about its pools. Safe for concurrent use.
 type leaderships struct {
 	term   ledger.Term
 	decode decode
 
 	mu     sync.Mutex
-	byPool map[string]*leadership      // pool -> tenure
-	upTo   uint64                      // the highest revision of a pod that handlers were told
-	graces map[types.UID]time.Duration // pod -> the longest it was told to end within, where that was shortened
-	made   map[types.UID]uint64        // pool that was made Ready -> count of these then
-	count  uint64
+	byPool map[string]*leadership      // pool -> what is known of it
+	upTo   uint64                      // the highest revision of a pod that event handlers have seen
+	graces map[types.UID]time.Duration // pod -> its longest termination grace, where it was shortened later
 }
 
 func newLeaderships(term ledger.Term, d decode) *leaderships {
-	return &leaderships{term: term, decode: d, byPool: map[string]*leadership{}, graces: map[types.UID]time.Duration{}, made: map[types.UID]uint64{}}
+	return &leaderships{term: term, decode: d, byPool: map[string]*leadership{}, graces: map[types.UID]time.Duration{}}
 }
 
-// of returns how far the tenure of a pool is: whether it was taken over, the
-// record as it was then, and the baseline. A pool made anew begins anew.
-func (t *leaderships) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Record, baseline uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	tn := t.getLocked(pool.Name)
-	if tn.uid != pool.UID {
-		tn.uid, tn.begun, tn.before, tn.baseline, tn.barrier = pool.UID, false, nil, 0, nil
-		clear(tn.holders)
-		clear(tn.unseen)
+// of returns whether a pool was taken over, its record at that time, and the baseline. A pool with
+// another UID starts over.
+func (ls *leaderships) of(pool *crdv1.SpiderIPPool) (begun bool, before *allocator.Record, baseline uint64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.getLocked(pool.Name)
+	if l.uid != pool.UID {
+		l.uid, l.begun, l.before, l.baseline = pool.UID, false, nil, 0
+		clear(l.holders)
+		clear(l.unseen)
 	}
-	return tn.begun, tn.before, tn.baseline
+	return l.begun, l.before, l.baseline
 }
 
-func (t *leaderships) getLocked(pool string) *leadership {
-	tn, ok := t.byPool[pool]
+func (ls *leaderships) getLocked(pool string) *leadership {
+	l, ok := ls.byPool[pool]
 	if !ok {
-		tn = &leadership{holders: map[netip.Addr]types.UID{}, ends: map[podAddress]end{}, appeared: map[podAddress]*view.Pod{}}
-		t.byPool[pool] = tn
+		l = &leadership{holders: map[netip.Addr]types.UID{}, ends: map[podAddress]end{}, appeared: map[podAddress]*view.Pod{}}
+		ls.byPool[pool] = l
 	}
-	return tn
+	return l
 }
 
-// begin notes that the pool was taken over, and what its record said.
-func (t *leaderships) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
-		tn.begun, tn.before = true, before
-		tn.inherited = map[allocator.Token]bool{}
+// begin notes that the pool was taken over, and its record at that time.
+func (ls *leaderships) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l := ls.getLocked(pool.Name); l.uid == pool.UID {
+		l.begun, l.before = true, before
+		l.inherited = map[allocator.Token]bool{}
 		for _, r := range before.Awaited() {
-			tn.inherited[r.Token] = true
+			l.inherited[r.Token] = true
 		}
 	}
 }
 
-// inherits reports whether a reservation stood already when this leader took
-// the pool over.
-func (t *leaderships) inherits(pool string, token allocator.Token) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.getLocked(pool).inherited[token]
+// inherits reports whether a reservation existed already when this leader took the pool over.
+func (ls *leaderships) inherits(pool string, token allocator.Token) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.getLocked(pool).inherited[token]
 }
 
-// see notes that the view had reached the mark at revision, whose the settled
-// addresses are, and which are nobody's.
-func (t *leaderships) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[netip.Addr]types.UID, unseen map[netip.Addr]orphanedAllocation) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if tn := t.getLocked(pool.Name); tn.uid == pool.UID && tn.begun && tn.baseline == 0 {
-		tn.baseline, tn.before = revision, nil
-		maps.Copy(tn.holders, holders)
-		tn.unseen = unseen
+// see sets the baseline: the view had reached the mark at this revision, and showed which pods have
+// the settled addresses and which of these have none.
+func (ls *leaderships) see(pool *crdv1.SpiderIPPool, revision uint64, holders map[netip.Addr]types.UID, unseen map[netip.Addr]orphanedAllocation) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l := ls.getLocked(pool.Name); l.uid == pool.UID && l.begun && l.baseline == 0 {
+		l.baseline, l.before = revision, nil
+		maps.Copy(l.holders, holders)
+		l.unseen = unseen
 	}
-}
-
-// barrierOf returns the headcount for this generation of a pool; nil where there
-// is none.
-func (t *leaderships) barrierOf(pool *crdv1.SpiderIPPool, gained allocator.Space) *podListBarrier {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	tn := t.getLocked(pool.Name)
-	if tn.uid != pool.UID || tn.barrier == nil || gained.Minus(tn.barrier.gained).Size() > 0 {
-		return nil
-	}
-	return tn.barrier
-}
-
-// setBarrier remembers a headcount, which nobody changes from here on; nil
-// forgets it.
-func (t *leaderships) setBarrier(pool *crdv1.SpiderIPPool, h *podListBarrier) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if tn := t.getLocked(pool.Name); tn.uid == pool.UID {
-		tn.barrier = h
-	}
-}
-
-// makes notes that a pool is about to be made Ready, and may give addresses then.
-func (t *leaderships) makes(pool types.UID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.count++
-	t.made[pool] = t.count
-}
-
-// countMade returns how many pools were made Ready.
-func (t *leaderships) countMade() uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.count
-}
-
-// madeSince returns the pools that were made Ready after the first n.
-func (t *leaderships) madeSince(n uint64) (pools []types.UID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for uid, at := range t.made {
-		if at > n {
-			pools = append(pools, uid)
-		}
-	}
-	return pools
 }
 
 // forget drops a pool that is gone.
-func (t *leaderships) forget(pool string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.byPool, pool)
+func (ls *leaderships) forget(pool string) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	delete(ls.byPool, pool)
 }
 
 // noteEnd records the end of a pod for all its addresses.
-func (t *leaderships) noteEnd(e end) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (ls *leaderships) noteEnd(e end) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
 	for _, c := range e.pod.Claims {
-		tn, key := t.getLocked(c.Pool), podAddress{e.pod.UID, c.Address}
-		tn.ends[key] = e
-		delete(tn.appeared, key)
+		l, key := ls.getLocked(c.Pool), podAddress{e.pod.UID, c.Address}
+		l.ends[key] = e
+		delete(l.appeared, key)
 	}
 }
 
 // noteLive records that a live pod came into view: a new one, or one that had
 // finished by somebody else's word and is live after all.
-func (t *leaderships) noteLive(p *view.Pod) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+func (ls *leaderships) noteLive(p *view.Pod) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
 	for _, c := range p.Claims {
-		tn, key := t.getLocked(c.Pool), podAddress{p.UID, c.Address}
-		tn.appeared[key] = p
-		delete(tn.ends, key)
+		l, key := ls.getLocked(c.Pool), podAddress{p.UID, c.Address}
+		l.appeared[key] = p
+		delete(l.ends, key)
 	}
 }
 
 // noteTold notes that handlers were told of all that happened to pods until a
 // revision.
-func (t *leaderships) noteTold(revision uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.upTo = max(t.upTo, revision)
+func (ls *leaderships) noteTold(revision uint64) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.upTo = max(ls.upTo, revision)
 }
 
 // told returns the highest revision that handlers were told.
-func (t *leaderships) told() uint64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.upTo
+func (ls *leaderships) told() uint64 {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.upTo
 }
 
 // knowsEnd reports whether the end of a pod that carried a token was seen and not
 // acted upon.
-func (t *leaderships) knowsEnd(pool string, token allocator.Token) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, e := range t.getLocked(pool).ends {
+func (ls *leaderships) knowsEnd(pool string, token allocator.Token) bool {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, e := range ls.getLocked(pool).ends {
 		if e.pod.Token == string(token) {
 			return true
 		}
@@ -259,18 +197,18 @@ func (t *leaderships) knowsEnd(pool string, token allocator.Token) bool {
 }
 
 // noteGrace remembers a termination grace that was shortened.
-func (t *leaderships) noteGrace(pod types.UID, grace time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.graces[pod] = max(t.graces[pod], grace)
+func (ls *leaderships) noteGrace(pod types.UID, grace time.Duration) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.graces[pod] = max(ls.graces[pod], grace)
 }
 
 // takeGrace returns the longest that was remembered of a pod, and forgets it.
-func (t *leaderships) takeGrace(pod types.UID) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	grace := t.graces[pod]
-	delete(t.graces, pod)
+func (ls *leaderships) takeGrace(pod types.UID) time.Duration {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	grace := ls.graces[pod]
+	delete(ls.graces, pod)
 	return grace
 }
 
@@ -284,79 +222,79 @@ type observations struct {
 // seen returns what is to be acted upon: the ends after the baseline, the live
 // pods that came into view, and what was nobody's at the baseline. Ends before
 // it prove nothing and are dropped.
-func (t *leaderships) seen(pool string) observations {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	tn := t.getLocked(pool)
-	if tn.baseline == 0 {
+func (ls *leaderships) seen(pool string) observations {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.getLocked(pool)
+	if l.baseline == 0 {
 		return observations{}
 	}
-	maps.DeleteFunc(tn.ends, func(_ podAddress, e end) bool { return e.revision <= tn.baseline })
-	return observations{ends: maps.Clone(tn.ends), appeared: maps.Clone(tn.appeared), unseen: maps.Clone(tn.unseen)}
+	maps.DeleteFunc(l.ends, func(_ podAddress, e end) bool { return e.revision <= l.baseline })
+	return observations{ends: maps.Clone(l.ends), appeared: maps.Clone(l.appeared), unseen: maps.Clone(l.unseen)}
 }
 
-// holder returns the pod that a settled address is known to be of.
-func (t *leaderships) holder(pool string, a netip.Addr) types.UID {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.getLocked(pool).holders[a]
+// holder returns the pod that has a settled address, as far as it is known.
+func (ls *leaderships) holder(pool string, a netip.Addr) types.UID {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return ls.getLocked(pool).holders[a]
 }
 
-// hold notes whose settled addresses are; no UID means that they are free.
-func (t *leaderships) hold(pool string, holders map[netip.Addr]types.UID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	tn := t.getLocked(pool)
+// hold notes which pods have settled addresses; an empty UID means that the address is free.
+func (ls *leaderships) hold(pool string, holders map[netip.Addr]types.UID) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.getLocked(pool)
 	for a, uid := range holders {
 		if uid == "" {
-			delete(tn.holders, a)
+			delete(l.holders, a)
 			continue
 		}
-		tn.holders[a] = uid
+		l.holders[a] = uid
 	}
 }
 
-// drop forgets what was acted upon, unless something newer stands there.
-func (t *leaderships) drop(pool string, over observations) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	tn := t.getLocked(pool)
+// drop forgets what was handled, unless it was replaced by something newer.
+func (ls *leaderships) drop(pool string, over observations) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.getLocked(pool)
 	for key, e := range over.ends {
-		if tn.ends[key] == e {
-			delete(tn.ends, key)
+		if l.ends[key] == e {
+			delete(l.ends, key)
 		}
 	}
 	for key, p := range over.appeared {
-		if tn.appeared[key] == p {
-			delete(tn.appeared, key)
+		if l.appeared[key] == p {
+			delete(l.appeared, key)
 		}
 	}
 	for a := range over.unseen {
-		delete(tn.unseen, a)
+		delete(l.unseen, a)
 	}
 }
 
 // Term implements latebind.Leader.
-func (t *leaderships) Term() ledger.Term { return t.term }
+func (ls *leaderships) Term() ledger.Term { return ls.term }
 
 // TookOver implements latebind.Leader.
-func (t *leaderships) TookOver(pool *crdv1.SpiderIPPool) bool {
-	begun, _, _ := t.of(pool)
+func (ls *leaderships) TookOver(pool *crdv1.SpiderIPPool) bool {
+	begun, _, _ := ls.of(pool)
 	return begun
 }
 
 // Decode implements latebind.Leader.
-func (t *leaderships) Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error) { return t.decode(pool) }
+func (ls *leaderships) Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error) { return ls.decode(pool) }
 
 // fence wraps do so that it runs only while this leader has the pool.
-func (t *leaderships) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {
-	return ledger.Fence(t.term, uid, do)
+func (ls *leaderships) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {
+	return ledger.Fence(ls.term, uid, do)
 }
 
-// stopOnLostLeadership stops leading where err says that another leads, and returns err.
-func stopOnLostLeadership(err error, depose func(error)) error {
+// stopOnLostLeadership stops leading if err says that another leader took over, and returns err.
+func stopOnLostLeadership(err error, lost func(error)) error {
 	if errors.Is(err, ledger.ErrLeadershipLost) {
-		depose(err)
+		lost(err)
 		return reconcile.TerminalError(err)
 	}
 	return err

@@ -32,6 +32,7 @@ type leader struct {
 	lists uint64 // how often it has listed all pods
 
 	leaderships *leaderships
+	barriers    *barriers
 	expiring    *expire
 	holding     map[string]map[heldAt]time.Time             // what it remembers of holds
 	keeping     map[string]map[allocator.Identity]time.Time // and of what is kept for identities that will not come back
@@ -56,6 +57,7 @@ func start(name string, lives, seen int) *leader {
 	l := &leader{
 		term: fmt.Sprintf("%s-%d", name, lives), lives: lives, view: seen, told: seen, lists: 1,
 		leaderships: newLeaderships(ledger.Term(fmt.Sprintf("%s-%d", name, lives)), decodeOnce),
+		barriers:    &barriers{},
 		expiring:    &expire{},
 		holding:     map[string]map[heldAt]time.Time{}, keeping: map[string]map[allocator.Identity]time.Time{},
 		reached: map[string]uint64{}, nodes: map[string]*corev1.Node{}, ready: view.ReadySpans{},
@@ -66,12 +68,13 @@ func start(name string, lives, seen int) *leader {
 
 // nobodyLeads is the place of a leader that has ended.
 func nobodyLeads(lives int) *leader {
-	return &leader{lives: lives, leaderships: newLeaderships("", decodeOnce), expiring: &expire{}}
+	return &leader{lives: lives, leaderships: newLeaderships("", decodeOnce), barriers: &barriers{}, expiring: &expire{}}
 }
 
 func (l *leader) clone() *leader {
 	c := *l
 	c.leaderships = cloneLeaderships(l.leaderships)
+	c.barriers = &barriers{byPool: maps.Clone(l.barriers.byPool), admitted: maps.Clone(l.barriers.admitted), count: l.barriers.count}
 	c.expiring = &expire{}
 	for pool, sights := range l.expiring.first.byPool {
 		own := map[allocator.Token]*watchedReservation{}
@@ -89,9 +92,8 @@ func (l *leader) clone() *leader {
 func cloneLeaderships(t *leaderships) *leaderships {
 	c := newLeaderships(t.term, t.decode)
 	c.upTo, c.graces = t.upTo, maps.Clone(t.graces)
-	c.made, c.count = maps.Clone(t.made), t.count
 	for pool, tn := range t.byPool {
-		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, barrier: tn.barrier, inherited: tn.inherited}
+		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, inherited: tn.inherited}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
 		own.ends, own.appeared = maps.Clone(tn.ends), maps.Clone(tn.appeared)
 		c.byPool[pool] = own
@@ -174,7 +176,7 @@ func (s *turn) run(job, pool string) {
 	case "judge":
 		j := &readiness{
 			client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, leaderships: s.l.leaderships, onLeadershipLost: depose, identity: modelIdentity,
-			podLists: &podLister{api: reader{s}}, events: silent,
+			podLists: &podLister{api: reader{s}}, barriers: s.l.barriers, events: silent,
 		}
 		do = j.Reconcile
 	default:

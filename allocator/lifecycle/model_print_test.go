@@ -154,7 +154,11 @@ func (p printer) leader(l *leader) {
 	for _, pod := range slices.Sorted(maps.Keys(view)) {
 		p.pod(view[pod])
 	}
-	fmt.Fprintf(p, " reached %v up to %d graces %v made %v\n", l.reached, l.leaderships.upTo, l.leaderships.graces, l.leaderships.made)
+	fmt.Fprintf(p, " reached %v up to %d graces %v admitted %v\n", l.reached, l.leaderships.upTo, l.leaderships.graces, l.barriers.admitted)
+	for _, pool := range slices.Sorted(maps.Keys(l.barriers.byPool)) {
+		b := l.barriers.byPool[pool]
+		fmt.Fprintf(p, " barrier %s %s %d %v %v %d", pool, b.uid, b.barrier.mark, b.barrier.gained.Ranges(), b.barrier.pools, b.barrier.admitted)
+	}
 	for _, pool := range slices.Sorted(maps.Keys(l.leaderships.byPool)) {
 		p.leadership(pool, l.leaderships.byPool[pool])
 	}
@@ -192,9 +196,6 @@ func (p printer) operation(op *operation) {
 
 func (p printer) leadership(pool string, t *leadership) {
 	fmt.Fprintf(p, "leadership %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
-	if h := t.barrier; h != nil {
-		fmt.Fprintf(p, " barrier %d %v %v %d", h.mark, h.gained.Ranges(), h.pools, h.made)
-	}
 	if now := p.w.pools[pool]; now != nil {
 		for _, r := range p.w.record(pool).Record.Awaited() {
 			fmt.Fprintf(p, " inherited %t", t.inherited[r.Token])

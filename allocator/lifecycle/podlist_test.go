@@ -136,7 +136,7 @@ func TestAPodListThatFailedSaysNothing(t *testing.T) {
 
 // counting returns a judge of one pool.
 func counting(api client.Reader, pool *crdv1.SpiderIPPool) (*readiness, *crdv1.SpiderIPPool) {
-	r := &readiness{podLists: &podLister{api: api}, leaderships: newLeaderships("t", ledger.Read), pools: shownPools{pool.Name: pool}, claims: crowded{}}
+	r := &readiness{podLists: &podLister{api: api}, barriers: &barriers{}, leaderships: newLeaderships("t", ledger.Read), pools: shownPools{pool.Name: pool}, claims: crowded{}}
 	r.leaderships.of(pool)
 	return r, pool
 }
@@ -167,7 +167,7 @@ func TestABarrierIsForTheAddressesGainedAndThePoolsThen(t *testing.T) {
 
 	other := version("q", 5, true, "10.0.0.2")
 	r.pools = shownPools{"p": anew, "q": other}
-	r.leaderships.setBarrier(anew, nil)
+	r.barriers.forget(anew.Name)
 	see(anew, 4, "beside another")
 	there := func(uids ...types.UID) neighbourhood {
 		n := neighbourhood{self: anew, there: map[types.UID]bool{anew.UID: true}}
@@ -177,18 +177,18 @@ func TestABarrierIsForTheAddressesGainedAndThePoolsThen(t *testing.T) {
 		return n
 	}
 	if !r.stillCounts(t.Context(), there(other.UID, "younger")) {
-		t.Error("the pools of then are there, and the census does not count")
+		t.Error("the pools of then are there, and the list does not count")
 	}
 	if r.stillCounts(t.Context(), there("younger")) {
-		t.Error("a pool that had addresses to give since is gone, and the census counts")
+		t.Error("a pool that had addresses to give since is gone, and the list counts")
 	}
 	see(anew, 5, "without another")
-	r.leaderships.makes("younger")
+	r.barriers.admit("younger")
 	if !r.stillCounts(t.Context(), there(other.UID, "younger")) {
-		t.Error("a pool that was made Ready since is there, and the census does not count")
+		t.Error("a pool that was made Ready since is there, and the list does not count")
 	}
 	if r.stillCounts(t.Context(), there(other.UID)) {
-		t.Error("a pool that was made Ready since is gone, and the census counts")
+		t.Error("a pool that was made Ready since is gone, and the list counts")
 	}
 	see(anew, 6, "without the younger")
 }

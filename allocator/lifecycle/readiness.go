@@ -55,6 +55,7 @@ type readiness struct {
 	onLeadershipLost func(error)
 	podLists         *podLister
 	serial           subnetSerializer
+	barriers         *barriers
 
 	identity Identifier
 	metrics  *Metrics
@@ -72,6 +73,7 @@ type claimants interface {
 func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	pool, ok := r.pools.Pool(req.Name)
 	if !ok {
+		r.barriers.forget(req.Name)
 		return reconcile.Result{}, nil
 	}
 	if !pool.DeletionTimestamp.IsZero() {
@@ -171,7 +173,7 @@ func (r *readiness) judge(ctx context.Context, state *ledger.State) (reconcile.R
 	}
 	v := r.judgementOf(near)
 	if v.admits() {
-		r.leaderships.makes(pool.UID) // before: the answer may be lost
+		r.barriers.admit(pool.UID) // before: the answer may be lost
 	}
 	written, err := r.write(ctx, near.self, v)
 	if err != nil {
@@ -183,7 +185,7 @@ func (r *readiness) judge(ctx context.Context, state *ledger.State) (reconcile.R
 	if again := v.again(); again > 0 {
 		return reconcile.Result{RequeueAfter: again}, nil
 	}
-	r.leaderships.setBarrier(near.self, nil)
+	r.barriers.forget(pool.Name)
 	return reconcile.Result{}, nil
 }
 
@@ -240,9 +242,9 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool,
 	if gained.Size() == 0 {
 		return true, nil
 	}
-	b := r.leaderships.barrierOf(pool, gained)
+	b := r.barriers.of(pool, gained)
 	if b == nil {
-		b = &podListBarrier{gained: gained, made: r.leaderships.countMade(), pools: map[types.UID]bool{}}
+		b = &podListBarrier{gained: gained, admitted: r.barriers.now(), pools: map[types.UID]bool{}}
 		for _, p := range r.beside(pool) {
 			b.pools[p.UID] = true
 		}
@@ -250,7 +252,7 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool,
 		if b.mark, err = r.podLists.mark(ctx); err != nil {
 			return false, err
 		}
-		r.leaderships.setBarrier(pool, b)
+		r.barriers.set(pool, b)
 		if now := r.claims.Revision(); now < b.mark {
 			log.FromContext(ctx).Info("the pool is judged once the view of the pods has caught up", "pool", pool.Name, "view", now, "needed", b.mark)
 		}
@@ -261,7 +263,7 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool,
 // stillCounts reports whether all pools that may have given addresses since the
 // census began are still there: no record tells of what those that are gone gave.
 func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
-	h := r.leaderships.barrierOf(near.self, allocator.Space{})
+	h := r.barriers.of(near.self, allocator.Space{})
 	if h == nil {
 		return false
 	}
@@ -271,7 +273,7 @@ func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
 			return false
 		}
 	}
-	for _, uid := range r.leaderships.madeSince(h.made) {
+	for _, uid := range r.barriers.since(h.admitted) {
 		if !near.there[uid] {
 			r.countAnew(ctx, near.self, uid)
 			return false
@@ -281,7 +283,7 @@ func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
 }
 
 func (r *readiness) countAnew(ctx context.Context, pool *crdv1.SpiderIPPool, gone types.UID) {
-	r.leaderships.setBarrier(pool, nil)
+	r.barriers.forget(pool.Name)
 	log.FromContext(ctx).Info("another pool has gone meanwhile: all pods are listed anew before the pool is judged", "pool", pool.Name, "gone", gone)
 }
 

@@ -215,7 +215,7 @@ func edits() []Mutation {
 		},
 		{
 			Name:    "a list of all pods serves addresses that came later",
-			Edits:   []Edit{{"allocator/lifecycle/leadership.go", " || gained.Minus(tn.barrier.gained).Size() > 0 {", " {"}},
+			Edits:   []Edit{{"allocator/lifecycle/barrier.go", " || gained.Minus(p.barrier.gained).Size() > 0 {", " {"}},
 			Package: lifecycle, Test: "TestABarrierIsForTheAddressesGainedAndThePoolsThen", Says: "grown",
 		},
 	}
