@@ -284,7 +284,9 @@ func (ls *leaderships) TookOver(pool *crdv1.SpiderIPPool) bool {
 }
 
 // Decode implements latebind.Leader.
-func (ls *leaderships) Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error) { return ls.decode(pool) }
+func (ls *leaderships) Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
+	return ls.decode(pool)
+}
 
 // fence wraps do so that it runs only while this leader has the pool.
 func (ls *leaderships) fence(uid types.UID, do func(*ledger.Tx) error) func(*ledger.Tx) error {

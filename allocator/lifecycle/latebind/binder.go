@@ -49,7 +49,9 @@ type failure struct {
 }
 
 // stands reports whether the pod is not to be tried now.
-func (f failure) stands(p *view.Pod, now time.Time) bool { return f.lasts(p) || now.Before(f.notBefore) }
+func (f failure) stands(p *view.Pod, now time.Time) bool {
+	return f.lasts(p) || now.Before(f.notBefore)
+}
 
 // lasts reports whether the pod is as it was when the API server refused it.
 func (f failure) lasts(p *view.Pod) bool { return f.refused > 0 && f.refused == p.Revision }
