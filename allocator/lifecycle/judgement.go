@@ -73,6 +73,9 @@ func judge(self *ledger.State, o *objection) judgement {
 	case o.all || kept.Size() == 0:
 		c = unready(self.Pool, o.reason, o.message)
 	default:
+		// Not this generation: a release that does not know inService would drop it, and must not
+		// take what is left for a pool whose whole spec was judged.
+		c.ObservedGeneration = self.Pool.Generation - 1
 		c.Reason, c.Message = crdv1.ReasonWithheld, view.Clip(rangesText(gained)+" not handed out: "+o.message, longestMessage)
 	}
 	return judgement{condition: c, inService: kept, withheld: gained, waits: o.reason == crdv1.ReasonWaiting}

@@ -77,3 +77,26 @@ func TestJudgement(t *testing.T) {
 		})
 	}
 }
+
+// An edit that adds addresses which are another pool's withholds these alone.
+func TestAnEditThatOverlapsLeavesTheRestInService(t *testing.T) {
+	t.Parallel()
+	edited := version("p", 5, true, "10.0.0.1-10.0.0.10", "10.0.0.15-10.0.0.16", "10.0.0.20")
+	edited.Status.InService = []string{"10.0.0.1-10.0.0.12"}
+	other := version("o", 6, true, "10.0.0.16-10.0.0.17")
+	self := state(t, edited)
+	v := judge(self, objectionTo(ledger.Read, self, []*crdv1.SpiderIPPool{other}, "me"))
+	const want = `10.0.0.15-10.0.0.16, 10.0.0.20 are not handed out: 10.0.0.16 is in pool "o" too; take it out of spec.ips of one of the two`
+	if c := v.condition; c.Status != metav1.ConditionTrue || c.Reason != crdv1.ReasonWithheld || c.Message != want || c.ObservedGeneration == edited.Generation {
+		t.Errorf("got %+v\nwant %s", c, want)
+	}
+	if got := v.inService.Ranges(); len(got) != 1 || got[0].String() != "10.0.0.1-10.0.0.10" {
+		t.Errorf("%v in service, want what was and is in spec still", got)
+	}
+	// A release that does not know the field drops it: then nothing is in service, rather than all.
+	dropped := edited.DeepCopy()
+	dropped.Status.InService, dropped.Status.Conditions = nil, []metav1.Condition{v.condition}
+	if s := state(t, dropped); s.InService.Size() > 0 {
+		t.Errorf("%v in service", s.InService.Ranges())
+	}
+}
