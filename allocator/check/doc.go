@@ -8,7 +8,7 @@
 //	I7        a pool records an address that it may never hand out, or a pod carries one that a
 //	          node or a pod of somebody else uses
 //	counters  a record cannot be read, or a counter is not the size of what it counts
-//	pools     two Ready pools have an address in common, or the spec of one cannot be read
+//	pools     two Ready pools have an address in service in common, or the spec of one cannot be read
 //	endpoint  a pod and its SpiderEndpoint say different things
 //	pod       an annotation cannot be read, the pod runs with another address, or what it says of
 //	          waiting for one is not so

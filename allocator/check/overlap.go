@@ -16,10 +16,10 @@ func checkOverlap(pools map[string]pool) []Violation { // pools: name -> pool
 	}
 	var parts []part
 	for _, p := range pools {
-		if !p.ready || p.space == nil {
+		if p.serves == nil {
 			continue
 		}
-		for _, r := range p.space.Ranges() {
+		for _, r := range p.serves.Ranges() {
 			parts = append(parts, part{r, p.Name})
 		}
 	}

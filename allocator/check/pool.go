@@ -14,10 +14,33 @@ type pool struct {
 	*crdv1.SpiderIPPool
 	record *record       // nil where the status cannot be read
 	space  *netipx.IPSet // what it may hand out; nil where the spec cannot be read
+	serves *netipx.IPSet // what it hands out; nil where the spec cannot be read, or the pool is not Ready
 	ready  bool
 }
 
 func (p pool) subject() string { return fmt.Sprintf("pool %q", p.Name) }
+
+// readInService returns what a Ready pool hands out: of its spec, what the leader has judged. A
+// controller that does not write inService judged all of a spec or nothing.
+func readInService(p *pool) (*netipx.IPSet, error) {
+	if p.Status.InService == nil {
+		c := apimeta.FindStatusCondition(p.Status.Conditions, crdv1.ConditionReady)
+		if c.ObservedGeneration == p.Generation {
+			return p.space, nil
+		}
+		return &netipx.IPSet{}, nil
+	}
+	var all netipx.IPSetBuilder
+	for i, text := range p.Status.InService {
+		r, err := readRange(text, anywhere)
+		if err != nil {
+			return nil, fmt.Errorf("status.inService[%d]: %w", i, err)
+		}
+		all.AddRange(r)
+	}
+	all.Intersect(p.space)
+	return setOf(&all), nil
+}
 
 // readPools reads all pools. What cannot be read is a violation, and nothing more is said of it.
 func readPools(items []crdv1.SpiderIPPool) (map[string]pool, []Violation) { // name -> pool
@@ -32,6 +55,11 @@ func readPools(items []crdv1.SpiderIPPool) (map[string]pool, []Violation) { // n
 		}
 		if p.space, err = readSpec(&p.Spec); err != nil && p.ready {
 			found = append(found, Violation{Rule: RulePools, Subject: p.subject(), Detail: "Ready although " + err.Error()})
+		}
+		if p.ready && p.space != nil {
+			if p.serves, err = readInService(&p); err != nil {
+				found = append(found, Violation{Rule: RulePools, Subject: p.subject(), Detail: "Ready although " + err.Error()})
+			}
 		}
 		pools[p.Name] = p
 	}

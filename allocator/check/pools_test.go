@@ -24,6 +24,22 @@ func TestReadyPoolsAreReadableAndDisjoint(t *testing.T) {
 				{RulePools, `pool "green"`, `Ready, and so is pool "red", which has 10.0.0.19-10.0.0.22 too`, false, 0},
 			},
 		},
+		"pools that overlap, one of which does not hand that out": {
+			func(s *Snapshot) {
+				s.Pools[1].Spec.IPs = append(s.Pools[1].Spec.IPs, "10.0.0.19")
+				s.Pools[1].Status.InService = []string{"10.0.1.1-10.0.1.4"}
+				s.Pools[1].Status.TotalIPCount = new(int64(5))
+			}, nil,
+		},
+		"pools that overlap, one of which was edited and not judged yet": {
+			func(s *Snapshot) {
+				s.Pools[1].Spec.IPs, s.Pools[1].Generation = []string{"10.0.0.19-10.0.0.22"}, 7
+			}, nil,
+		},
+		"what is in service cannot be read": {
+			func(s *Snapshot) { s.Pools[1].Status.InService = []string{"10.0.1.4-10.0.1.1"} },
+			[]Violation{{RulePools, `pool "green"`, "Ready although status.inService[0]: 10.0.1.4-10.0.1.1: start after end", false, 0}},
+		},
 		"pools that overlap, one of them not Ready": {
 			func(s *Snapshot) {
 				s.Pools[1].Spec.IPs, s.Pools[1].Status.Conditions = []string{"10.0.0.19-10.0.0.22"}, nil

@@ -76,7 +76,10 @@ func readSubnet(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// readRange reads a or a-b, both included.
+// anywhere stands for no subnet.
+var anywhere netip.Prefix
+
+// readRange reads a or a-b, both included, inside of a subnet.
 func readRange(text string, subnet netip.Prefix) (netipx.IPRange, error) {
 	from, to, isRange := strings.Cut(text, "-")
 	first, err := readAddress(from)
@@ -90,7 +93,7 @@ func readRange(text string, subnet netip.Prefix) (netipx.IPRange, error) {
 		}
 	}
 	switch {
-	case !subnet.Contains(first) || !subnet.Contains(last):
+	case subnet != anywhere && (!subnet.Contains(first) || !subnet.Contains(last)):
 		return netipx.IPRange{}, fmt.Errorf("%s: outside of subnet %s", text, subnet)
 	case last.Less(first):
 		return netipx.IPRange{}, fmt.Errorf("%s: start after end", text)
