@@ -76,7 +76,7 @@ func exhaust(pod *corev1.Pod, reason string, err error, exhaustion config.Exhaus
 }
 
 func refuse(reason string, code int32, statusReason metav1.StatusReason, err error) answer {
-	return answer{outcome: outcomeRefused, reason: reason, refusal: status(code, statusReason, err.Error())}
+	return answer{outcome: outcomeRefused, reason: reason, refusal: statusError(code, statusReason, err.Error())}
 }
 
 // wait leaves a pod to late binding, and says why. One that names its node cannot have a gate: the API server would refuse it.
@@ -112,6 +112,6 @@ func notYet(err error) bool {
 	return errors.As(err, &refusal) && refusal.NotYet
 }
 
-func status(code int32, reason metav1.StatusReason, message string) error {
+func statusError(code int32, reason metav1.StatusReason, message string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: code, Reason: reason, Message: message}}
 }

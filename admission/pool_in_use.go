@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/status"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -23,14 +24,7 @@ type usage struct {
 
 // usageOf reads the record of the pool as it is stored now, not as a cache remembers it.
 func usageOf(pool *crdv1.SpiderIPPool, users Users) (usage, error) {
-	record, err := allocator.Decode(allocator.Encoded{
-		Settled:         pool.Status.Settled,
-		Reserved:        pool.Status.Reserved,
-		Retained:        pool.Status.Retained,
-		Held:            pool.Status.Held,
-		PodsSeenThrough: pool.Status.PodsSeenThrough,
-		Term:            pool.Status.Term,
-	})
+	record, err := status.Record(&pool.Status)
 	if err != nil {
 		record = &allocator.Record{}
 	}
@@ -181,7 +175,7 @@ func validateDelete(pool *crdv1.SpiderIPPool, users Users, grace time.Duration) 
 	if len(why) == 0 {
 		return nil
 	}
-	return status(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("deleting pool %q: %s", pool.Name, strings.Join(why, "; ")))
+	return statusError(http.StatusConflict, metav1.StatusReasonConflict, fmt.Sprintf("deleting pool %q: %s", pool.Name, strings.Join(why, "; ")))
 }
 
 // counted returns "1 address is" or "2 addresses are".

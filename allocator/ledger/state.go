@@ -8,6 +8,7 @@ import (
 	"go4.org/netipx"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/status"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -44,7 +45,7 @@ func Read(pool *crdv1.SpiderIPPool) (*State, error) {
 	if err != nil {
 		return unreadable(err)
 	}
-	record, err := allocator.Decode(recordText(&pool.Status))
+	record, err := status.Record(&pool.Status)
 	if err != nil {
 		return unreadable(err)
 	}

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/status"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
@@ -70,13 +71,13 @@ func (tx *Tx) Pick() (netip.Addr, bool) {
 // status is what the pool's status becomes; e is the record's encoding.
 func (tx *Tx) status(e allocator.Encoded) crdv1.IPPoolStatus {
 	total, allocated := int64(tx.Space.Size()), int64(tx.Record.Count()) // Size stops at 2^63-1
-	status := crdv1.IPPoolStatus{
+	s := crdv1.IPPoolStatus{
 		TotalIPCount:     &total,
 		AllocatedIPCount: &allocated,
 		InService:        rangeTexts(tx.InService),
 		WaitedFor:        tx.WaitedFor,
 		Conditions:       tx.Conditions,
 	}
-	setRecordText(&status, e)
-	return status
+	status.SetRecord(&s, e)
+	return s
 }

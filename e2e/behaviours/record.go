@@ -5,15 +5,13 @@ import (
 	"testing"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/status"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
 // RecordOf reads the record of a pool.
 func RecordOf(pool *crdv1.SpiderIPPool) (*allocator.Record, error) {
-	s := pool.Status
-	return allocator.Decode(allocator.Encoded{
-		Settled: s.Settled, Reserved: s.Reserved, Retained: s.Retained, Held: s.Held, PodsSeenThrough: s.PodsSeenThrough, Term: s.Term,
-	})
+	return status.Record(&pool.Status)
 }
 
 // Record reads the record of a pool as it is now.

@@ -16,7 +16,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/status"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 	"spidernet.io/spiderpool/e2e/cluster"
 	"spidernet.io/spiderpool/e2e/cluster/component"
@@ -229,10 +229,7 @@ func (d *demo) free(ctx context.Context, address netip.Addr) error {
 	if err := d.api.Get(ctx, client.ObjectKey{Name: poolName}, &pool); err != nil {
 		return err
 	}
-	s := pool.Status
-	record, err := allocator.Decode(allocator.Encoded{
-		Settled: s.Settled, Reserved: s.Reserved, Retained: s.Retained, Held: s.Held, PodsSeenThrough: s.PodsSeenThrough, Term: s.Term,
-	})
+	record, err := status.Record(&pool.Status)
 	if err != nil {
 		return err
 	}

@@ -11,27 +11,6 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Here, and nowhere else, the status of a pool and the engine's text meet.
-
-// recordText returns the part of a status that is the record.
-func recordText(s *crdv1.IPPoolStatus) allocator.Encoded {
-	return allocator.Encoded{
-		Settled:         s.Settled,
-		Reserved:        s.Reserved,
-		Retained:        s.Retained,
-		Held:            s.Held,
-		PodsSeenThrough: s.PodsSeenThrough,
-		LongestGrace:    s.LongestGrace,
-		Term:            s.Term,
-	}
-}
-
-// setRecordText is its inverse.
-func setRecordText(s *crdv1.IPPoolStatus, e allocator.Encoded) {
-	s.Settled, s.Reserved, s.Retained, s.Held = e.Settled, e.Reserved, e.Retained, e.Held
-	s.PodsSeenThrough, s.LongestGrace, s.Term = e.PodsSeenThrough, e.LongestGrace, e.Term
-}
-
 // inServiceOf returns the addresses that were judged. A controller that did not
 // write them down yet judged all of a spec or nothing.
 func inServiceOf(pool *crdv1.SpiderIPPool, space allocator.Space) (allocator.Space, error) {
