@@ -69,6 +69,14 @@ func (i Identity) Owner() Identity {
 	return i
 }
 
+// OnNIC returns the identity for a NIC of its pod; the zero value stays what it is.
+func (i Identity) OnNIC(nic string) Identity {
+	if i != (Identity{}) {
+		i.NIC = recordedNIC(nic)
+	}
+	return i
+}
+
 // String returns namespace/Kind.group/name, and for a whole identity the pod behind it.
 func (i Identity) String() string {
 	s := i.Namespace + "/" + i.kindAndName()

@@ -146,10 +146,7 @@ func (r *Record) Retained() iter.Seq2[netip.Addr, Retention] {
 
 // ByToken returns the address that awaits, for a NIC, the admission that t names.
 func (r *Record) ByToken(t Token, nic string) (netip.Addr, bool) {
-	if nic == DefaultNIC {
-		nic = ""
-	}
-	return r.tokens.get(tokenNIC{t, nic})
+	return r.tokens.get(tokenNIC{t, recordedNIC(nic)})
 }
 
 // AllByToken returns the addresses that await the admission that t names, for whatever NIC.

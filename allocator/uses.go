@@ -26,14 +26,15 @@ const DefaultNIC = "eth0"
 
 // OnNIC returns the reservation for a NIC of its pod. A token, and an identity, has one address for each NIC.
 func (r Reservation) OnNIC(nic string) Reservation {
-	if nic == DefaultNIC {
-		nic = ""
-	}
-	r.NIC = nic
-	if r.For != (Identity{}) {
-		r.For.NIC = nic
-	}
+	r.NIC, r.For = recordedNIC(nic), r.For.OnNIC(nic)
 	return r
+}
+
+func recordedNIC(nic string) string {
+	if nic == DefaultNIC {
+		return ""
+	}
+	return nic
 }
 
 // LateBound reports whether the reservation is for a pod that already exists.

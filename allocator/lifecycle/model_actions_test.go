@@ -28,6 +28,7 @@ type scenario struct {
 	later      map[string]string // the same of those that are made later; nil: all, with what they had
 	edits      map[string]string // name -> what a pool's addresses may be edited to
 	slots      [][]string        // what every pod asks for
+	nics       bool              // each slot is for a NIC of its own
 	pods       []string          // that may be admitted; web-… have a stable identity
 	jobs       []string          // of the leaders
 	budget     map[string]int    // kind of action -> how often it may happen; what is not named never does
@@ -204,7 +205,7 @@ func (w *world) admissions(may may, costs costs) {
 // reserves lets a replica take addresses. Its view of the pods is the worst there is: it has seen none.
 func (w *world) reserves(a admission, seen *world, limit int, lost bool) {
 	s := &turn{now: w, seen: seen, reads: w, limit: limit, lost: lost}
-	claims, err := s.book(nil).Reserve(s.ctx(), a.reservation(), slots(w.s.slots))
+	claims, err := s.book(nil).Reserve(s.ctx(), a.reservation(), w.s.asked())
 	if err == nil {
 		a.claims = claims
 		w.admitted[a.token] = a
@@ -520,7 +521,7 @@ func (w *world) chooser() latebind.Chooser {
 
 func (w *world) choose(pod *corev1.Pod) (choice.Choice, error) {
 	r := admission{name: pod.Name, identity: len(pod.OwnerReferences) > 0}.reservation()
-	return choice.Choice{Ours: true, Slots: slots(w.s.slots), Rule: "the model", Reservation: r, Patch: func(token string, claims []crdv1.Claim) (choice.Patch, error) {
+	return choice.Choice{Ours: true, Slots: w.s.asked(), Rule: "the model", Reservation: r, Patch: func(token string, claims []crdv1.Claim) (choice.Patch, error) {
 		return choice.Patch{Annotations: annotationsOf(token, claims)}, nil
 	}}, nil
 }
@@ -530,11 +531,14 @@ type choosing func(*corev1.Pod) (choice.Choice, error)
 
 func (c choosing) Choose(_ context.Context, pod *corev1.Pod) (choice.Choice, error) { return c(pod) }
 
-// slots are for the default NIC.
-func slots(pools [][]string) []choice.Slot {
-	all := make([]choice.Slot, len(pools))
-	for i, p := range pools {
+// asked is what every pod asks for.
+func (s *scenario) asked() []choice.Slot {
+	all := make([]choice.Slot, len(s.slots))
+	for i, p := range s.slots {
 		all[i] = choice.Slot{NIC: crdv1.DefaultNIC, Pools: p}
+		if s.nics {
+			all[i].NIC = fmt.Sprintf("eth%d", i)
+		}
 	}
 	return all
 }

@@ -114,6 +114,14 @@ var scenarios = map[string]*scenario{
 		pools: map[string]string{"p": "10.0.0.1-10.0.0.2", "q": "10.0.0.3"}, edits: map[string]string{"p": "10.0.0.2", "q": "10.0.0.1"}, slots: [][]string{{"p", "q"}},
 		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 1, "edit": 3},
 	},
+	"one pool serves two NICs of a stable identity": {
+		pools: map[string]string{"p": "10.0.0.1-10.0.0.2"}, slots: [][]string{{"p"}, {"p"}}, nics: true,
+		pods: []string{"web-0"}, jobs: []string{"tend", "retained"}, removes: true, budget: map[string]int{"admit": 2, "scale": 1, "tick": 1},
+	},
+	"a pool that served two NICs is deleted by force and made again": {
+		pools: map[string]string{"p": "10.0.0.1-10.0.0.2"}, slots: [][]string{{"p"}, {"p"}}, nics: true,
+		pods: []string{"web-0"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
+	},
 	"somebody else writes a phase": {
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "foreign": 1},
 	},

@@ -164,19 +164,26 @@ func (w *world) newPod(a admission) *corev1.Pod {
 }
 
 func annotationsOf(token string, claims []crdv1.Claim) map[string]string {
-	assigned := crdv1.Assigned{Interface: crdv1.DefaultNIC}
+	written := map[string]string{crdv1.AnnotationReservation: token}
+	nics := map[string]crdv1.Assigned{} // NIC -> what it was given
 	for _, c := range claims {
+		a := nics[c.NIC]
+		a.Interface = c.NIC
 		if c.Address.Is4() {
-			assigned.IPv4, assigned.IPv4Pool = c.Address.String()+"/24", c.Pool
-			continue
+			a.IPv4, a.IPv4Pool = c.Address.String()+"/24", c.Pool
+		} else {
+			a.IPv6, a.IPv6Pool = c.Address.String()+"/64", c.Pool
 		}
-		assigned.IPv6, assigned.IPv6Pool = c.Address.String()+"/64", c.Pool
+		nics[c.NIC] = a
 	}
-	text, err := json.Marshal(assigned)
-	if err != nil {
-		panic(err)
+	for nic, a := range nics {
+		text, err := json.Marshal(a)
+		if err != nil {
+			panic(err)
+		}
+		written[crdv1.AnnotationAssignedPrefix+nic] = string(text)
 	}
-	return map[string]string{crdv1.AnnotationReservation: token, crdv1.AnnotationAssignedPrefix + crdv1.DefaultNIC: string(text)}
+	return written
 }
 
 // modelIdentity says that pods with an owner are of the StatefulSet web.

@@ -307,6 +307,7 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*view.Pod {
 				continue
 			}
 			identity, owner := r.identity(p)
+			identity = identity.OnNIC(c.NIC)
 			if err := tx.Record.PutBack(c.Address, p.Revision, identity, owner); err == nil { // it is free, so there is none
 				tx.Record.RaiseGrace(p.Grace)
 				back[c.Address] = p

@@ -172,12 +172,12 @@ func (t *tending) appearances(r *allocator.Record) error {
 		case r.InUse(a) && holder == "": // it had ended by somebody else's word
 			t.steps[a] = step{verb: passedOn, pod: p}
 			continue
-		case !vacantFor(r, a, p, t.identity):
+		case !unassignedFor(r, a, t.identityOf(p, a)):
 			t.late[key] = p
 			continue
 		}
-		identity, owner := t.identity(p)
-		if err := r.PutBack(a, p.Revision, identity, owner); err != nil {
+		_, owner := t.identity(p)
+		if err := r.PutBack(a, p.Revision, t.identityOf(p, a), owner); err != nil {
 			return err
 		}
 		r.RaiseGrace(p.Grace)
@@ -191,18 +191,20 @@ func isHeld(r *allocator.Record, a netip.Addr) bool {
 	return ok
 }
 
-// vacantFor reports whether an address may be put back for a pod: it is free,
-// or kept for the pod's own identity and nobody's.
-func vacantFor(r *allocator.Record, a netip.Addr, p *view.Pod, identity Identifier) bool {
+// identityOf returns the stable identity of a pod on the NIC that has an address.
+func (t *tending) identityOf(p *view.Pod, a netip.Addr) allocator.Identity {
+	identity, _ := t.identity(p)
+	return identity.OnNIC(p.NICOf(t.pool, a))
+}
+
+// unassignedFor reports whether an address may be put back for a pod: it is free, or kept for the pod's
+// own identity and unassigned.
+func unassignedFor(r *allocator.Record, a netip.Addr, own allocator.Identity) bool {
 	if r.State(a) == allocator.StateFree {
 		return true
 	}
 	kept, ok := r.RetainedAt(a)
-	if !ok || !kept.Unassigned() {
-		return false
-	}
-	id, _ := identity(p)
-	return kept.Identity == id
+	return ok && kept.Unassigned() && kept.Identity == own
 }
 
 // releases frees the addresses in use whose own pod was seen to end, and holds

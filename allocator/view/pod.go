@@ -179,6 +179,17 @@ func (p *Pod) Carries(pool string, a netip.Addr) bool {
 	return slices.ContainsFunc(p.Claims, func(c crdv1.Claim) bool { return c.Is(pool, a) })
 }
 
+// NICOf returns the interface on which the pod claims an address of a pool; empty where it claims
+// none.
+func (p *Pod) NICOf(pool string, a netip.Addr) string {
+	for _, c := range p.Claims {
+		if c.Is(pool, a) {
+			return c.NIC
+		}
+	}
+	return ""
+}
+
 // Live reports whether the pod may be using its addresses.
 func (p *Pod) Live() bool { return !p.Finished }
 

@@ -165,7 +165,7 @@ func (d *decision) present(a *request, slot choice.Slot) (grant, []shortage, boo
 			return grant{pool: pool, found: true}, nil, true
 		}
 	}
-	identity := allocator.Reservation{For: a.identity}.OnNIC(slot.NIC).For
+	identity := a.identity.OnNIC(slot.NIC)
 	for _, pool := range slot.Pools {
 		switch why, ok := d.pools[pool].kept(identity); {
 		case ok && why != nil:
