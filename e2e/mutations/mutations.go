@@ -18,6 +18,7 @@ type Mutation struct {
 type Edit struct{ File, Old, New string }
 
 const (
+	// theModel visits all of its worlds. A mutation names the one that is noticed the soonest.
 	theModel  = "TestModel"
 	lifecycle = "./allocator/lifecycle"
 )
@@ -37,12 +38,12 @@ func writes() []Mutation {
 	}
 	stored, err := p.o.API.UpdateStatus(ctx, next.Pool)
 `}},
-			Package: lifecycle, Test: theModel, Says: "I1:",
+			Package: lifecycle, Test: theModel + "/decisions_are_old_when_they_are_written", Says: "I4:",
 		},
 		{
 			Name:    "what was reserved in one pool is not given back when the other refuses",
 			Edits:   []Edit{{"allocator/ledger/reserve.go", "		return nil, errors.Join(err, l.undo(ctx, o, slots, got, errs))", "		return nil, err"}},
-			Package: lifecycle, Test: theModel, Says: "I9:",
+			Package: lifecycle, Test: theModel + "/two_pools,_and_an_answer_is_lost", Says: "I9:",
 		},
 		{
 			Name: "an address is settled before its pod is seen",
@@ -50,7 +51,7 @@ func writes() []Mutation {
 				"allocator/ledger/want.go", "	tx.counted(w.reservation, 1)\n",
 				"	if err := tx.Record.Settle(a, w.reservation.Token, 0); err != nil {\n		return err\n	}\n	tx.counted(w.reservation, 1)\n",
 			}},
-			Package: lifecycle, Test: theModel, Says: "I4:",
+			Package: lifecycle, Test: theModel + "/a_pod_is_deleted_by_force,_and_its_node_is_away", Says: "I4:",
 		},
 		{
 			Name: "a counter is kept beside the set",
@@ -58,7 +59,7 @@ func writes() []Mutation {
 				"allocator/ledger/tx.go", "		AllocatedIPCount: &allocated,\n",
 				"		AllocatedIPCount: func() *int64 {\n			if n := tx.Pool.Status.AllocatedIPCount; n != nil {\n				allocated = *n + 1\n			}\n			return &allocated\n		}(),\n",
 			}},
-			Package: lifecycle, Test: theModel, Says: "counters:",
+			Package: lifecycle, Test: theModel + "/leaders_come_and_go_with_old_views", Says: "counters:",
 		},
 		{
 			Name:    "a former leader's term is no obstacle",
@@ -74,7 +75,7 @@ func releases() []Mutation {
 		{
 			Name:    "the mark is ignored",
 			Edits:   []Edit{{"allocator/record.go", "func (r *Record) SeenThrough() uint64 { return r.seenThrough }", "func (r *Record) SeenThrough() uint64 { return 0 }"}},
-			Package: lifecycle, Test: theModel, Says: "I2:",
+			Package: lifecycle, Test: theModel + "/two_pods,_one_after_the_other,_and_a_leader_with_an_old_view", Says: "I2:",
 		},
 		{
 			Name: "a phase is believed alone",
@@ -83,12 +84,12 @@ func releases() []Mutation {
 				"return count(s.ContainerStatuses, running)+count(s.InitContainerStatuses, running)+count(s.EphemeralContainerStatuses, running) == 0",
 				"return true",
 			}},
-			Package: lifecycle, Test: theModel, Says: "I2:",
+			Package: lifecycle, Test: theModel + "/somebody_else_writes_a_phase", Says: "I2:",
 		},
 		{
 			Name:    "a vanished pod's address is released, not held",
 			Edits:   []Edit{{"allocator/lifecycle/tending.go", "	case e.vanished:\n		return held, r.Hold(a, t.holdFor(e.pod))\n", ""}},
-			Package: lifecycle, Test: theModel, Says: "I1:",
+			Package: lifecycle, Test: theModel + "/a_pod_of_a_stable_identity_is_deleted_by_force", Says: "I1:",
 		},
 		{
 			Name:    "an address is released although another live pod claims it",
@@ -104,7 +105,7 @@ func removals() []Mutation {
 		{
 			Name:    "the grace of a reservation is zero",
 			Edits:   []Edit{{"allocator/lifecycle/expire.go", "wait := e.grace\n", "wait := time.Duration(0)\n"}},
-			Package: lifecycle, Test: theModel, Says: "I2:",
+			Package: lifecycle, Test: theModel + "/a_pod_comes_and_vanishes_while_handlers_are_told_late", Says: "I2:",
 		},
 		{
 			Name: "the uncached read before an expiry is one of the cache",
@@ -112,17 +113,17 @@ func removals() []Mutation {
 				"allocator/lifecycle/expire.go", "	t.revision, err = eachPod(ctx, e.api, namespace, t.add)\n	return t, err\n",
 				"	t.revision, err = eachPod(ctx, e.api, namespace, t.add)\n	return there{claims: map[string][]crdv1.Claim{}, uids: t.uids, revision: e.claims.Revision()}, err\n",
 			}},
-			Package: lifecycle, Test: theModel, Says: "I2:",
+			Package: lifecycle, Test: theModel + "/reservations_expire,_are_settled_and_released", Says: "I2:",
 		},
 		{
 			Name:    "a hold ends at once",
 			Edits:   []Edit{{"allocator/lifecycle/holds.go", "need := readyMargin + max(h.Grace, allocator.DefaultGrace)", "need := time.Duration(0)"}},
-			Package: lifecycle, Test: theModel, Says: "I1:",
+			Package: lifecycle, Test: theModel + "/a_pod_of_a_stable_identity_is_deleted_by_force", Says: "I1:",
 		},
 		{
 			Name:    "expiry does not wait for tending",
 			Edits:   []Edit{{"allocator/lifecycle/expire.go", ", e.leaderships.told() < d.told, e.leaderships.knowsEnd(pool, d.reservation.Token):", ":"}},
-			Package: lifecycle, Test: theModel, Says: "I1:",
+			Package: lifecycle, Test: theModel + "/a_pod_comes_and_vanishes_while_handlers_are_told_late", Says: "I1:",
 		},
 		{
 			Name:    "a reservation that nobody came for does not expire",
@@ -143,7 +144,7 @@ func identities() []Mutation {
 		{
 			Name:    "an identity reuses its address without a write",
 			Edits:   []Edit{{"allocator/ledger/want.go", "	return w.reserve(tx, a)\n}\n\nfunc (w *attempt) takeNew", "	w.address = a\n	return nil\n}\n\nfunc (w *attempt) takeNew"}},
-			Package: lifecycle, Test: theModel, Says: "I4:",
+			Package: lifecycle, Test: theModel + "/a_stable_identity_and_a_stranger", Says: "I4:",
 		},
 		{
 			Name: "what is retained is freed when the owner has another UID",
@@ -152,12 +153,12 @@ func identities() []Mutation {
 				{"allocator/lifecycle/retained.go", "a netip.Addr, id allocator.Identity) (string, error) {", "a netip.Addr, v allocator.Retention) (string, error) {\n	id := v.Identity"},
 				{"allocator/lifecycle/retained.go", "	case owner == nil:\n", "	case owner == nil || string(owner.GetUID()) != v.OwnerUID:\n"},
 			},
-			Package: lifecycle, Test: theModel, Says: "I3:",
+			Package: lifecycle, Test: theModel + "/an_owner_is_deleted,_its_pods_are_not,_and_made_again", Says: "I3:",
 		},
 		{
 			Name:    "an identity's address is given to its next pod while the last may run",
 			Edits:   []Edit{{"allocator/transitions.go", "	case its && r.Use(a) != Unassigned:", "	case its && r.Use(a) == Held && false:"}, {"allocator/ledger/want.go", "	case cause != \"\":\n", "	case cause == crdv1.ReasonPoolNotReady:\n"}},
-			Package: lifecycle, Test: theModel, Says: "I1:",
+			Package: lifecycle, Test: theModel + "/a_pod_of_a_stable_identity_is_deleted_by_force", Says: "I1:",
 		},
 		{
 			Name:    "OpenKruise is believed to honour ordinals.start",
@@ -173,12 +174,12 @@ func newPools() []Mutation {
 		{
 			Name:    "what a new pool has forgotten is not put back before it is Ready",
 			Edits:   []Edit{{"allocator/lifecycle/readiness.go", "		maps.Copy(back, r.putBack(tx))\n", ""}},
-			Package: lifecycle, Test: theModel, Says: "I2:",
+			Package: lifecycle, Test: theModel + "/a_pool_is_deleted_by_force_and_made_again", Says: "I2:",
 		},
 		{
 			Name:    "a new pool is judged by a late view",
 			Edits:   []Edit{{"allocator/lifecycle/readiness.go", "	return r.claims.Revision() >= b.mark, nil\n", "	return true, nil\n"}},
-			Package: lifecycle, Test: theModel, Says: "I2:",
+			Package: lifecycle, Test: theModel + "/a_pool_is_deleted_by_force_and_made_again", Says: "I2:",
 		},
 		{
 			Name:    "a list of all pods counts although a pool has gone since",
