@@ -332,29 +332,67 @@ func TestAPoolMadeAnewIsAnotherPool(t *testing.T) {
 
 func TestNothingIsReservedFromAPoolThatMayNotBeUsed(t *testing.T) {
 	t.Parallel()
-	yes := true
+	grow := func(p *crdv1.SpiderIPPool) { p.Spec.IPs = append(p.Spec.IPs, "10.1.0.7") }
 	for name, c := range map[string]struct {
-		edit func(*crdv1.SpiderIPPool)
-		want string
+		status string // a merge patch of what the leader wrote; empty for none
+		edit   func(*crdv1.SpiderIPPool)
+		want   string
 	}{
-		"disabled":              {func(p *crdv1.SpiderIPPool) { p.Spec.Disable = &yes }, "it is disabled"},
-		"edited and not judged": {func(p *crdv1.SpiderIPPool) { p.Spec.IPs = append(p.Spec.IPs, "10.1.0.7") }, "it is not ready: the controller has not judged its present spec yet"},
+		"disabled": {
+			"", func(p *crdv1.SpiderIPPool) { p.Spec.Disable = new(true) }, "it is disabled (spec.disable)",
+		},
+		"not judged": {
+			`{"inService":null,"conditions":null}`, func(*crdv1.SpiderIPPool) {}, "it is not Ready yet: the controller has not judged it",
+		},
+		"judged as a whole, by the release before, and edited since": {
+			`{"inService":null}`, grow, "it is not Ready yet: the controller has not judged its last change",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			pool := newPool(t, "10.1.0.0/24", "10.1.0.1")
-			if err := kube.Get(t.Context(), client.ObjectKeyFromObject(pool), pool); err != nil {
-				t.Fatal(err)
+			if c.status != "" {
+				if err := kube.Status().Patch(t.Context(), pool, client.RawPatch(types.MergePatchType, []byte(`{"status":`+c.status+`}`))); err != nil {
+					t.Fatal(err)
+				}
 			}
-			c.edit(pool)
-			if err := kube.Update(t.Context(), pool); err != nil {
-				t.Fatal(err)
-			}
+			edit(t, pool, c.edit)
 			_, _, err := reserve(t.Context(), newLedger(ledger.NewAPI(kube)), pool.Name)
 			if want := fmt.Sprintf("reserving from pool %q: %s", pool.Name, c.want); err == nil || err.Error() != want {
 				t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
 			}
 		})
+	}
+}
+
+// edit makes a user's change of the spec.
+func edit(t *testing.T, pool *crdv1.SpiderIPPool, do func(*crdv1.SpiderIPPool)) {
+	t.Helper()
+	if err := kube.Get(t.Context(), client.ObjectKeyFromObject(pool), pool); err != nil {
+		t.Fatal(err)
+	}
+	do(pool)
+	if err := kube.Update(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOfAPoolThatHasGrownOnlyWhatIsInServiceIsReserved(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t, "10.1.0.0/24", "10.1.0.7")
+	edit(t, pool, func(p *crdv1.SpiderIPPool) { p.Spec.IPs = append(p.Spec.IPs, "10.1.0.1-10.1.0.3") })
+	l := newLedger(ledger.NewAPI(kube))
+	if _, address, err := reserve(t.Context(), l, pool.Name); err != nil || address.String() != "10.1.0.7" {
+		t.Errorf("got %s, %v, want the address that was judged", address, err)
+	}
+	_, _, err := reserve(t.Context(), l, pool.Name)
+	want := fmt.Sprintf(`reserving from pool %q: all 4 addresses taken (1 reserved); 3 of them not in service, since the controller has not judged them or found them to be others' (see the condition Ready)`, pool.Name)
+	if cause(err) != crdv1.ReasonPoolFull || err.Error() != want {
+		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
+	}
+	change(t, pool.Name, func(tx *ledger.Tx) error { tx.InService = tx.Space; return nil })
+	if _, address, err := reserve(t.Context(), l, pool.Name); err != nil || address.String() != "10.1.0.1" {
+		t.Errorf("got %s, %v, want the first of those that were added", address, err)
 	}
 }
 

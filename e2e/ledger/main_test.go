@@ -65,6 +65,7 @@ func makePool(t *testing.T, pool *crdv1.SpiderIPPool) {
 		t.Fatal(err)
 	}
 	change(t, pool.Name, func(tx *ledger.Tx) error {
+		tx.InService = tx.Space
 		meta.SetStatusCondition(&tx.Conditions, metav1.Condition{
 			Type: crdv1.ConditionReady, Status: metav1.ConditionTrue, Reason: crdv1.ReasonInitialised, ObservedGeneration: tx.Pool.Generation,
 		})

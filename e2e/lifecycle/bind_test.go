@@ -373,7 +373,7 @@ func TestANewLeaderEndsWhatTheLastOneBegan(t *testing.T) {
 	<-reached
 	var want crdv1.Claim
 	for a := range get(t, pool).Record.Awaited() {
-		want = crdv1.Claim{Pool: pool, Address: a}
+		want = crdv1.Claim{Pool: pool, Address: a, NIC: crdv1.DefaultNIC}
 	}
 	change(t, pool, func(tx *ledger.Tx) error { // so that the lowest address is another one
 		other := want.Address.Next()

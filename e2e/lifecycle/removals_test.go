@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
@@ -365,21 +367,39 @@ func TestOfTwoPodsWithOneAddressTheYoungerIsUnbound(t *testing.T) {
 func TestAMarkOfAnotherHistoryIsReset(t *testing.T) {
 	first := lead(t, longGrace)
 	pool := newPool(t)
-	token, claim := reserve(t, pool)
-	pod := newPod(t, "node", token, claim)
-	wait(t, claim, allocator.StateSettled)
+	ended, endedClaim := settledPod(t, pool)
+	lives, livesClaim := settledPod(t, pool)
 	first.end()
+	const foreign = 99999999999
 	object := get(t, pool).Pool
-	object.Status.PodsSeenThrough = "99999999999"
+	object.Status.PodsSeenThrough = strconv.Itoa(foreign)
 	if err := server.Client.Status().Update(t.Context(), object); err != nil {
 		t.Fatal(err)
 	}
+	say(t, ended, corev1.PodSucceeded, false)
 	lead(t, longGrace)
-	say(t, pod, corev1.PodRunning, true)
-	apiserver.Eventually(t, "it has taken over", func() bool { return get(t, pool).Record.Term() != object.Status.Term })
-	say(t, pod, corev1.PodSucceeded, false)
-	wait(t, claim, allocator.StateHeld) // its end may have been seen before the mark was void
-	if mark := get(t, pool).Record.SeenThrough(); mark >= 99999999999 {
-		t.Errorf("the mark is %d still", mark)
-	}
+	touches := 0
+	apiserver.Eventually(t, "the mark is reset once the view shows what came after it was found too high", func() bool {
+		touches++
+		patch := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{"touched":"%d"}}}`, touches))
+		if err := server.Client.Patch(t.Context(), lives, patch); err != nil {
+			t.Fatal(err)
+		}
+		return get(t, pool).Record.SeenThrough() < foreign
+	})
+	waitHeld(t, endedClaim, "node") // its end was seen while the mark said nothing
+	say(t, lives, corev1.PodSucceeded, false)
+	wait(t, livesClaim, allocator.StateFree)
+}
+
+// settledPod makes a pod on a node, and waits until its address is settled.
+func settledPod(t *testing.T, pool string) (*corev1.Pod, crdv1.Claim) {
+	t.Helper()
+	token, claim := reserve(t, pool)
+	pod := newPod(t, "node", token, claim)
+	wait(t, claim, allocator.StateSettled)
+	apiserver.Eventually(t, "the endpoint of pod "+pod.Name+" is there", func() bool {
+		return server.Client.Get(t.Context(), client.ObjectKeyFromObject(pod), &crdv1.SpiderEndpoint{}) == nil
+	})
+	return pod, claim
 }
