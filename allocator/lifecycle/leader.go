@@ -42,6 +42,8 @@ type Options struct {
 	// Grace is how long a reservation waits for its pod, and a retained address
 	// for its owner. It MUST be longer than any admission can last.
 	Grace time.Duration
+	// Now is the clock that graces and holds are counted on; nil means time.Now.
+	Now func() time.Time
 	// Metrics may be nil.
 	Metrics *Metrics
 	// OnLeadershipLost is told when another leader was found. It MUST end the process:
@@ -57,6 +59,9 @@ const tendedAtOnce = 64
 func Setup(mgr manager.Manager, o Options) error {
 	if o.ReservedRanges == nil {
 		o.ReservedRanges = func() ([]netipx.IPRange, uint64) { return nil, 0 }
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	t := newLeaderships(ledger.NewTerm(), o.Decoder.Read)
 	recorder := view.Recorder{EventRecorder: mgr.GetEventRecorder("spiderpool-controller")}
@@ -123,15 +128,15 @@ func setupRemovals(mgr manager.Manager, o Options, t *leaderships) error {
 	return errors.Join(
 		buildRemoval(mgr, "expire").For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, leaderships: t, grace: o.Grace, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost,
-			now: time.Now,
+			now: o.Now,
 		}),
 		buildRemoval(mgr, "holds").For(&crdv1.SpiderIPPool{}, created).Complete(&holds{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, leaderships: t, nodes: o.Nodes, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost,
-			now: time.Now,
+			now: o.Now,
 		}),
 		buildRemoval(mgr, "retained").For(&crdv1.SpiderIPPool{}, created).Complete(&retained{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, reservedRanges: o.ReservedRanges, api: api, mapper: mgr.GetRESTMapper(), leaderships: t, grace: o.Grace, metrics: o.Metrics,
-			onLeadershipLost: o.OnLeadershipLost, now: time.Now,
+			onLeadershipLost: o.OnLeadershipLost, now: o.Now,
 		}),
 	)
 }
