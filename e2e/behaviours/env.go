@@ -35,6 +35,7 @@ type Env struct {
 
 	spares  chan *cluster.Node // those that nobody has
 	kubectl kubectl
+	audit   string // the API server's log of pod lists; empty where it keeps none
 	watch   *check.Watch
 	stop    []func(context.Context) error // in the order they were started
 }

@@ -9,4 +9,4 @@ var All = []behaviours.Behaviour{
 }
 
 // Alone are those that need an API server and a controller of their own.
-var Alone = []behaviours.Behaviour{Crash, FailClosed, LifeRestart, OtherChoices}
+var Alone = []behaviours.Behaviour{Crash, FailClosed, LifeRestart, OtherChoices, PoolReady}

@@ -96,6 +96,11 @@ func TestLifeRestart(t *testing.T) {
 	alone(t, controlplane.LifeRestart, behaviours.StartControlPlane)
 }
 
+func TestPoolReady(t *testing.T) {
+	t.Parallel()
+	alone(t, controlplane.PoolReady, behaviours.StartControlPlaneAudited)
+}
+
 // alone proves a behaviour on an API server of its own: it stops the controller
 // that others would share.
 func alone(t *testing.T, b behaviours.Behaviour, start func(ctx context.Context, dir string) (*behaviours.Env, error)) {
