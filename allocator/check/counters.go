@@ -2,8 +2,9 @@ package check
 
 import "fmt"
 
-// checkCounters compares counters with the sets they count. The total follows the spec with the
-// leader's next write; what is taken is counted in the write that takes it.
+// checkCounters compares counters with the sets they count. The total and what is free follow the
+// spec with the next write; what is taken is counted in the write that takes it. What is free was
+// not counted before the first write of this release.
 func checkCounters(pools map[string]pool) []Violation { // pools: name -> pool
 	var found []Violation
 	for _, p := range pools {
@@ -11,6 +12,14 @@ func checkCounters(pools map[string]pool) []Violation { // pools: name -> pool
 			if got, want := count(p.Status.AllocatedIPCount), p.record.count(); got != want {
 				found = append(found, Violation{
 					Rule: RuleCounters, Subject: p.subject(), Detail: fmt.Sprintf("allocatedIPCount is %d, recorded are %d", got, want),
+				})
+			}
+		}
+		if p.record != nil && p.serves != nil && p.Status.FreeIPCount != nil {
+			if got, want := *p.Status.FreeIPCount, p.free(); got != want {
+				found = append(found, Violation{
+					Rule: RuleCounters, Subject: p.subject(), Passing: !p.judged(),
+					Detail: fmt.Sprintf("freeIPCount is %d, in service and not taken are %d", got, want),
 				})
 			}
 		}

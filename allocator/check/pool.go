@@ -42,6 +42,24 @@ func readInService(p *pool) (*netipx.IPSet, error) {
 	return setOf(&all), nil
 }
 
+// judged reports whether the leader has written the status since the last edit of the spec.
+func (p pool) judged() bool {
+	c := apimeta.FindStatusCondition(p.Status.Conditions, crdv1.ConditionReady)
+	return c != nil && c.ObservedGeneration == p.Generation
+}
+
+// free counts what the pool hands out and nobody has, 1<<63-1 at most. Its spec and its status
+// must have been read.
+func (p pool) free() int64 {
+	var left netipx.IPSetBuilder
+	left.AddSet(p.serves)
+	left.RemoveSet(p.record.settled)
+	for _, e := range p.record.entries {
+		left.Remove(e.addr)
+	}
+	return size(setOf(&left))
+}
+
 // readPools reads all pools. What cannot be read is a violation, and nothing more is said of it.
 func readPools(items []crdv1.SpiderIPPool) (map[string]pool, []Violation) { // name -> pool
 	pools := map[string]pool{}

@@ -68,12 +68,22 @@ func (tx *Tx) Pick() (netip.Addr, bool) {
 	return allocator.Pick(tx.free, tx.Record, tx.recent, tx.used, tx.Now)
 }
 
+// handsOut returns what the pool may hand out, taken or not, as it will be written.
+func (tx *Tx) handsOut() allocator.Space {
+	if tx.InService.Equal(tx.Space) { // most often, and subtracting is dear
+		return tx.Space
+	}
+	return tx.Space.Intersect(tx.InService)
+}
+
 // status is what the pool's status becomes; e is the record's encoding.
 func (tx *Tx) status(e allocator.Encoded) crdv1.IPPoolStatus {
-	total, allocated := int64(tx.Space.Size()), int64(tx.Record.Count()) // Size stops at 2^63-1
+	total, allocated := int64(tx.Space.Size()), int64(tx.Record.Count()) // Size and Free stop at 2^63-1
+	free := int64(allocator.Free(tx.handsOut(), tx.Record))
 	s := crdv1.IPPoolStatus{
 		TotalIPCount:     &total,
 		AllocatedIPCount: &allocated,
+		FreeIPCount:      &free,
 		InService:        rangeTexts(tx.InService),
 		WaitedFor:        tx.WaitedFor,
 		Conditions:       tx.Conditions,

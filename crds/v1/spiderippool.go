@@ -12,6 +12,9 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // +kubebuilder:printcolumn:name="ALLOCATED-IP-COUNT",type=integer,JSONPath=`.status.allocatedIPCount`,description="addresses that are taken"
 // +kubebuilder:printcolumn:name="TOTAL-IP-COUNT",type=integer,JSONPath=`.status.totalIPCount`,description="addresses that the pool has"
 // +kubebuilder:printcolumn:name="DISABLE",type=boolean,JSONPath=`.spec.disable`,description="nothing new is allocated"
+// +kubebuilder:printcolumn:name="READY",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].status`,description="whether new addresses are given; the condition Ready says why not"
+// +kubebuilder:printcolumn:name="FREE",type=integer,priority=1,JSONPath=`.status.freeIPCount`,description="addresses in service that nobody has"
+// +kubebuilder:printcolumn:name="WAITING",type=boolean,priority=1,JSONPath=`.status.waitedFor`,description="pods wait for an address of the pool"
 type SpiderIPPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -189,6 +192,14 @@ type IPPoolStatus struct {
 	// reserved, retained and held ones.
 	// +optional
 	AllocatedIPCount *int64 `json:"allocatedIPCount,omitempty"`
+
+	// FreeIPCount is the number of addresses that may be handed out and are not
+	// taken: those of the pool that are in service, without the taken ones. What a
+	// SpiderReservedIP withholds and what somebody else in the cluster uses is among
+	// them: that changes without the pool. It stops at 2^63-1, and is unset until
+	// the controller has written it.
+	// +optional
+	FreeIPCount *int64 `json:"freeIPCount,omitempty"`
 
 	// InService are the addresses that the leader has found to be no other
 	// pool's, as ranges. Only those of them that spec still has are handed out:

@@ -178,6 +178,11 @@ func (in *IPPoolStatus) DeepCopyInto(out *IPPoolStatus) {
 		*out = new(int64)
 		**out = **in
 	}
+	if in.FreeIPCount != nil {
+		in, out := &in.FreeIPCount, &out.FreeIPCount
+		*out = new(int64)
+		**out = **in
+	}
 	if in.InService != nil {
 		in, out := &in.InService, &out.InService
 		*out = make([]string, len(*in))

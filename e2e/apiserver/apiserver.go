@@ -21,9 +21,10 @@ import (
 
 // Server is an API server for tests.
 type Server struct {
-	Config *rest.Config
-	Scheme *runtime.Scheme
-	Client client.Client // of an admin, without a cache
+	Config     *rest.Config
+	Kubeconfig string // the same as a file
+	Scheme     *runtime.Scheme
+	Client     client.Client // of an admin, without a cache
 }
 
 // Main is the body of a TestMain: it starts a server, hands it to use, runs the
@@ -47,7 +48,7 @@ func run(ctx context.Context, m *testing.M, use func(*Server) error) (code int, 
 			err = stop
 		}
 	}()
-	server, err := prepare(plane.Config)
+	server, err := prepare(plane)
 	if err != nil {
 		return 1, err
 	}
@@ -57,7 +58,8 @@ func run(ctx context.Context, m *testing.M, use func(*Server) error) (code int, 
 	return m.Run(), nil
 }
 
-func prepare(config *rest.Config) (*Server, error) {
+func prepare(plane *cluster.ControlPlane) (*Server, error) {
+	config := plane.Config
 	tree, err := component.Tree()
 	if err != nil {
 		return nil, err
@@ -78,7 +80,7 @@ func prepare(config *rest.Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Config: config, Scheme: scheme, Client: c}, nil
+	return &Server{Config: config, Kubeconfig: plane.Kubeconfig, Scheme: scheme, Client: c}, nil
 }
 
 // patience bounds the wait for a condition; it is reached by failures only.
