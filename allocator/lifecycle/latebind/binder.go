@@ -302,11 +302,12 @@ func (s *attempt) fail(err error, now time.Time) {
 	default:
 		s.result = resultFailed
 		s.failure.reason, s.failure.message = crdv1.ReasonInternal, err.Error()
-		if by := refuser(err); by != "" {
+		by := refuser(err)
+		if by != "" {
 			s.result = resultDenied
 			s.failure.reason, s.failure.message = crdv1.ReasonWriteRefused, by+" refuses the write that gives the pod its addresses: "+err.Error()
 		}
-		if apierrors.IsInvalid(err) { // the same write cannot succeed
+		if apierrors.IsInvalid(err) && by == byAPIServer { // the same write cannot succeed; policies say Invalid too, and may change
 			s.failure.refused = s.pod.Revision
 		}
 		s.forget() // it may have been written all the same
@@ -322,6 +323,9 @@ var (
 	byPolicy  = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'`)
 )
 
+// byAPIServer is who refuses a write that nobody else has refused.
+const byAPIServer = "the API server"
+
 // refuser says who refused a write to a pod; empty where nobody did.
 func refuser(err error) string {
 	if m := byWebhook.FindStringSubmatch(err.Error()); m != nil {
@@ -331,7 +335,7 @@ func refuser(err error) string {
 		return fmt.Sprintf("admission policy %q", m[1])
 	}
 	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) {
-		return "the API server"
+		return byAPIServer
 	}
 	return ""
 }

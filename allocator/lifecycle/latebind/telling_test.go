@@ -179,13 +179,20 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 	}
 }
 
-// What the API server finds invalid stays so until the pod changes.
+// What the API server finds invalid stays so until the pod changes. A policy that
+// refuses a write may change meanwhile, and its refusals are called Invalid too.
 func TestAWriteThatCannotSucceedIsTriedAgainOnlyWhenThePodHasChanged(t *testing.T) {
 	t.Parallel()
 	l := pendingOf(t, gated())
 	(&attempt{pendingPod: l}).fail(apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil), noon)
 	if l.failure.reason != crdv1.ReasonWriteRefused || !l.failure.lasts(l.pod) {
 		t.Errorf("%+v", l.failure)
+	}
+	policy := apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil)
+	policy.ErrStatus.Message = `pods "p" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`
+	other := pendingOf(t, gated())
+	if (&attempt{pendingPod: other}).fail(policy, noon); other.failure.reason != crdv1.ReasonWriteRefused || other.failure.lasts(other.pod) {
+		t.Errorf("refused by a policy: %+v", other.failure)
 	}
 	changed := *l.pod
 	changed.Revision++
