@@ -339,13 +339,13 @@ func TestNothingIsReservedFromAPoolThatMayNotBeUsed(t *testing.T) {
 		want   string
 	}{
 		"disabled": {
-			"", func(p *crdv1.SpiderIPPool) { p.Spec.Disable = new(true) }, "it is disabled (spec.disable)",
+			"", func(p *crdv1.SpiderIPPool) { p.Spec.Disable = new(true) }, "it is disabled",
 		},
 		"not judged": {
-			`{"inService":null,"conditions":null}`, func(*crdv1.SpiderIPPool) {}, "it is not Ready yet: the controller has not judged it",
+			`{"inService":null,"conditions":null}`, func(*crdv1.SpiderIPPool) {}, "it is not Ready yet",
 		},
 		"judged as a whole, by the release before, and edited since": {
-			`{"inService":null}`, grow, "it is not Ready yet: the controller has not judged its last change",
+			`{"inService":null}`, grow, "it is not Ready yet since its last change",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -386,7 +386,7 @@ func TestOfAPoolThatHasGrownOnlyWhatIsInServiceIsReserved(t *testing.T) {
 		t.Errorf("got %s, %v, want the address that was judged", address, err)
 	}
 	_, _, err := reserve(t.Context(), l, pool.Name)
-	want := fmt.Sprintf(`reserving from pool %q: all 4 addresses taken (1 reserved); 3 of them not in service, since the controller has not judged them or found them to be others' (see the condition Ready)`, pool.Name)
+	want := fmt.Sprintf(`reserving from pool %q: all 4 addresses are not handed out or taken (1 reserved until its pod comes or it expires, 3 not in service yet, see the condition Ready)`, pool.Name)
 	if cause(err) != crdv1.ReasonPoolFull || err.Error() != want {
 		t.Errorf("the refusal is\n  %v\nwant\n  %s", err, want)
 	}
