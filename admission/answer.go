@@ -16,35 +16,38 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// errGated says that a pod came with scheduling gates. It may queue for hours, and an address must not queue with it. Our own gate,
-// set by a user, says no less: whoever takes it away gives the pod its addresses.
+// errGated says that a pod came with scheduling gates. It may stay queued for hours and must not
+// keep an address all that time. Our own gate set by a user counts too: late binding removes it when
+// it gives the pod its addresses.
 var errGated = errors.New("the pod came with scheduling gates")
 
-// deferredError says that a pod is given its addresses later, on purpose: where it runs decides which.
+// deferredError says that a pod is given its addresses later, on purpose: where it runs decides
+// which.
 type deferredError struct{ why choice.Reason }
 
 func (e *deferredError) Error() string { return e.why.Message }
 
-// outcome of the admission of a pod.
+// outcome is how the admission of a pod ended.
 type outcome string
 
 const (
 	outcomeAssigned   outcome = "assigned"   // it carries its addresses
-	outcomeLeftAlone  outcome = "left_alone" // none of ours
+	outcomeLeftAlone  outcome = "left_alone" // not managed by us
 	outcomeRefused    outcome = "refused"
 	outcomeWaiting    outcome = "waiting"    // admitted with the gate
 	outcomeUnassigned outcome = "unassigned" // admitted without an address and without the gate: it names its node, or must be scheduled first
 )
 
-// answer is what the API server is told about a pod, and why.
+// answer is what the API server answers for a pod, and why.
 type answer struct {
 	outcome outcome
-	reason  string // one of the reasons of crds/v1, empty where there is nothing to give reasons for
-	refusal error  // nil for a pod that is admitted
+	reason  string // one of the reasons of crds/v1; empty where none is needed
+	refusal error  // nil for an admitted pod
 }
 
-// answerTo turns what became of a pod into an answer. A pod is refused where its user can mend something, and otherwise only where
-// the configuration says so. All others are admitted without what may have been written to them by then.
+// answerTo turns the result for a pod into an answer. A pod is refused where its user can fix
+// something, and otherwise only where the configuration says so. All other pods are admitted,
+// without what may already have been written to them.
 func answerTo(pod *corev1.Pod, given bool, err error, exhaustion config.Exhaustion) answer {
 	var refusal *selection.Refusal
 	var exhausted Exhausted
@@ -79,7 +82,8 @@ func refuse(reason string, code int32, statusReason metav1.StatusReason, err err
 	return answer{outcome: outcomeRefused, reason: reason, refusal: statusError(code, statusReason, err.Error())}
 }
 
-// wait leaves a pod to late binding, and says why. One that names its node cannot have a gate: the API server would refuse it.
+// wait leaves a pod to late binding and says why. One that names its node cannot have a gate: the
+// API server would refuse it.
 func wait(pod *corev1.Pod, reason string) answer {
 	strip(pod)
 	if pod.Spec.NodeName != "" {
@@ -89,14 +93,15 @@ func wait(pod *corev1.Pod, reason string) answer {
 	return answer{outcome: outcomeWaiting, reason: reason}
 }
 
-// unassigned notes on a pod that it did pass the webhook, and why it has no address: nothing else shows that.
+// unassigned notes on a pod why it has no address, and thereby that it did pass the webhook:
+// nothing else shows that.
 func unassigned(pod *corev1.Pod, reason string) answer {
 	choice.Patch{Annotations: map[string]string{crdv1.AnnotationUnassigned: reason}}.Apply(pod)
 	return answer{outcome: outcomeUnassigned, reason: reason}
 }
 
-// log says what nobody else tells the pod's owner: why there is no address. Only what failed inside is worth a line always; the rest
-// is counted, and events and conditions on the pod say it.
+// log says why a pod has no address. Only internal errors are always logged; all else is counted,
+// and events and conditions on the pod say it.
 func (a answer) log(ctx context.Context, err error) {
 	switch {
 	case err == nil:

@@ -74,12 +74,14 @@ func notReady(p *crdv1.SpiderIPPool) {
 	p.Status.Conditions[0].Message = `pool "b" is older`
 }
 
-// cause is a reason for which a pod has no address, and how it comes about. The pod asks for pools "b", which is disabled, and "a".
+// cause is a reason for which a pod has no address, and how to bring it about. The pod asks for
+// pools "b", which is disabled, and "a".
 type cause struct {
 	world      func(*world)
 	pod        func(*corev1.Pod)
 	wantReason string
-	// wantCode and wantMessage are those of the refusal where exhaustion is reject; 0 where the pod is admitted all the same.
+	// wantCode and wantMessage are those of the refusal where exhaustion is reject; 0 where the pod
+	// is admitted anyway.
 	wantCode    int32
 	wantMessage string
 }
@@ -107,13 +109,13 @@ func causes() map[string]cause {
 	}
 	inner := func(world func(*world)) cause { return cause{world: world, wantReason: crdv1.ReasonInternal} }
 	return map[string]cause{
-		"full pools":               exhausted(crdv1.ReasonPoolFull, false),
-		"a cap":                    exhausted(crdv1.ReasonOverCap, true),
-		"others who wait longer":   exhausted(crdv1.ReasonQueued, false),
-		"a predecessor":            exhausted(crdv1.ReasonPredecessor, true),
-		"a predecessor's hold":     exhausted(crdv1.ReasonAddressHeld, false),
-		"a pool gone unready":      exhausted(crdv1.ReasonPoolNotReady, false),
-		"an exhausted one, joined": {world: reserving(errors.Join(exhaustedError{cause: crdv1.ReasonPoolFull}, errors.New("undoing: no leader"))), wantReason: crdv1.ReasonPoolFull, wantCode: http.StatusConflict, wantMessage: "pools chosen by"},
+		"full pools":                         exhausted(crdv1.ReasonPoolFull, false),
+		"a cap":                              exhausted(crdv1.ReasonOverCap, true),
+		"other pods that have waited longer": exhausted(crdv1.ReasonQueued, false),
+		"a predecessor":                      exhausted(crdv1.ReasonPredecessor, true),
+		"a predecessor's hold":               exhausted(crdv1.ReasonAddressHeld, false),
+		"a pool gone unready":                exhausted(crdv1.ReasonPoolNotReady, false),
+		"an exhausted one, joined":           {world: reserving(errors.Join(exhaustedError{cause: crdv1.ReasonPoolFull}, errors.New("undoing: no leader"))), wantReason: crdv1.ReasonPoolFull, wantCode: http.StatusConflict, wantMessage: "pools chosen by"},
 		"pools that the leader has refused": {
 			world: func(w *world) {
 				w.pools(pool("a", "10.1.0.0/16", notReady), pool("b", "10.1.0.0/16", disabled))
@@ -123,13 +125,13 @@ func causes() map[string]cause {
 			wantMessage: `choosing pools by annotation ipam.spidernet.io/ippool: no pool is left for IPv4 of eth0: "b" is disabled; "a" is not Ready: ` +
 				`OverlapsOlderPool: pool "b" is older`,
 		},
-		"a reservation that failed":                       inner(reserving(errors.New("writing pool: no leader"))),
-		"an error that could say exhausted, and does not": inner(reserving(exhaustedError{not: true, cause: crdv1.ReasonPoolFull})),
+		"a reservation that failed":                             inner(reserving(errors.New("writing pool: no leader"))),
+		"an error with the method Exhausted that returns false": inner(reserving(exhaustedError{not: true, cause: crdv1.ReasonPoolFull})),
 		"an API server that does not confirm a refusal": inner(func(w *world) {
 			w.live.err = apierrors.NewForbidden(crdv1.GroupVersion.WithResource("x").GroupResource(), "a", errors.New("no"))
 		}),
-		"a namespace that is nowhere": inner(func(w *world) { delete(w.cached.namespaces, "team-a"); delete(w.live.namespaces, "team-a") }),
-		"a panic while choosing":      inner(func(w *world) { w.cached.pools["a"] = nil }),
+		"a namespace that does not exist": inner(func(w *world) { delete(w.cached.namespaces, "team-a"); delete(w.live.namespaces, "team-a") }),
+		"a panic while choosing":          inner(func(w *world) { w.cached.pools["a"] = nil }),
 		"a panic while reserving": inner(withPool(func(w *world) {
 			w.reserver.spoil = func([]crdv1.Claim) []crdv1.Claim { panic("no record") }
 		})),
@@ -148,7 +150,7 @@ func causes() map[string]cause {
 		"a pool that was not asked for": inner(withPool(spoiled(func(c *crdv1.Claim) { c.Pool = "c" }))),
 		"an address of another subnet":  inner(withPool(spoiled(func(c *crdv1.Claim) { c.Address = netip.MustParseAddr("10.2.0.7") }))),
 		"no address":                    inner(withPool(spoiled(func(c *crdv1.Claim) { c.Address = netip.Addr{} }))),
-		"a reservation that comes too late": inner(withPool(func(w *world) {
+		"a reservation that takes too long": inner(withPool(func(w *world) {
 			w.reserver.block = func(ctx context.Context) { <-ctx.Done() }
 		})),
 	}
@@ -160,7 +162,7 @@ func spoiled(change func(*crdv1.Claim)) func(*world) {
 	}
 }
 
-// ask has the webhook answer for a pod, and lets all that it left running end.
+// ask has the webhook answer for a pod, and waits until all that it left running has ended.
 func (c cause) ask(t *testing.T, pod func(*corev1.Pod), exhaustion config.Exhaustion) (*world, admission.Request, admission.Response) {
 	t.Helper()
 	w := newWorld()
@@ -180,7 +182,7 @@ func (c cause) ask(t *testing.T, pod func(*corev1.Pod), exhaustion config.Exhaus
 		t.Errorf("took %s", took)
 	}
 	synctest.Wait()
-	if lost := w.reserver.lost(); len(lost) > 0 || w.reserver.backErr != nil {
+	if lost := w.reserver.leaked(); len(lost) > 0 || w.reserver.backErr != nil {
 		t.Errorf("not given back in pools %v; given back with a context that says %v", lost, w.reserver.backErr)
 	}
 	if w.reserver.fail != nil && len(w.reserver.given) > 0 {
@@ -222,7 +224,7 @@ func TestAPodThatNamesItsNodeIsAdmittedWithoutTheGate(t *testing.T) {
 				if len(p.Spec.SchedulingGates) > 0 || len(p.Annotations) != 2 {
 					t.Errorf("stored with gates %v and annotations %v", gatesOf(p), p.Annotations)
 				}
-				if why := p.Annotations[crdv1.AnnotationUnassigned]; why != cause.wantReason { // else it would be told that it missed the webhook
+				if why := p.Annotations[crdv1.AnnotationUnassigned]; why != cause.wantReason { // else the leader would say that it missed the webhook
 					t.Errorf("the pod says that it has no address because of %q, want %q", why, cause.wantReason)
 				}
 				if o, reason := w.counted(t); o != outcomeUnassigned || reason != cause.wantReason {
@@ -233,7 +235,7 @@ func TestAPodThatNamesItsNodeIsAdmittedWithoutTheGate(t *testing.T) {
 	}
 }
 
-func TestTheConfigurationMayRefuseForExhaustionAlone(t *testing.T) {
+func TestTheConfigurationMayRefuseOnlyForExhaustion(t *testing.T) {
 	t.Parallel()
 	for name, cause := range causes() {
 		t.Run(name, func(t *testing.T) {
@@ -272,7 +274,7 @@ func TestGatesOfOthers(t *testing.T) {
 			gates: []string{"kueue.x-k8s.io/admission"}, wantGates: []string{"kueue.x-k8s.io/admission", crdv1.GateWaitingForAddress},
 			wantOutcome: outcomeWaiting, wantReason: crdv1.ReasonForeignGate,
 		},
-		"one, and the user has put ours too": {
+		"one, and ours set by the user too": {
 			gates: []string{crdv1.GateWaitingForAddress, "x"}, wantGates: []string{crdv1.GateWaitingForAddress, "x"},
 			wantOutcome: outcomeWaiting, wantReason: crdv1.ReasonForeignGate,
 		},
@@ -291,11 +293,11 @@ func TestGatesOfOthers(t *testing.T) {
 			}, wantGates: []string{"x", crdv1.GateWaitingForAddress},
 			wantOutcome: outcomeWaiting, wantReason: crdv1.ReasonForeignGate,
 		},
-		"on a pod that is none of ours": {
+		"on a pod that is left alone": {
 			gates: []string{"x"}, world: func(w *world) { w.config.IgnoredNamespaces = labels.Everything() }, wantGates: []string{"x"},
 			wantOutcome: outcomeLeftAlone,
 		},
-		"on a pod that has something to mend": {
+		"on a pod that its user can fix": {
 			gates: []string{"x"}, world: func(w *world) { w.pools(pool("a", "10.1.0.0/16", disabled)) },
 			wantOutcome: outcomeRefused, wantReason: crdv1.ReasonNoPool,
 		},
@@ -329,7 +331,7 @@ func TestGatesOfOthers(t *testing.T) {
 	}
 }
 
-func TestWhatAUserCanMendIsRefused(t *testing.T) {
+func TestWhatAUserCanFixIsRefused(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		world       func(*world)
@@ -382,8 +384,9 @@ func TestDryRunsAreAnsweredAlike(t *testing.T) {
 	}
 }
 
-// Where nothing is reserved on purpose, the pod is changed as is said for that, has no gate, and says why it has no address.
-func TestAPodThatIsGivenItsAddressesLaterOnPurpose(t *testing.T) {
+// A pod that is deliberately not given addresses yet is patched as its choice says, has no gate,
+// and says why it has no address.
+func TestAPodThatGetsItsAddressesLaterOnPurpose(t *testing.T) {
 	t.Parallel()
 	zone := &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
 		{Key: "zone", Operator: corev1.NodeSelectorOpIn, Values: []string{"a"}},

@@ -11,8 +11,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// assignments returns what each NIC is given: claims[i] belongs to the i-th slot of chosen. Prefix length, gateway, VLAN and routes
-// are those of the pools that were granted.
+// assignments returns what each NIC is given: claims[i] belongs to the i-th slot of chosen. Prefix
+// length, gateway, VLAN and routes are those of the pool that each address was taken from.
 func assignments(chosen selection.Selection, claims []crdv1.Claim) ([]crdv1.Assigned, error) {
 	if len(claims) != len(chosen.Slots) {
 		return nil, fmt.Errorf("assigning addresses: %d reserved for %d asked for", len(claims), len(chosen.Slots))
@@ -29,7 +29,8 @@ func assignments(chosen selection.Selection, claims []crdv1.Claim) ([]crdv1.Assi
 	return assigned, nil
 }
 
-// add trusts the claim as little as it can: a wrong address in an annotation is a wrong address on the wire.
+// add trusts the claim as little as it can: a wrong address in an annotation is a wrong address on
+// the wire.
 func add(a *crdv1.Assigned, slot choice.Slot, pools map[string]*crdv1.SpiderIPPool, claim crdv1.Claim) error {
 	pool := pools[claim.Pool]
 	if pool == nil || !slices.Contains(slot.Pools, claim.Pool) {

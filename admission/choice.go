@@ -13,8 +13,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// newChoice returns what was chosen for the pod of s. A pod that has no room for its annotations is refused before anything is reserved
-// for it: its error is a *selection.Refusal.
+// newChoice returns what was chosen for the pod of s. A pod without room for its annotations is
+// refused before anything is reserved for it, with a *selection.Refusal.
 func newChoice(s selection.Snapshot, chosen selection.Selection) (choice.Choice, error) {
 	if len(chosen.Slots) == 0 {
 		return choice.Choice{}, nil
@@ -33,7 +33,8 @@ func newChoice(s selection.Snapshot, chosen selection.Selection) (choice.Choice,
 	}, nil
 }
 
-// fits says why the annotations of a pod and those that its addresses need are more than the API server takes.
+// fits returns an error where the annotations of a pod, with those for its addresses, would be
+// larger than the API server accepts.
 func fits(pod *corev1.Pod, chosen selection.Selection) error {
 	has := 0
 	for key, value := range pod.Annotations {
@@ -50,10 +51,11 @@ func fits(pod *corev1.Pod, chosen selection.Selection) error {
 		"the API server takes %d in all, so shorten the others", has, needs, validation.TotalAnnotationSizeLimitB)}
 }
 
-// mostBytes returns the most bytes that the annotations of a pod's addresses can take, whichever candidates give them.
+// mostBytes returns the most bytes that the annotations for a pod's addresses can take, whichever
+// candidates give them.
 func mostBytes(chosen selection.Selection) (int, error) {
 	n := len(crdv1.AnnotationReservation) + len(allocator.NewToken())
-	longest := map[string]*crdv1.Assigned{} // NIC -> of each key the longest value there may be
+	longest := map[string]*crdv1.Assigned{} // NIC -> the longest value that each key can have
 	for _, slot := range chosen.Slots {
 		a := longest[slot.NIC]
 		if a == nil {
@@ -107,7 +109,8 @@ func size(routes []crdv1.Route) (n int) {
 	return n
 }
 
-// patchFor returns what is written to a pod for which claims were reserved under token; claims[i] belongs to the i-th slot.
+// patchFor returns what is written to a pod for which claims were reserved under token; claims[i]
+// belongs to the i-th slot.
 func patchFor(chosen selection.Selection, token string, claims []crdv1.Claim) (choice.Patch, error) {
 	assigned, err := assignments(chosen, claims)
 	if err != nil {
@@ -124,7 +127,7 @@ func patchFor(chosen selection.Selection, token string, claims []crdv1.Claim) (c
 	return choice.Patch{Annotations: written}, nil
 }
 
-// reserveError says that pools were chosen and gave no addresses.
+// reserveError says that candidate pools were found and gave no addresses.
 type reserveError struct {
 	choice choice.Choice
 	cause  error

@@ -15,14 +15,15 @@ import (
 	"spidernet.io/spiderpool/allocator/choice"
 )
 
-// Chooser says what pods ask for. It reserves nothing and changes no pod.
+// Chooser decides what pods ask for. It reserves nothing and changes no pod.
 type Chooser struct{ o PodOptions }
 
-// NewChooser returns a Chooser. It has no use for the reservers and the metrics of o.
+// NewChooser returns a Chooser. It ignores the reservers and the metrics of o.
 func NewChooser(o PodOptions) *Chooser { return &Chooser{o} }
 
-// Choose returns what a pod that is stored asks for, to whoever binds it late and can ask again. It looks into the caches and waits
-// for nothing, so a refusal, which is a *selection.Refusal, may be that of a cache that is behind.
+// Choose returns what a stored pod asks for; late binding calls it and can call it again. It reads
+// only caches and waits for nothing, so a refusal, which is a *selection.Refusal, may come from a
+// stale cache.
 func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, error) {
 	s, ours, err := c.snapshot(ctx, pod, pod.Namespace)
 	if err != nil || !ours {
@@ -35,8 +36,9 @@ func (c *Chooser) Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, e
 	return newChoice(s, chosen)
 }
 
-// chooseForNew returns what a pod to come asks for. Where the caches refuse it, it looks again at what the API server says, and then,
-// until the time given and for as long as that can help, at each change of a pool.
+// chooseForNew returns what a pod that is being created asks for. Where the caches refuse it, it
+// asks the API server, and then chooses again at each change of a pool, until the given time and
+// only while that can help.
 func (c *Chooser) chooseForNew(ctx context.Context, pod *corev1.Pod, namespace string, until time.Time) (choice.Choice, error) {
 	s, ours, err := c.snapshot(ctx, pod, namespace)
 	if err != nil || !ours {
@@ -55,7 +57,7 @@ func (c *Chooser) chooseForNew(ctx context.Context, pod *corev1.Pod, namespace s
 	return newChoice(s, chosen)
 }
 
-// snapshot returns what the caches know of a pod, and false where the pod is to be left alone.
+// snapshot returns what the caches know about a pod, and false where the pod is left alone.
 func (c *Chooser) snapshot(ctx context.Context, pod *corev1.Pod, namespace string) (selection.Snapshot, bool, error) {
 	if leftAlone(pod) {
 		return selection.Snapshot{}, false, nil
@@ -68,14 +70,14 @@ func (c *Chooser) snapshot(ctx context.Context, pod *corev1.Pod, namespace strin
 	return s, !c.o.Config.IgnoredNamespaces.Matches(labels.Set(ns.Labels)), nil
 }
 
-// leftAlone: pods that have no network of their own, and those that only mirror a static pod, for which the kubelet takes
-// annotations from its file.
+// leftAlone reports whether a pod has no network of its own, or only mirrors a static pod: the
+// kubelet takes the annotations of those from a file.
 func leftAlone(pod *corev1.Pod) bool {
 	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
 	return pod.Spec.HostNetwork || mirror
 }
 
-// namespace reads the namespace of a pod. One that was made a moment ago may not be in the cache.
+// namespace reads the namespace of a pod. A new one may not be in the cache yet.
 func (c *Chooser) namespace(ctx context.Context, name string) (*corev1.Namespace, error) {
 	ns := &corev1.Namespace{}
 	err := c.o.Cached.Get(ctx, client.ObjectKey{Name: name}, ns)
@@ -88,8 +90,8 @@ func (c *Chooser) namespace(ctx context.Context, name string) (*corev1.Namespace
 	return ns, nil
 }
 
-// confirm chooses again after it has read from the API server what the refusal rests on (I12). That may lead to another refusal,
-// which rests on more; reading ends when it rests on nothing new.
+// confirm reads from the API server what the refusal rests on, and chooses again (I12). That may
+// lead to another refusal, which rests on more; it stops when there is nothing new to read.
 func (c *Chooser) confirm(ctx context.Context, s *selection.Snapshot, err error) (selection.Selection, error) {
 	ns := &corev1.Namespace{}
 	if err := c.o.Live.Get(ctx, client.ObjectKey{Name: s.Namespace.Name}, ns); err != nil {
@@ -115,7 +117,8 @@ func (c *Chooser) confirm(ctx context.Context, s *selection.Snapshot, err error)
 	}
 }
 
-// await chooses again at each change of a pool, while a pool that nobody has looked at yet may still serve the pod.
+// await chooses again at each change of a pool, while a pool that the leader has not judged yet may
+// still serve the pod.
 func (c *Chooser) await(ctx context.Context, s selection.Snapshot, changed <-chan struct{}, until time.Time, err error) (selection.Selection, error) {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
@@ -132,7 +135,7 @@ func (c *Chooser) await(ctx context.Context, s selection.Snapshot, changed <-cha
 	}
 }
 
-// happens waits for an event; it reports false where ctx ends first.
+// happens waits for an event; it returns false where ctx ends first.
 func happens[T any](ctx context.Context, event <-chan T) bool {
 	if ctx.Err() != nil {
 		return false

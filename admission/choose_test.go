@@ -38,7 +38,7 @@ func TestRefusalsAreConfirmed(t *testing.T) {
 			world:     func(w *world) { w.live.put(pool("a", "10.1.0.0/16")) },
 			wantReads: []string{"*v1.Namespace team-a", "*v1.SpiderIPPool a"},
 		},
-		"a pool that nobody knows": {
+		"a pool that does not exist": {
 			wantRefusal: `ipv4[0]: pool "a" does not exist`,
 			wantReads:   []string{"*v1.Namespace team-a", "*v1.SpiderIPPool a"},
 		},
@@ -114,9 +114,9 @@ func TestRefusalsAreConfirmed(t *testing.T) {
 	}
 }
 
-// TestAnAdmissionReadsBoundedlyMuch: a pod may name 128 pools, and its admission may be tried again
-// and again.
-func TestAnAdmissionReadsBoundedlyMuch(t *testing.T) {
+// TestAnAdmissionReadsABoundedNumberOfPools: a pod may name 128 pools, and its controller may create it
+// again and again.
+func TestAnAdmissionReadsABoundedNumberOfPools(t *testing.T) {
 	t.Parallel()
 	names := make([]string, 64)
 	for i := range names {
@@ -140,11 +140,11 @@ func TestAnAdmissionReadsBoundedlyMuch(t *testing.T) {
 		wantBelieved bool
 		wantAllowed  bool
 	}{
-		"pools that nobody knows cost a list":       {pod: naming},
+		"pools that do not exist cost a list":       {pod: naming},
 		"pools that are as the cache has them, too": {pod: naming, world: func(w *world) { pools(w.cached, disabled); pools(w.live, disabled) }},
-		"of pools that have changed a few are read": {pod: naming, world: func(w *world) { pools(w.cached, disabled); pools(w.live, disabled, revision("17", 2)) }, wantReads: mostFresh, wantBelieved: true},
-		"of pools made just now a few are read":     {pod: naming, world: func(w *world) { pools(w.live, disabled) }, wantReads: mostFresh, wantBelieved: true},
-		"of default pools made just now, too":       {pod: func(p *corev1.Pod) { p.Annotations = nil }, world: func(w *world) { pools(w.live, disabled, byDefault) }, wantReads: mostFresh, wantBelieved: true},
+		"of pools that have changed a few are read": {pod: naming, world: func(w *world) { pools(w.cached, disabled); pools(w.live, disabled, revision("17", 2)) }, wantReads: maxPoolReads, wantBelieved: true},
+		"of pools made just now a few are read":     {pod: naming, world: func(w *world) { pools(w.live, disabled) }, wantReads: maxPoolReads, wantBelieved: true},
+		"of default pools made just now, too":       {pod: func(p *corev1.Pod) { p.Annotations = nil }, world: func(w *world) { pools(w.live, disabled, byDefault) }, wantReads: maxPoolReads, wantBelieved: true},
 		"one of many that serves after all is found": {pod: annotated(crdv1.AnnotationIPPool, fmt.Sprintf(`{"ipv4":%s}`, list)), world: func(w *world) {
 			pools(w.cached, disabled)
 			pools(w.live, disabled)
@@ -177,10 +177,10 @@ func TestAnAdmissionReadsBoundedlyMuch(t *testing.T) {
 	}
 }
 
-func TestAPodWaitsForAPoolThatNobodyHasLookedAt(t *testing.T) {
+func TestAPodWaitsForAPoolThatIsNotJudgedYet(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		later       func(*world) // a second after the request, and the pools' signal rings
+		later       func(*world) // a second after the request; the pools' signal rings
 		pod         func(*corev1.Pod)
 		wantTook    time.Duration
 		wantReason  string // empty: it has its address
@@ -190,18 +190,18 @@ func TestAPodWaitsForAPoolThatNobodyHasLookedAt(t *testing.T) {
 			later:    func(w *world) { w.pools(pool("a", "10.1.0.0/16", revision("6", 1))) },
 			wantTook: time.Second,
 		},
-		"though changes of others wake it": {
+		"even if changes of other pools wake it": {
 			later:      func(w *world) { w.cached.put(pool("other", "10.3.0.0/16")) },
 			wantTook:   patience,
 			wantReason: crdv1.ReasonPoolNotReady,
 		},
-		"and no longer once that pool is of no use": {
+		"but no longer once that pool cannot serve it": {
 			later:       func(w *world) { w.pools(pool("a", "10.1.0.0/16", disabled, revision("6", 2))) },
 			wantTook:    time.Second,
 			wantReason:  crdv1.ReasonNoPool,
 			wantRefusal: `"a" is disabled`,
 		},
-		"but not where it is to be looked at again anyway": {
+		"but not where it will be looked at again anyway": {
 			later:      func(w *world) { w.pools(pool("a", "10.1.0.0/16", revision("6", 1))) },
 			pod:        gatedBy("kueue.x-k8s.io/admission"),
 			wantReason: crdv1.ReasonForeignGate,
@@ -212,7 +212,7 @@ func TestAPodWaitsForAPoolThatNobodyHasLookedAt(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld()
-				w.live.put(pool("a", "10.1.0.0/16", unjudged)) // the cache does not even know it
+				w.live.put(pool("a", "10.1.0.0/16", unjudged)) // not even in the cache
 				time.AfterFunc(time.Second, func() {
 					test.later(w)
 					w.signal.Ring()
@@ -237,7 +237,7 @@ func TestAPodWaitsForAPoolThatNobodyHasLookedAt(t *testing.T) {
 	}
 }
 
-func TestAStoredPodIsChosenFor(t *testing.T) {
+func TestAStoredPodGetsAChoice(t *testing.T) {
 	t.Parallel()
 	w := newWorld().pools(pool("a", "10.1.0.0/16"), pool("b", "10.1.0.0/16", disabled), pool("z", "fd00::/64"))
 	p := pod4(forged, annotated(crdv1.AnnotationIPPool, `{"ipv4":["b","a"],"ipv6":["z"]}`), func(p *corev1.Pod) {
@@ -287,23 +287,23 @@ func TestAStoredPodIsChosenFor(t *testing.T) {
 	}
 }
 
-func TestStoredPodsThatAreNotChosenFor(t *testing.T) {
+func TestStoredPodsWithoutAChoice(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		pod         func(*corev1.Pod)
 		world       func(*world)
-		wantRefusal string // of package selection; else the pod is none of ours
+		wantRefusal string // of package selection; else the pod is left alone
 		wantNotYet  bool
 	}{
 		"on the host's network":     {pod: func(p *corev1.Pod) { p.Spec.HostNetwork = true }},
 		"the mirror of a static":    {pod: annotated(corev1.MirrorPodAnnotationKey, "x")},
 		"in a namespace left alone": {world: func(w *world) { w.config.IgnoredNamespaces, _ = labels.Parse("team=a") }},
-		"that no rule applies to": {
+		"without a rule that applies": {
 			pod:   func(p *corev1.Pod) { p.Annotations = nil },
 			world: func(w *world) { w.config.DefaultNetwork = false },
 		},
-		"that name no pool there is":          {wantRefusal: `pool "a" does not exist`},
-		"whose pool nobody has looked at yet": {world: func(w *world) { w.pools(pool("a", "10.1.0.0/16", unjudged)) }, wantRefusal: "is not Ready yet", wantNotYet: true},
+		"that name a pool that does not exist": {wantRefusal: `pool "a" does not exist`},
+		"with a pool that is not judged yet":   {world: func(w *world) { w.pools(pool("a", "10.1.0.0/16", unjudged)) }, wantRefusal: "is not Ready yet", wantNotYet: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -344,8 +344,8 @@ func TestAStoredPodWhoseNamespaceCannotBeReadIsNoRefusal(t *testing.T) {
 	}
 }
 
-// The API server takes 256 KiB of annotations. A pod that has no room for ours is told so before anything is reserved for it, when it
-// is created and when it is bound late.
+// The API server accepts 256 KiB of annotations. A pod without room for ours is refused before
+// anything is reserved for it, at creation and at late binding.
 func TestAPodWithoutRoomForItsAnnotationsIsRefused(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -386,7 +386,7 @@ func TestAPodWithoutRoomForItsAnnotationsIsRefused(t *testing.T) {
 	}
 }
 
-// What is left free for the annotations of a pod's addresses is never too little.
+// The room that is kept for the annotations of a pod's addresses is never too small.
 func TestTheAnnotationsOfAPodAreNeverLargerThanWasCounted(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

@@ -31,7 +31,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// store is the pools and namespaces that somebody sees: a cache, or the API server.
+// store is the pools and namespaces as a cache or the API server has them.
 type store struct {
 	mu         sync.Mutex                     // protects all
 	pools      map[string]*crdv1.SpiderIPPool // name -> pool
@@ -89,7 +89,7 @@ func (s *store) Get(_ context.Context, key client.ObjectKey, object client.Objec
 			return nil
 		}
 	default:
-		return fmt.Errorf("nobody reads a %T", object)
+		return fmt.Errorf("unexpected read of a %T", object)
 	}
 	return apierrors.NewNotFound(schema.GroupResource{Resource: "things"}, key.Name)
 }
@@ -99,7 +99,7 @@ func (s *store) List(_ context.Context, list client.ObjectList, _ ...client.List
 	defer s.mu.Unlock()
 	metadata, ok := list.(*metav1.PartialObjectMetadataList)
 	if !ok || metadata.Kind != "SpiderIPPoolList" {
-		return fmt.Errorf("nobody lists a %T of %v", list, list.GetObjectKind().GroupVersionKind())
+		return fmt.Errorf("unexpected list of a %T of %v", list, list.GetObjectKind().GroupVersionKind())
 	}
 	s.reads = append(s.reads, "list of pools")
 	if s.err != nil {
@@ -122,7 +122,7 @@ type reserver struct {
 	taken    map[string][]crdv1.Claim // token -> claims
 	given    map[string][]crdv1.Claim // the same, given back
 	attempts int
-	backErr  error                 // the state of the context of GiveBack
+	backErr  error                 // the error of GiveBack's context
 	slots    []choice.Slot         // of the last Reserve
 	last     allocator.Reservation // the same
 }
@@ -149,7 +149,7 @@ func (r *reserver) Reserve(ctx context.Context, v allocator.Reservation, slots [
 	var claims []crdv1.Claim
 	for _, slot := range slots {
 		address := netip.MustParseAddr("10.1.0.7")
-		if slot.Pools[0][0] == 'z' { // the tests' IPv6 pools
+		if slot.Pools[0][0] == 'z' { // the IPv6 pools of the tests
 			address = netip.MustParseAddr("fd00::7")
 		}
 		claims = append(claims, crdv1.Claim{Pool: slot.Pools[0], Address: address, NIC: slot.NIC})
@@ -168,7 +168,7 @@ func (r *reserver) GiveBack(ctx context.Context, token string, claims []crdv1.Cl
 	if r.lose != nil {
 		r.lose()
 	}
-	return errors.New("a store that does not answer") // must not change the answer to the pod
+	return errors.New("a store that does not answer") // must not change the answer for the pod
 }
 
 func (r *reserver) reserved() int {
@@ -177,8 +177,8 @@ func (r *reserver) reserved() int {
 	return len(r.taken)
 }
 
-// lost returns the pools in which something was reserved and not given back.
-func (r *reserver) lost() []string {
+// leaked returns the pools in which something was reserved and not given back.
+func (r *reserver) leaked() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var pools []string
@@ -196,7 +196,7 @@ func (r *reserver) lost() []string {
 type exhaustedError struct {
 	cause   string
 	passing bool
-	not     bool // it could say exhausted, and does not
+	not     bool // has the method, and returns false
 }
 
 func (e exhaustedError) Error() string {
@@ -209,7 +209,7 @@ func (e exhaustedError) Passing() bool   { return e.passing }
 // always fails each attempt.
 func always(err error) func(int) error { return func(int) error { return err } }
 
-// world is a webhook with all that surrounds it.
+// world is a webhook with everything around it.
 type world struct {
 	cached, live     *store
 	reserver, dryRun *reserver
@@ -219,7 +219,7 @@ type world struct {
 	logger           logr.Logger
 }
 
-// newWorld knows namespace "team-a", in the cache and live.
+// newWorld has namespace "team-a", in the cache and in the API server.
 func newWorld() *world {
 	w := &world{cached: newStore(), live: newStore(), reserver: newReserver(), dryRun: newReserver(), signal: &Signal{}, config: config.Default()}
 	w.metrics, w.logger = NewMetrics(prometheus.NewPedanticRegistry()), logr.Discard()
@@ -261,7 +261,7 @@ func testScheme(t *testing.T) *runtime.Scheme {
 	return scheme
 }
 
-// create is the request that makes an object in namespace team-a.
+// create is a request to create an object in namespace team-a.
 func create(t *testing.T, object any, changes ...func(*admissionv1.AdmissionRequest)) admission.Request {
 	t.Helper()
 	raw, err := json.Marshal(object)

@@ -16,21 +16,21 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// mostFresh is how many pools are read from the API server for one pod. A pod may name 128, and
-// each of its admissions would read them all: what a list does not answer of more is answered from
-// the cache.
-const mostFresh = 8
+// maxPoolReads limits how many pools are read from the API server for one pod. A pod may name 128,
+// and each of its admissions would read them all. Where more have changed, a list of metadata finds
+// those, and the rest comes from the cache.
+const maxPoolReads = 8
 
-// freshPools are the pools of the cache, and in front of them what was read from the API server, for as long as that is newer. It
-// serves one request.
+// freshPools overlays the cached pools with those read from the API server, where these are newer.
+// It serves one request.
 type freshPools struct {
 	cache PoolLister
 	live  client.Reader
-	known map[string]*crdv1.SpiderIPPool // name -> pool; nil where there was none, or where the cache has to do
+	known map[string]*crdv1.SpiderIPPool // name -> pool; nil where it does not exist or the cache is used
 
-	reads    int                          // of single pools
-	listed   map[string]metav1.ObjectMeta // name -> metadata of all pools; nil before they were listed
-	believed int                          // pools that the cache was believed, although the API server has others
+	reads   int                          // of single pools
+	listed  map[string]metav1.ObjectMeta // name -> metadata of all pools; nil before they were listed
+	trusted int                          // pools taken from the cache although the API server has newer ones
 }
 
 var _ PoolLister = (*freshPools)(nil)
@@ -68,18 +68,19 @@ func (f *freshPools) All() iter.Seq[*crdv1.SpiderIPPool] {
 	}
 }
 
-// newer reports whether a is newer than b. Versions that cannot be compared are of a cache that is as good as any.
+// newer reports whether a is newer than b. Where versions cannot be compared, the cached one is as
+// good as any.
 func newer(a, b *crdv1.SpiderIPPool) bool {
 	order, err := resourceversion.CompareResourceVersion(a.ResourceVersion, b.ResourceVersion)
 	return err == nil && order > 0
 }
 
-// read reads what the refusal rests on and was not read before: each pool by itself where these are
-// few, else what a list says was changed. It reports whether anything was read that choosing may
-// see.
+// read reads the pools that the refusal rests on and that were not read before: each of them where
+// they are few, else those that changed according to a list. It reports whether it read anything
+// that may change the choice.
 func (f *freshPools) read(ctx context.Context, r *selection.Refusal) (bool, error) {
 	names := f.unknown(r.Pools)
-	if r.AllPools || len(names) > mostFresh-f.reads {
+	if r.AllPools || len(names) > maxPoolReads-f.reads {
 		if err := f.list(ctx); err != nil {
 			return false, err
 		}
@@ -91,8 +92,8 @@ func (f *freshPools) read(ctx context.Context, r *selection.Refusal) (bool, erro
 		names = append(names, f.unknown(f.changed())...)
 	}
 	for i, name := range names {
-		if f.reads == mostFresh {
-			f.believe(names[i:])
+		if f.reads == maxPoolReads {
+			f.trustCache(names[i:])
 			return i > 0, nil
 		}
 		if err := f.get(ctx, name); err != nil {
@@ -102,7 +103,7 @@ func (f *freshPools) read(ctx context.Context, r *selection.Refusal) (bool, erro
 	return len(names) > 0, nil
 }
 
-// unknown returns the names that were not read, each once.
+// unknown returns the names that were not read, without duplicates.
 func (f *freshPools) unknown(names []string) []string {
 	var unknown []string
 	for _, name := range names {
@@ -127,7 +128,7 @@ func (f *freshPools) get(ctx context.Context, name string) error {
 	return nil
 }
 
-// list lists the pools, once. Only metadata is asked for: the status of large pools is large.
+// list lists the pools, once, and their metadata only: the status of a large pool is large.
 func (f *freshPools) list(ctx context.Context) error {
 	if f.listed != nil {
 		return nil
@@ -144,8 +145,8 @@ func (f *freshPools) list(ctx context.Context) error {
 	return nil
 }
 
-// cached reports whether the cache knows all that there is to know of a pool: its present version,
-// or that there is none.
+// cached reports whether the cache is up to date for a pool: it has the current version, or the
+// pool does not exist.
 func (f *freshPools) cached(name string) bool {
 	cached, ok := f.cache.Pool(name)
 	there, exists := f.listed[name]
@@ -156,8 +157,7 @@ func (f *freshPools) cached(name string) bool {
 	return false
 }
 
-// changed returns the names of the pools that the cache does not know, or not with their present
-// spec.
+// changed returns the names of the pools that the cache lacks, or has with an older spec.
 func (f *freshPools) changed() []string {
 	var names []string
 	for name, there := range f.listed {
@@ -170,22 +170,22 @@ func (f *freshPools) changed() []string {
 	return names
 }
 
-// believe leaves pools to the cache.
-func (f *freshPools) believe(names []string) {
+// trustCache uses the cache for these pools.
+func (f *freshPools) trustCache(names []string) {
 	for _, name := range names {
 		f.known[name] = nil
 	}
-	f.believed += len(names)
+	f.trusted += len(names)
 }
 
-// qualify says in a refusal that rests on it that the cache was believed.
+// qualify adds to a refusal that part of it rests on the cache.
 func (f *freshPools) qualify(err error) error {
 	var refusal *selection.Refusal
-	if f.believed == 0 || !errors.As(err, &refusal) {
+	if f.trusted == 0 || !errors.As(err, &refusal) {
 		return err
 	}
 	qualified := *refusal
 	qualified.Reason += fmt.Sprintf("; %d of the pools have changed since the controller last saw them, and no more than %d are looked at anew for one pod: try again in a moment",
-		f.believed, mostFresh)
+		f.trusted, maxPoolReads)
 	return &qualified
 }

@@ -13,7 +13,7 @@ import (
 	"spidernet.io/spiderpool/allocator/owners"
 )
 
-// reservationOf returns what a reservation says of a pod, but for the token.
+// reservationOf returns the reservation for a pod, without the token.
 func reservationOf(pod *corev1.Pod, namespace string, c config.Config) allocator.Reservation {
 	r := allocator.Reservation{Pod: allocator.PodRef{Namespace: namespace}}
 	if grace := pod.Spec.TerminationGracePeriodSeconds; grace != nil {
@@ -27,9 +27,10 @@ func reservationOf(pod *corev1.Pod, namespace string, c config.Config) allocator
 	return r
 }
 
-// Identity returns the stable identity of a pod and the UID of its owner, or zero values where it has none. Who controls the pod
-// decides, which may be nobody, and the pod must come with a name. What a user writes into an owner reference need not be a name at
-// all; an identity that could not be recorded is none.
+// Identity returns the stable identity of a pod and the UID of its owner, or zero values where it
+// has none. The controller of the pod decides, which may be nil, and the pod must be created with a
+// name. A user may write anything into an owner reference: an identity that the record could not
+// hold does not count.
 func Identity(pod, namespace string, controller *metav1.OwnerReference, c config.Config) (allocator.Identity, string) {
 	if controller == nil {
 		return allocator.Identity{}, ""
@@ -39,21 +40,21 @@ func Identity(pod, namespace string, controller *metav1.OwnerReference, c config
 	if err != nil || !stable || !short(pod) || !plain(controller.Name) {
 		return allocator.Identity{}, ""
 	}
-	if _, numbered := owners.Ordinal(controller.Name, pod); owners.IsStatefulSet(kind) && !numbered { // it makes no such pod
+	if _, numbered := owners.Ordinal(controller.Name, pod); owners.IsStatefulSet(kind) && !numbered { // the StatefulSet does not make this pod
 		return allocator.Identity{}, ""
 	}
 	uid := string(controller.UID)
-	if len(uid) > longestUID || !plain(strings.ToLower(uid)) { // it is only shown, and a user may have written it
+	if len(uid) > longestUID || !plain(strings.ToLower(uid)) { // it is only shown, and may be written by a user
 		uid = ""
 	}
 	return allocator.Identity{Namespace: namespace, Group: kind.Group, Kind: kind.Kind, Name: controller.Name, Pod: pod}, uid
 }
 
-// short reports whether a pod's name can be a label too, as those of a StatefulSet
-// are. A longer one would only fill the record.
+// short reports whether a pod's name can be a label value too, as for pods of a StatefulSet. A
+// longer one would only bloat the record.
 func short(name string) bool { return plain(name) && len(name) <= validation.LabelValueMaxLength }
 
-// longestUID is the length of the UIDs that the API server gives.
+// longestUID is the length of the UIDs that the API server generates.
 const longestUID = len("123e4567-e89b-12d3-a456-426614174000")
 
 func plain(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }

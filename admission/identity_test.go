@@ -37,10 +37,10 @@ func TestStableIdentity(t *testing.T) {
 			owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-0",
 			want: allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-0"},
 		},
-		"of a StatefulSet, by a name that it makes no pod of":     {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-a"},
-		"of a StatefulSet, by a name of its own":                  {owner: controller("apps/v1", "StatefulSet", "web"), pod: "mine"},
-		"of a StatefulSet, by a number that is written otherwise": {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-007"},
-		"of a StatefulSet of a version to come": {
+		"of a StatefulSet, with a name that it does not make":   {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-a"},
+		"of a StatefulSet, with another name":                   {owner: controller("apps/v1", "StatefulSet", "web"), pod: "mine"},
+		"of a StatefulSet, with an ordinal in another spelling": {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web-007"},
+		"of a StatefulSet of a later API version": {
 			owner: controller("apps/v3", "StatefulSet", "web"), pod: "web-12",
 			want: allocator.Identity{Namespace: "team-a", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-12"},
 		},
@@ -79,14 +79,14 @@ func TestStableIdentity(t *testing.T) {
 			owner: controller("v1", "GameServer", "chess"), pod: "chess",
 			config: func(c *config.Config) { c.StableIdentityKinds = []schema.GroupKind{games} },
 		},
-		"of somebody else's StatefulSet":              {owner: controller("apps.example.com/v1", "StatefulSet", "web"), pod: "web-0"},
-		"of a core StatefulSet":                       {owner: controller("v1", "StatefulSet", "web"), pod: "web-0"},
-		"of a ReplicaSet":                             {owner: controller("apps/v1", "ReplicaSet", "web"), pod: "web-0"},
-		"of a name to be made up":                     {owner: controller("apps/v1", "StatefulSet", "web")},
-		"of a version that cannot be read":            {owner: controller("apps/v1/v2", "StatefulSet", "web"), pod: "web-0"},
-		"of an owner whose name is none":              {owner: controller("apps/v1", "StatefulSet", "we b/1"), pod: "web-0"},
-		"of a pod whose name is too long for a label": {owner: controller("apps/v1", "StatefulSet", strings.Repeat("w", 62)), pod: strings.Repeat("w", 62) + "-0"},
-		"of a pod whose name is none":                 {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web 0"},
+		"of a StatefulSet of another group":         {owner: controller("apps.example.com/v1", "StatefulSet", "web"), pod: "web-0"},
+		"of a core StatefulSet":                     {owner: controller("v1", "StatefulSet", "web"), pod: "web-0"},
+		"of a ReplicaSet":                           {owner: controller("apps/v1", "ReplicaSet", "web"), pod: "web-0"},
+		"of a pod with a generated name":            {owner: controller("apps/v1", "StatefulSet", "web")},
+		"of a version that cannot be read":          {owner: controller("apps/v1/v2", "StatefulSet", "web"), pod: "web-0"},
+		"of an owner with a malformed name":         {owner: controller("apps/v1", "StatefulSet", "we b/1"), pod: "web-0"},
+		"of a pod with a name too long for a label": {owner: controller("apps/v1", "StatefulSet", strings.Repeat("w", 62)), pod: strings.Repeat("w", 62) + "-0"},
+		"of a pod with a malformed name":            {owner: controller("apps/v1", "StatefulSet", "web"), pod: "web 0"},
 		"of an owner that is no controller": {
 			owner: func() metav1.OwnerReference {
 				o := controller("apps/v1", "StatefulSet", "web")

@@ -6,14 +6,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics count what the webhook of pods answers. A nil *Metrics counts nothing.
+// Metrics count the answers of the pod webhook. A nil *Metrics counts nothing.
 type Metrics struct {
 	pods    *prometheus.CounterVec   // by outcome and reason
 	seconds *prometheus.HistogramVec // by outcome
 	panics  prometheus.Counter
 }
 
-// NewMetrics returns metrics that r knows.
+// NewMetrics returns metrics that are registered with r.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		pods: prometheus.NewCounterVec(prometheus.CounterOpts{

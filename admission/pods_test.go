@@ -15,7 +15,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// annotationsOf returns the annotations of a pod, with the token, which is random, replaced.
+// annotationsOf returns the annotations of a pod; the token, which is random, is replaced.
 func annotationsOf(t *testing.T, raw []byte) map[string]string {
 	t.Helper()
 	var p corev1.Pod
@@ -185,7 +185,7 @@ func TestFieldsThatTheTypesDoNotKnowStay(t *testing.T) {
 	for _, p := range []map[string]any{got, want} {
 		delete(p["metadata"].(map[string]any), "annotations")
 	}
-	// Our types write what is empty, but known: that is no change.
+	// Our types write known fields even if empty: that is no change.
 	got["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)["resources"] = nil
 	want["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)["resources"] = nil
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -222,7 +222,7 @@ func TestTheHistoryOfAnAddressBeginsInTheLog(t *testing.T) {
 	}
 }
 
-func TestNamesOfPodsThatHaveNoneYet(t *testing.T) {
+func TestNamesOfPodsBeforeTheyAreGenerated(t *testing.T) {
 	t.Parallel()
 	if got := nameOf(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "web-"}}); got != "web-*" {
 		t.Errorf("got %q", got)

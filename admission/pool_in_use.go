@@ -16,13 +16,14 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// usage is who uses the addresses of a pool: what its record says, and what live pods claim, recorded or not (I8).
+// usage is which pods use the addresses of a pool: what its record says, and what live pods claim,
+// recorded or not (I8).
 type usage struct {
 	record *allocator.Record
 	pods   map[netip.Addr][]string // address -> live pods
 }
 
-// usageOf reads the record of the pool as it is stored now, not as a cache remembers it.
+// usageOf reads the record of the given pool, which is the stored one and not the cache's.
 func usageOf(pool *crdv1.SpiderIPPool, users Users) (usage, error) {
 	record, err := status.Record(&pool.Status)
 	if err != nil {
@@ -31,7 +32,7 @@ func usageOf(pool *crdv1.SpiderIPPool, users Users) (usage, error) {
 	return usage{record: record, pods: users.UsersOf(pool.Name)}, err
 }
 
-// addresses returns those in use that matter, in order.
+// addresses returns the addresses in use that matter, in order.
 func (u usage) addresses(matters func(netip.Addr) bool) []netip.Addr {
 	var used []netip.Addr
 	for a := range u.record.Taken().All() {
@@ -48,7 +49,7 @@ func (u usage) addresses(matters func(netip.Addr) bool) []netip.Addr {
 	return used
 }
 
-// user says who uses an address.
+// user says what uses an address.
 func (u usage) user(a netip.Addr) string {
 	if pods := u.pods[a]; len(pods) > 0 {
 		return strings.Join(pods, ", ")
@@ -81,7 +82,7 @@ func (u usage) user(a netip.Addr) string {
 	return "its pod was not seen to end"
 }
 
-// hold says since when nobody knows whether an address is still used.
+// hold says since when it is unknown whether an address is still used.
 func (u usage) hold(a netip.Addr) string {
 	h, _ := u.record.HoldAt(a)
 	node := "an unknown node"
@@ -95,7 +96,7 @@ func named(i allocator.Identity) string {
 	return fmt.Sprintf("%s/%s of %s %s", i.Namespace, i.Pod, i.Kind, i.Name)
 }
 
-// text names the first of the addresses with their users.
+// text names the first of the addresses, with their users.
 func (u usage) text(used []netip.Addr) string {
 	texts := make([]string, 0, min(len(used), maxNamed))
 	for _, a := range used[:min(len(used), maxNamed)] {
@@ -122,9 +123,10 @@ func validateInUse(c *poolChange) field.ErrorList {
 	return takenOut(used, u, c.now, c.path)
 }
 
-// takenOut says it at the field that took the addresses out: the gateway, excludeIPs, a route, or ips for all that are left.
+// takenOut reports it at the field that takes the addresses out: the gateway, excludeIPs, a route,
+// or ips for the rest.
 func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.ErrorList {
-	excluded, _ := allocator.NewSpace(now.excludes, nil) // parsePool has made a space of them
+	excluded, _ := allocator.NewSpace(now.excludes, nil) // parsePool has built a space of them already
 	var byGateway, byExclude, byRoute, byIPs []netip.Addr
 	for _, a := range used {
 		switch {
@@ -150,20 +152,20 @@ func takenOut(used []netip.Addr, u usage, now poolSpec, path *field.Path) field.
 	return errs
 }
 
-// vacant reports whether an address is kept for a stable identity and nobody has it, nor may come
-// with it.
-func (u usage) vacant(a netip.Addr) bool {
+// unassigned reports whether an address is kept for a stable identity, and no pod has it or is
+// being admitted with it.
+func (u usage) unassigned(a netip.Addr) bool {
 	r, ok := u.record.RetainedAt(a)
 	return ok && r.Unassigned() && len(u.pods[a]) == 0
 }
 
 // validateDelete refuses to delete a pool in use. Where its record cannot be read, only live pods
-// count: the finalizer holds the pool, and it must be possible to ask for its end. What is kept for
-// identities is no pod's, and comes free after grace.
+// count: the finalizer keeps the pool, and a user must be able to request its deletion. Addresses
+// kept for identities belong to no pod, and are freed after grace.
 func validateDelete(pool *crdv1.SpiderIPPool, users Users, grace time.Duration) error {
 	u, _ := usageOf(pool, users)
-	used := u.addresses(func(a netip.Addr) bool { return !u.vacant(a) })
-	kept := u.addresses(u.vacant)
+	used := u.addresses(func(a netip.Addr) bool { return !u.unassigned(a) })
+	kept := u.addresses(u.unassigned)
 	var why []string
 	if len(used) > 0 {
 		why = append(why, fmt.Sprintf("%s in use: %s", counted(len(used)), u.text(used)))

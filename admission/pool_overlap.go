@@ -12,11 +12,11 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// maxNamed bounds how many objects a message names.
+// maxNamed limits how many objects a message names.
 const maxNamed = 10
 
-// validateDisjoint refuses addresses that another pool has. Those that the pool had before are not asked again: it must be possible
-// to shrink a pool that overlaps another.
+// validateDisjoint refuses addresses that another pool has. Those that the pool had before are not
+// checked again: a pool that overlaps another must be shrinkable.
 func validateDisjoint(c *poolChange) field.ErrorList {
 	gained := c.gained()
 	if gained.Size() == 0 {
@@ -38,7 +38,7 @@ func validateDisjoint(c *poolChange) field.ErrorList {
 }
 
 // validateGateways refuses to hand out another pool's gateway, and a gateway that another pool
-// hands out: whoever got it would cut the subnet off. What was so before is not asked again.
+// hands out: the pod that got it would cut the subnet off. What was wrong before is not checked again.
 func validateGateways(c *poolChange) field.ErrorList {
 	handedOut := c.now.usable.Minus(c.was.usable)
 	moved := c.now.gateway.IsValid() && c.now.gateway != c.was.gateway
@@ -60,15 +60,15 @@ func validateGateways(c *poolChange) field.ErrorList {
 	return errs
 }
 
-// otherPool is a pool beside the one that changes.
+// otherPool is a pool other than the one that changes.
 type otherPool struct {
 	name string
 	poolSpec
 }
 
-// others returns the other pools whose subnet meets that of the pool, by name, less those that were
-// made without validation and cannot be read: these are never Ready, so nothing of them is handed
-// out.
+// others returns the other pools with a subnet that overlaps the pool's, by name. It leaves out
+// those that were created without validation and cannot be read: they are never Ready, so none of
+// their addresses is handed out.
 func (c *poolChange) others() []otherPool {
 	var readable []otherPool
 	for _, other := range neighbours(c.name, c.now.subnet, c.options.Pools) {
@@ -79,8 +79,8 @@ func (c *poolChange) others() []otherPool {
 	return readable
 }
 
-// nestedSubnets warns of subnets inside one another. The addresses are disjoint, but the pods of the two pools disagree on who is
-// on their network and who is behind the gateway.
+// nestedSubnets warns about subnets inside one another. The addresses are disjoint, but the pods of
+// the two pools disagree on what is on their network and what is behind the gateway.
 func nestedSubnets(name string, subnet netip.Prefix, pools PoolLister) []string {
 	var inside, around []string
 	for _, other := range neighbours(name, subnet, pools) {
@@ -104,7 +104,7 @@ func nestedSubnets(name string, subnet netip.Prefix, pools PoolLister) []string 
 	return warnings
 }
 
-// neighbours returns the other pools whose subnet meets subnet, by name.
+// neighbours returns the other pools with a subnet that overlaps subnet, by name.
 func neighbours(name string, subnet netip.Prefix, pools PoolLister) []*crdv1.SpiderIPPool {
 	if !subnet.IsValid() {
 		return nil

@@ -9,9 +9,9 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// noHost says which address of its subnet an address is that no IPv4 router can have; empty for all
-// others. The kernel refuses a route over the broadcast address, and pods would stay in
-// ContainerCreating. The anycast address of IPv6 is that of routers.
+// noHost names the kind of address that no IPv4 router can have: broadcast or network address of
+// its subnet; empty for all others. The kernel refuses a route via the broadcast address, and pods
+// would stay in ContainerCreating. IPv6's anycast address belongs to routers and is allowed.
 func noHost(subnet netip.Prefix, a netip.Addr) string {
 	broadcast, what := allocator.Unassignable(subnet)
 	switch {
@@ -44,8 +44,8 @@ func validateRouterAddresses(c *poolChange) field.ErrorList {
 }
 
 // validateDestinations refuses routes that are as specific as the route to the pool's own subnet,
-// or more so: they lead pods that could reach one another directly over the next hop. A wider
-// destination does not, since the more specific route wins.
+// or more: they send traffic between pods that reach one another directly through the next hop. A
+// wider destination does not, since the more specific route wins.
 func validateDestinations(c *poolChange) field.ErrorList {
 	var errs field.ErrorList
 	for i, r := range c.spec.Routes {
@@ -63,7 +63,8 @@ func validateDestinations(c *poolChange) field.ErrorList {
 	return errs
 }
 
-// addressWarnings warns of addresses that the change adds and that do not do what one may think.
+// addressWarnings warns about addresses that the change adds and that may not do what the user
+// expects.
 func addressWarnings(c *poolChange) []string {
 	var warnings []string
 	if a, what := allocator.Unassignable(c.now.subnet); what != "" && c.now.addresses.Contains(a) && !c.was.addresses.Contains(a) {

@@ -7,26 +7,27 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// poolChange is a pool that is made, or edited: all that the rules look at. Both specs can be read.
+// poolChange is a pool that is being created or edited: the input of all rules. Both specs can be
+// read.
 type poolChange struct {
 	name   string
-	before *crdv1.SpiderIPPool // nil where the pool is made
+	before *crdv1.SpiderIPPool // nil at creation
 	spec   *crdv1.IPPoolSpec
-	// was is the spec of before. It has nothing where the pool is made; where before cannot be read
-	// it lacks what could not be, so that this counts as new.
+	// was is the spec of before; empty at creation. If before cannot be read, it lacks what could
+	// not be, so that this counts as new.
 	was, now poolSpec
-	// unreadable says that before cannot be read, so that nobody knows what the pool had.
+	// unreadable says that before cannot be read, so that it is unknown what the pool had.
 	unreadable bool
 
 	options PoolOptions
 	path    *field.Path
 }
 
-// poolRule says what is wrong with a change.
+// poolRule returns what is wrong with a change.
 type poolRule func(*poolChange) field.ErrorList
 
-// poolRules are asked at create and at each edit of a spec alike: an edit must not lead where no
-// pool can be made. A rule that lets pass what the pool was like before says so.
+// poolRules run at creation and at each edit of a spec alike: an edit must not lead to a spec that
+// creation refuses. A rule that tolerates what the pool had before says so.
 var poolRules = [...]poolRule{
 	validateFamilyOf,
 	validateSpecial,
@@ -37,8 +38,7 @@ var poolRules = [...]poolRule{
 	validateInUse,
 }
 
-// newPoolChange reads both specs; before is nil where the pool is made. The errors are those of the
-// spec that is to be.
+// newPoolChange reads both specs; before is nil at creation. The errors are those of the new spec.
 func newPoolChange(before, pool *crdv1.SpiderIPPool, o PoolOptions) (*poolChange, field.ErrorList) {
 	c := &poolChange{name: pool.Name, before: before, spec: &pool.Spec, options: o, path: field.NewPath("spec")}
 	var errs field.ErrorList
@@ -50,7 +50,7 @@ func newPoolChange(before, pool *crdv1.SpiderIPPool, o PoolOptions) (*poolChange
 	return c, errs
 }
 
-// validate asks all rules.
+// validate runs all rules.
 func (c *poolChange) validate() field.ErrorList {
 	var errs field.ErrorList
 	for _, rule := range poolRules {
@@ -59,8 +59,8 @@ func (c *poolChange) validate() field.ErrorList {
 	return errs
 }
 
-// warnings says what is allowed and may surprise. Subnets never change, so an edit is not warned of
-// those of others.
+// warnings says what is allowed and may surprise. Subnets never change, so an edit does not warn
+// about those of other pools.
 func (c *poolChange) warnings() []string {
 	if c.before != nil {
 		return addressWarnings(c)
@@ -68,14 +68,14 @@ func (c *poolChange) warnings() []string {
 	return append(nestedSubnets(c.name, c.now.subnet, c.options.Pools), addressWarnings(c)...)
 }
 
-// gained returns the addresses that the pool did not have, or did not hand out before: one that was
-// its gateway, say.
+// gained returns the addresses that the pool did not have, or did not hand out before, such as its
+// former gateway.
 func (c *poolChange) gained() allocator.Space {
 	handedOut := c.now.usable.Minus(c.was.usable)
 	return c.now.addresses.Minus(c.was.addresses.Minus(handedOut))
 }
 
-// validateFamilyOf: the family of a pool never changes, so an edit is not asked: it could not mend
+// validateFamilyOf: the family of a pool never changes, so an edit is not checked: it could not fix
 // it.
 func validateFamilyOf(c *poolChange) field.ErrorList {
 	if c.now.subnet == c.was.subnet {

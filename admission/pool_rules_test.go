@@ -25,10 +25,10 @@ func all(changes ...func(*crdv1.SpiderIPPool)) func(*crdv1.SpiderIPPool) {
 	}
 }
 
-// TestNoEditLeadsWhereNoPoolCanBeMade runs each rule both ways: a pool is made with the bad spec,
-// and a good one is edited into it. A rule that is asked at one of the two only is a hole: whatever
-// is refused is then made good first.
-func TestNoEditLeadsWhereNoPoolCanBeMade(t *testing.T) {
+// TestEditsAreCheckedAsCreationIs runs each rule both ways: a pool is created with the bad
+// spec, and a good one is edited into it. A rule that runs in only one of the two is a hole: it
+// could be passed by creating a good pool first.
+func TestEditsAreCheckedAsCreationIs(t *testing.T) {
 	t.Parallel()
 	var (
 		unchanged = func(*crdv1.SpiderIPPool) {}
@@ -41,7 +41,7 @@ func TestNoEditLeadsWhereNoPoolCanBeMade(t *testing.T) {
 		good func(*crdv1.SpiderIPPool) // of the pool 10.1.0.10 to .19 with gateway .1
 		bad  func(*crdv1.SpiderIPPool) // of the good one
 		want string
-		with *crdv1.SpiderIPPool // beside it; b where nil
+		with *crdv1.SpiderIPPool // another pool; b where nil
 	}{
 		"a range backwards": {
 			bad:  ips("10.1.0.19-10.1.0.10"),
@@ -68,7 +68,7 @@ func TestNoEditLeadsWhereNoPoolCanBeMade(t *testing.T) {
 			want: `spec.routes[0].dst: Invalid value: "10.1.0.0/24": is the pool's own subnet 10.1.0.0/24, which pods reach without a router: ` +
 				`the route would cut them off from one another`,
 		},
-		"a default route beside a gateway": {
+		"a default route in addition to a gateway": {
 			good: all(noGateway, routes(crdv1.Route{Dst: "0.0.0.0/0", Gw: "10.1.0.2"})),
 			bad:  gateway("10.1.0.1"),
 			want: `spec.routes[0].dst: Invalid value: "0.0.0.0/0": gateway 10.1.0.1 makes the default route already`,
@@ -77,7 +77,7 @@ func TestNoEditLeadsWhereNoPoolCanBeMade(t *testing.T) {
 			bad:  ips("10.1.0.10-10.1.0.19", "10.1.0.109-10.1.0.119"),
 			want: `spec.ips[1]: Invalid value: "10.1.0.109-10.1.0.119": overlaps pool "b": 10.1.0.109`,
 		},
-		"addresses of another pool, excluded no more": {
+		"addresses of another pool, no longer excluded": {
 			good: all(ips("10.1.0.10-10.1.0.119"), excludes("10.1.0.100-10.1.0.109")),
 			bad:  excludes(),
 			want: `spec.ips[0]: Invalid value: "10.1.0.10-10.1.0.119": overlaps pool "b": 10.1.0.100-10.1.0.109`,
@@ -87,22 +87,22 @@ func TestNoEditLeadsWhereNoPoolCanBeMade(t *testing.T) {
 			good: noGateway,
 			want: `spec.ips: Invalid value: "10.1.0.1": is the gateway of pool "b": exclude it`,
 		},
-		"the gateway of another pool, excluded no more": {
+		"the gateway of another pool, no longer excluded": {
 			good: all(noGateway, ips("10.1.0.1-10.1.0.19"), excludes("10.1.0.1")),
 			bad:  excludes(),
 			want: `spec.ips: Invalid value: "10.1.0.1": is the gateway of pool "b": exclude it`,
 		},
-		"the gateway of another pool, the own gateway no more": {
+		"the gateway of another pool, no longer the own gateway": {
 			good: ips("10.1.0.1-10.1.0.19"),
 			bad:  noGateway,
 			want: `spec.ips: Invalid value: "10.1.0.1": is the gateway of pool "b": exclude it`,
 		},
-		"the gateway of another pool, the next hop of a route no more": {
+		"the gateway of another pool, no longer the next hop of a route": {
 			good: all(noGateway, ips("10.1.0.1-10.1.0.19"), routes(crdv1.Route{Dst: "192.168.0.0/16", Gw: "10.1.0.1"})),
 			bad:  routes(),
 			want: `spec.ips: Invalid value: "10.1.0.1": is the gateway of pool "b": exclude it`,
 		},
-		"an address of another pool, the own gateway no more": { // both were made at one moment
+		"an address of another pool, no longer the own gateway": { // both were created at the same moment
 			good: all(ips("10.1.0.10-10.1.0.19", "10.1.0.104"), gateway("10.1.0.104")),
 			bad:  gateway("10.1.0.1"),
 			want: `spec.ips[1]: Invalid value: "10.1.0.104": overlaps pool "b": 10.1.0.104`,
@@ -145,11 +145,11 @@ func TestNoEditLeadsWhereNoPoolCanBeMade(t *testing.T) {
 	}
 }
 
-// What was so before does not stand in the way of an edit that mends something else.
-func TestAnEditIsNotAskedWhatWasSoBefore(t *testing.T) {
+// What was wrong before does not block an edit that fixes something else.
+func TestAnEditIsNotCheckedForWhatWasSoBefore(t *testing.T) {
 	t.Parallel()
 	b := pool("b", "10.1.0.0/24", ips("10.1.0.10-10.1.0.19"), gateway("10.1.0.30"))
-	bad := func(changes ...func(*crdv1.SpiderIPPool)) *crdv1.SpiderIPPool { // its gateway is an address of b, and the gateway of b one of its own
+	bad := func(changes ...func(*crdv1.SpiderIPPool)) *crdv1.SpiderIPPool { // its gateway is an address of b, and the gateway of b is one of its addresses
 		return pool("a", "10.1.0.0/24", append([]func(*crdv1.SpiderIPPool){ips("10.1.0.15-10.1.0.39"), gateway("10.1.0.12")}, changes...)...)
 	}
 	v := validator(config.Default(), claims{}, b)

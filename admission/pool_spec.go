@@ -16,14 +16,14 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// poolSpec is the spec of a pool as addresses. Its zero value has none.
+// poolSpec is the parsed spec of a pool. Its zero value has no addresses.
 type poolSpec struct {
 	subnet        netip.Prefix
 	ips, excludes []netipx.IPRange
-	gateway       netip.Addr      // invalid where there is none
+	gateway       netip.Addr      // invalid where it is not set
 	hops          []netip.Addr    // next hops of routes
 	addresses     allocator.Space // ips less excludes
-	usable        allocator.Space // what of addresses may be handed out: no router ever is, nor a broadcast address
+	usable        allocator.Space // those of addresses that may be handed out: no router, no broadcast address
 }
 
 // routers returns the gateway and the next hops.
@@ -34,15 +34,15 @@ func (p *poolSpec) routers() []netip.Addr {
 	return append(slices.Clip(p.hops), p.gateway)
 }
 
-// keeps reports whether a pod that has the address may go on with it. An earlier version may have
-// given it one that is not usable.
+// keeps reports whether a pod that has the address may keep it. An earlier version may have
+// assigned one that is not usable.
 func (p *poolSpec) keeps(a netip.Addr) bool {
 	return p.addresses.Contains(a) && !slices.Contains(p.routers(), a)
 }
 
-// ValidatePoolSpec checks all that a spec can say wrong by itself, CEL or not, and returns the
-// addresses that may be handed out: ips less excludeIPs, gateway, the next hops of routes and the
-// broadcast address. The addresses are of use only without errors.
+// ValidatePoolSpec checks a spec without looking at other objects, including what CEL checks, and
+// returns the addresses that may be handed out: ips less excludeIPs, gateway, the next hops of
+// routes and the broadcast address. The addresses are only valid without errors.
 func ValidatePoolSpec(spec *crdv1.IPPoolSpec) (allocator.Space, field.ErrorList) {
 	c := poolChange{spec: spec, path: field.NewPath("spec")}
 	var errs field.ErrorList
@@ -55,7 +55,8 @@ func ValidatePoolSpec(spec *crdv1.IPPoolSpec) (allocator.Space, field.ErrorList)
 	return c.now.usable, errs
 }
 
-// parsePool reads a spec. What could not be read is missing in the result; an unreadable subnet hides what depends on it.
+// parsePool reads a spec. What could not be read is missing in the result; an unreadable subnet
+// hides the errors that depend on it.
 func parsePool(spec *crdv1.IPPoolSpec, path *field.Path) (poolSpec, field.ErrorList) {
 	var p poolSpec
 	errs := validateSelectors(spec, path)
@@ -74,7 +75,7 @@ func parsePool(spec *crdv1.IPPoolSpec, path *field.Path) (poolSpec, field.ErrorL
 	}
 	p.excludes, more = parseRanges(spec.ExcludeIPs, p.subnet, path.Child("excludeIPs"))
 	errs = append(errs, more...)
-	if p.addresses, err = allocator.NewSpace(p.ips, p.excludes); err != nil { // all lie in one subnet, so it cannot be
+	if p.addresses, err = allocator.NewSpace(p.ips, p.excludes); err != nil { // all lie in one subnet, so this cannot fail
 		errs = append(errs, field.InternalError(path.Child("ips"), err))
 	}
 	p.gateway, more = parseGateway(spec.Gateway, p.subnet, path.Child("gateway"))
@@ -110,7 +111,8 @@ func parseRanges(entries []string, subnet netip.Prefix, path *field.Path) ([]net
 	return ranges, errs
 }
 
-// validateEntriesDisjoint: an address that is said twice is a slip of the pen, and the pool may lack the one that was meant.
+// validateEntriesDisjoint: an address that is given twice is a typing error, and the pool may lack
+// the one that was meant.
 func validateEntriesDisjoint(ranges []netipx.IPRange, entries []string, path *field.Path) field.ErrorList {
 	order := make([]int, len(ranges)) // indexes, by first address
 	for i := range order {
@@ -146,7 +148,8 @@ func parseGateway(gateway *string, subnet netip.Prefix, path *field.Path) (netip
 	return a, nil
 }
 
-// validateRoutes: two routes to one destination fail the pod when its network is set up, which is too late to tell anybody.
+// validateRoutes: with two routes to one destination each pod would fail when its network is set
+// up, which is too late to tell the user.
 func validateRoutes(routes []crdv1.Route, subnet netip.Prefix, gateway netip.Addr, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	seen := map[netip.Prefix]int{} // destination -> index
@@ -186,7 +189,8 @@ func validateSelectors(spec *crdv1.IPPoolSpec, path *field.Path) field.ErrorList
 	return errs
 }
 
-// validateFamily: addresses of a family that is not given would never be used. The value is what the user wrote.
+// validateFamily: addresses of a disabled family would never be used. The value is what the user
+// wrote.
 func validateFamily(c config.Config, a netip.Addr, value string, path *field.Path) field.ErrorList {
 	switch {
 	case a.Is4() && !c.EnableIPv4:
@@ -197,7 +201,7 @@ func validateFamily(c config.Config, a netip.Addr, value string, path *field.Pat
 	return nil
 }
 
-// parseAddress reads one address with the strictness of a range.
+// parseAddress reads one address, as strictly as a range.
 func parseAddress(s string) (netip.Addr, error) {
 	r, err := allocator.ParseRange(s)
 	if err == nil && strings.Contains(s, "-") {
@@ -214,7 +218,7 @@ func versionOf(a netip.Addr) int64 {
 	return 4
 }
 
-// reason drops the value from the beginning of an error, since a field error says it already.
+// reason drops the value from the beginning of an error, since a field error has it already.
 func reason(err error, value string) string {
 	text := err.Error()
 	for _, prefix := range [...]string{fmt.Sprintf("%q: ", value), value + ": "} {

@@ -69,7 +69,7 @@ func TestValidatePoolSpec(t *testing.T) {
 			func(s *crdv1.IPPoolSpec) { s.Subnet = "172.18.41.1/24" },
 			[]string{`spec.subnet: Invalid value: "172.18.41.1/24": not canonical, write 172.18.41.0/24`},
 		},
-		"a subnet that is none": {
+		"a malformed subnet": {
 			func(s *crdv1.IPPoolSpec) { s.Subnet = "blue" },
 			[]string{`spec.subnet: Invalid value: "blue": not a CIDR`},
 		},
@@ -85,7 +85,7 @@ func TestValidatePoolSpec(t *testing.T) {
 			func(s *crdv1.IPPoolSpec) { s.IPs[1] = "172.18.41.9-172.18.41.3" },
 			[]string{`spec.ips[1]: Invalid value: "172.18.41.9-172.18.41.3": start after end`},
 		},
-		"an address that is none": {
+		"a malformed address": {
 			func(s *crdv1.IPPoolSpec) { s.IPs[1] = "172.18.41" },
 			[]string{`spec.ips[1]: Invalid value: "172.18.41": not an address`},
 		},
@@ -145,7 +145,7 @@ func TestValidatePoolSpec(t *testing.T) {
 			func(s *crdv1.IPPoolSpec) { s.Routes[1].Dst = "10.0.0.0/8" },
 			[]string{`spec.routes[1].dst: Invalid value: "10.0.0.0/8": routes[0] has the same destination`},
 		},
-		"the default route beside a gateway": {
+		"the default route in addition to a gateway": {
 			func(s *crdv1.IPPoolSpec) { s.Routes[1].Dst = "0.0.0.0/0" },
 			[]string{`spec.routes[1].dst: Invalid value: "0.0.0.0/0": gateway 172.18.41.1 makes the default route already`},
 		},
@@ -153,7 +153,7 @@ func TestValidatePoolSpec(t *testing.T) {
 			func(s *crdv1.IPPoolSpec) { s.Routes[0].Gw = "10.0.0.1" },
 			[]string{`spec.routes[0].gw: Invalid value: "10.0.0.1": outside of subnet 172.18.41.0/24`},
 		},
-		"a next hop that is none": {
+		"a malformed next hop": {
 			func(s *crdv1.IPPoolSpec) { s.Routes[0].Gw = "eth0" },
 			[]string{`spec.routes[0].gw: Invalid value: "eth0": not an address`},
 		},
@@ -187,8 +187,8 @@ func TestValidatePoolSpec(t *testing.T) {
 			func(s *crdv1.IPPoolSpec) { s.Routes[1].Dst = "172.18.41.9/32" },
 			[]string{`spec.routes[1].dst: Invalid value: "172.18.41.9/32": lies inside the pool's own subnet 172.18.41.0/24, which pods reach without a router: the route would cut them off from one another`},
 		},
-		"a route to more than the subnet": {func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "172.18.40.0/23" }, nil},
-		"a route to the subnet beside it": {func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "172.18.40.0/24" }, nil},
+		"a route to more than the subnet":    {func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "172.18.40.0/23" }, nil},
+		"a route to the neighbouring subnet": {func(s *crdv1.IPPoolSpec) { s.Routes[0].Dst = "172.18.40.0/24" }, nil},
 		"a selector that cannot be read": {
 			func(s *crdv1.IPPoolSpec) {
 				s.NodeAffinity = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "a", Operator: "In"}}}
@@ -239,7 +239,7 @@ func TestValidatePoolSpec(t *testing.T) {
 	}
 }
 
-// specialPool is a case of a pool of that subnet, which is refused with one error.
+// specialPool is a test case of a pool of that subnet, which is refused with one error.
 func specialPool(subnet, want string, ips ...string) struct {
 	mutate func(*crdv1.IPPoolSpec)
 	want   []string
@@ -258,7 +258,8 @@ func texts(errs field.ErrorList) []string {
 	return out
 }
 
-// TestHugeRangesCostNothing counts allocations, not time: a /10 and a /64 must cost what a /24 costs.
+// TestHugeRangesCostNothing counts allocations, not time: a /10 and a /64 must cost the same as a
+// /24.
 func TestHugeRangesCostNothing(t *testing.T) {
 	cost := func(subnet, ips, gateway string) float64 {
 		spec := crdv1.IPPoolSpec{Subnet: subnet, IPs: []string{ips}, Gateway: &gateway}
@@ -279,7 +280,8 @@ func TestHugeRangesCostNothing(t *testing.T) {
 	}
 }
 
-// FuzzValidatePoolSpec: what is accepted lies inside the subnet, without the gateway and what is excluded.
+// FuzzValidatePoolSpec: what is accepted lies inside the subnet, without the gateway and what is
+// excluded.
 func FuzzValidatePoolSpec(f *testing.F) {
 	f.Add("172.18.41.0/24", "172.18.41.40-172.18.41.50,172.18.41.60", "172.18.41.42", "172.18.41.41", "10.0.0.0/8", "172.18.41.1")
 	f.Add("fd00::/64", "fd00::-fd00::ffff:ffff:ffff:ffff", "fd00::1", "fd00::2", "::/0", "fd00::3")

@@ -11,7 +11,7 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// special are the addresses that no pod can have: the plugin refuses them, or the kernel does.
+// special are the addresses that no pod can have: the plugin or the kernel refuses them.
 var special = [...]struct {
 	prefix netip.Prefix
 	what   string
@@ -25,15 +25,15 @@ var special = [...]struct {
 	{netip.MustParsePrefix("ff00::/8"), "multicast"},
 }
 
-// validateSpecial refuses addresses that would be handed out, and then fail each pod when its network is set up. Those that the pool
-// had before are not asked again: it must be possible to shrink it.
+// validateSpecial refuses addresses that each pod would fail with when its network is set up. Those
+// that the pool had before are not checked again: it must be possible to shrink it.
 func validateSpecial(c *poolChange) field.ErrorList {
 	gained := c.gained()
 	var errs field.ErrorList
 	for _, s := range special {
 		if s.prefix.Bits() <= c.now.subnet.Bits() && s.prefix.Overlaps(c.now.subnet) {
 			if c.now.subnet == c.was.subnet {
-				return nil // no update can mend it
+				return nil // no update can fix it
 			}
 			return field.ErrorList{field.Invalid(c.path.Child("subnet"), c.spec.Subnet, fmt.Sprintf("no pod can have an address of %s (%s)", s.prefix, s.what))}
 		}

@@ -49,8 +49,9 @@ func (v *PoolValidator) ValidateCreate(_ context.Context, pool *crdv1.SpiderIPPo
 	return v.validate(nil, pool)
 }
 
-// ValidateUpdate implements admission.Validator. An update that leaves the spec alone passes whatever the spec says: a finalizer
-// can always be removed and a label set, also on a pool that another version of these rules admitted.
+// ValidateUpdate implements admission.Validator. An update that does not change the spec passes
+// whatever the spec says: a finalizer can always be removed and a label set, also on a pool that
+// was admitted by another version of these rules.
 func (v *PoolValidator) ValidateUpdate(ctx context.Context, before, pool *crdv1.SpiderIPPool) (admission.Warnings, error) {
 	if ofSubresource(ctx) || sameSpec(before.Spec, pool.Spec) {
 		return nil, nil
@@ -58,7 +59,8 @@ func (v *PoolValidator) ValidateUpdate(ctx context.Context, before, pool *crdv1.
 	return v.validate(before, pool)
 }
 
-// validate asks the same of a pool that is made, which has no before, and of one that is edited.
+// validate runs the same rules for a pool that is created, where before is nil, and for one that is
+// edited.
 func (v *PoolValidator) validate(before, pool *crdv1.SpiderIPPool) (admission.Warnings, error) {
 	c, errs := newPoolChange(before, pool, v.o)
 	if len(errs) == 0 {
@@ -75,7 +77,7 @@ func (v *PoolValidator) ValidateDelete(ctx context.Context, pool *crdv1.SpiderIP
 	return nil, validateDelete(pool, v.o.Users, v.o.Config.ExpiryGrace)
 }
 
-// sameSpec takes the family that PoolDefaulter has just filled in for no change.
+// sameSpec does not count the family that PoolDefaulter has just filled in as a change.
 func sameSpec(before, now crdv1.IPPoolSpec) bool {
 	if before.IPVersion == nil {
 		before.IPVersion = now.IPVersion
@@ -83,7 +85,7 @@ func sameSpec(before, now crdv1.IPPoolSpec) bool {
 	return reflect.DeepEqual(before, now)
 }
 
-// ofSubresource: status has one writer, which is checked by its own means.
+// ofSubresource: the status has one writer, which checks it by itself.
 func ofSubresource(ctx context.Context) bool {
 	request, err := admission.RequestFromContext(ctx)
 	return err == nil && request.SubResource != ""

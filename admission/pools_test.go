@@ -91,7 +91,7 @@ func TestValidateCreate(t *testing.T) {
 			want: invalidA + `[spec.ips[1]: Invalid value: "10.1.0.1-10.1.0.9": overlaps pool "b": 10.1.0.8-10.1.0.9, ` +
 				`spec.ips[1]: Invalid value: "10.1.0.1-10.1.0.9": overlaps pool "c": 10.1.0.5]`,
 		},
-		"a pool of the same name in the cache is the one before this": {
+		"a pool of the same name in the cache is its predecessor": {
 			pool:   pool("a", "10.1.0.0/16", ips("10.1.0.1")),
 			others: []*crdv1.SpiderIPPool{pool("a", "10.1.0.0/16", ips("10.1.0.1"))},
 		},
@@ -165,8 +165,8 @@ func TestMessagesNameTenObjects(t *testing.T) {
 	}
 }
 
-// recorded returns a pool with a record of every kind: .10-.11 settled, .20-.22 reserved, .40 and .41 held, and retained .30 vacant,
-// .31 promised, .32 in use, .33 held.
+// recorded returns a pool with a record of every kind: .10-.11 settled, .20-.22 reserved, .40 and
+// .41 held, and four retained: .30 unassigned, .31 pending admission, .32 in use, .33 held.
 func recorded(t *testing.T, changes ...func(*crdv1.SpiderIPPool)) *crdv1.SpiderIPPool {
 	t.Helper()
 	addr := func(low int) netip.Addr { return netip.AddrFrom4([4]byte{10, 1, 0, byte(low)}) }
@@ -273,7 +273,7 @@ func TestValidateUpdate(t *testing.T) {
 			now:  excludes("10.1.0.33"),
 			want: `spec.excludeIPs: Forbidden: takes out addresses in use: 10.1.0.33 (retained for team-a/db-3 of StatefulSet db, held on node n2 since 2026-11-23T10:00:00Z)`,
 		},
-		"makes an address that is retained and that nobody has the gateway": {
+		"makes an address that is retained and unassigned the gateway": {
 			now:  gateway("10.1.0.30"),
 			want: `spec.gateway: Forbidden: takes out addresses in use: 10.1.0.30 (retained for team-a/db-0 of StatefulSet db)`,
 		},
@@ -320,11 +320,11 @@ func TestValidateUpdate(t *testing.T) {
 			before: func(p *crdv1.SpiderIPPool) { corrupt(p); ips("10.1.0.10")(p) },
 			now:    ips("10.1.0.10-10.1.0.41"),
 		},
-		"a spec that could not be read is mended": {
+		"a spec that could not be read is fixed": {
 			before: ips("x"),
 			now:    ips("10.1.0.10-10.1.0.41"),
 		},
-		"a spec that could not be read is mended without addresses in use": {
+		"a spec that could not be read is fixed without addresses in use": {
 			before: ips("x"),
 			now:    ips("10.1.0.11-10.1.0.41"),
 			want:   ips_ + `10.1.0.10 (its pod was not seen to end)`,
@@ -368,7 +368,7 @@ func TestValidateDelete(t *testing.T) {
 		users claims
 		want  string
 	}{
-		"nobody uses it": {pool: pool("a", "10.1.0.0/24", ips("10.1.0.1"))},
+		"not in use": {pool: pool("a", "10.1.0.0/24", ips("10.1.0.1"))},
 		"one pod": {
 			pool: pool("a", "10.1.0.0/24", func(p *crdv1.SpiderIPPool) { p.Status.Settled = []string{"10.1.0.10"} }), users: podOf10,
 			want: `deleting pool "a": 1 address is in use: 10.1.0.10 (team-a/web-1)`,
@@ -432,19 +432,19 @@ func TestPoolWebhooksEndToEnd(t *testing.T) {
 		request  admission.Request
 		wantCode int32
 	}{
-		"a good one":                {PathValidatePools, create(t, pool("a", "10.1.0.0/24"), ofCluster), http.StatusOK},
-		"a bad one":                 {PathValidatePools, create(t, pool("a", "10.1.0.1/24"), ofCluster), http.StatusUnprocessableEntity},
-		"shrunk below its use":      {PathValidatePools, create(t, shrunk, old(used, admissionv1.Update)), http.StatusUnprocessableEntity},
-		"the same by its status":    {PathValidatePools, create(t, shrunk, old(used, admissionv1.Update), func(r *admissionv1.AdmissionRequest) { r.SubResource = "status" }), http.StatusOK},
-		"deleted in use":            {PathValidatePools, create(t, nil, old(used, admissionv1.Delete)), http.StatusConflict},
-		"a bad one, reserved":       {PathValidateReservedIPs, create(t, reserved("x"), ofCluster), http.StatusUnprocessableEntity},
-		"a good one, reserved":      {PathValidateReservedIPs, create(t, reserved("10.0.0.1"), ofCluster), http.StatusOK},
-		"reserved ones are mutated": {PathMutateReservedIPs, create(t, reserved("10.0.0.1"), ofCluster), http.StatusOK},
-		"pools are mutated":         {PathMutatePools, create(t, pool("a", "10.1.0.0/24"), ofCluster), http.StatusOK},
-		"types are the schema's":    {PathMutatePools, create(t, mistyped, ofCluster), http.StatusOK},
-		"not for ever":              {PathValidatePools, create(t, mistyped, ofCluster), http.StatusBadRequest},
-		"types of reserved ones":    {PathMutateReservedIPs, create(t, mistyped, ofCluster), http.StatusOK},
-		"an unreadable pod":         {PathMutatePods, create(t, "x"), http.StatusBadRequest},
+		"a good one":                            {PathValidatePools, create(t, pool("a", "10.1.0.0/24"), ofCluster), http.StatusOK},
+		"a bad one":                             {PathValidatePools, create(t, pool("a", "10.1.0.1/24"), ofCluster), http.StatusUnprocessableEntity},
+		"shrunk below its use":                  {PathValidatePools, create(t, shrunk, old(used, admissionv1.Update)), http.StatusUnprocessableEntity},
+		"the same by an update of its status":   {PathValidatePools, create(t, shrunk, old(used, admissionv1.Update), func(r *admissionv1.AdmissionRequest) { r.SubResource = "status" }), http.StatusOK},
+		"deleted in use":                        {PathValidatePools, create(t, nil, old(used, admissionv1.Delete)), http.StatusConflict},
+		"a bad one, reserved":                   {PathValidateReservedIPs, create(t, reserved("x"), ofCluster), http.StatusUnprocessableEntity},
+		"a good one, reserved":                  {PathValidateReservedIPs, create(t, reserved("10.0.0.1"), ofCluster), http.StatusOK},
+		"reserved ones are mutated":             {PathMutateReservedIPs, create(t, reserved("10.0.0.1"), ofCluster), http.StatusOK},
+		"pools are mutated":                     {PathMutatePools, create(t, pool("a", "10.1.0.0/24"), ofCluster), http.StatusOK},
+		"wrong types are left to the schema":    {PathMutatePools, create(t, mistyped, ofCluster), http.StatusOK},
+		"wrong types are refused by validation": {PathValidatePools, create(t, mistyped, ofCluster), http.StatusBadRequest},
+		"wrong types of reserved ones":          {PathMutateReservedIPs, create(t, mistyped, ofCluster), http.StatusOK},
+		"an unreadable pod":                     {PathMutatePods, create(t, "x"), http.StatusBadRequest},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -468,10 +468,10 @@ func TestTheFamilyIsFilledIn(t *testing.T) {
 		version *int64
 		want    string
 	}{
-		"IPv4":              {"10.1.0.0/16", nil, `[{"op":"add","path":"/spec/ipVersion","value":4}]`},
-		"IPv6":              {"fd00::/64", nil, `[{"op":"add","path":"/spec/ipVersion","value":6}]`},
-		"not where it is":   {"fd00::/64", new(int64(4)), ``},
-		"not without a way": {"blue", nil, ``},
+		"IPv4":                        {"10.1.0.0/16", nil, `[{"op":"add","path":"/spec/ipVersion","value":4}]`},
+		"IPv6":                        {"fd00::/64", nil, `[{"op":"add","path":"/spec/ipVersion","value":6}]`},
+		"not where it is set":         {"fd00::/64", new(int64(4)), ``},
+		"not with a malformed subnet": {"blue", nil, ``},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -17,15 +17,15 @@ const (
 	PathValidateReservedIPs = "/validate-spiderreservedips"
 )
 
-// Registrar takes handlers; the webhook server of controller-runtime is one.
+// Registrar registers handlers; the webhook server of controller-runtime is one.
 type Registrar interface {
 	Register(path string, hook http.Handler)
 }
 
-// Register puts all webhooks on the server. The scheme knows pods and the kinds of crds/v1.
+// Register puts all webhooks on the server. The scheme has pods and the kinds of crds/v1.
 //
-// The defaulters are used without DefaulterRemoveUnknownOrOmitableFields: fields that a newer API version has, and our types do not
-// know, stay.
+// The defaulters are used without DefaulterRemoveUnknownOrOmitableFields: fields of a newer API
+// version that our types lack are kept.
 func Register(server Registrar, scheme *runtime.Scheme, pods *PodDefaulter, pools *PoolValidator, reserved *ReservedIPValidator) {
 	server.Register(PathMutatePods, admission.WithDefaulter(scheme, pods))
 	server.Register(PathMutatePools, leavingTypesToSchema(admission.WithDefaulter(scheme, PoolDefaulter{})))
@@ -34,10 +34,10 @@ func Register(server Registrar, scheme *runtime.Scheme, pods *PodDefaulter, pool
 	server.Register(PathValidateReservedIPs, admission.WithValidator(scheme, reserved))
 }
 
-// leavingTypesToSchema has a mutating webhook of one of our kinds pass what it cannot decode. The
-// API server compares objects with the schema only after mutation, and refuses such a one by naming
-// each field and the type that it wants; from us a user would hear only what encoding/json says of
-// the first. What no schema should let pass, the validating webhook cannot decode either.
+// leavingTypesToSchema lets a mutating webhook of our own kinds pass what it cannot decode. The API
+// server validates against the schema only after mutation, and its error names each field and the
+// type it must have; ours would be only the first error of encoding/json. What the schema should
+// never let pass cannot be decoded by the validating webhook either.
 func leavingTypesToSchema(hook *admission.Webhook) *admission.Webhook {
 	inner := hook.Handler
 	hook.Handler = admission.HandlerFunc(func(ctx context.Context, request admission.Request) admission.Response {

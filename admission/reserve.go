@@ -12,25 +12,27 @@ import (
 )
 
 const (
-	// firstPause is the least time between the first two tries for one pod, and doubles with each. Pools change with every write, each
-	// change wakes all who wait, and a try that takes an address of one family and gives it back is two changes of its own.
+	// firstPause is the shortest pause between the first two attempts for one pod; it doubles with
+	// each. Pools change with every write, each change wakes all waiting pods, and an attempt that
+	// takes an address of one family and gives it back causes two more changes.
 	firstPause = 50 * time.Millisecond
-	// giveBackDeadline bounds the undoing of a reservation; what it leaves behind expires.
+	// giveBackDeadline limits how long undoing a reservation may take; what it leaves behind
+	// expires.
 	giveBackDeadline = 30 * time.Second
 )
 
-// allocationRequest is what one admission wants of a Reserver.
+// allocationRequest is what one admission asks of a Reserver.
 type allocationRequest struct {
 	to     Reserver
 	dry    bool          // to cannot write
 	choice choice.Choice // with the token
-	until  time.Time     // how long to wait for what passes by itself
+	until  time.Time     // how long to wait for what usually passes soon
 }
 
 func (e allocationRequest) token() string { return string(e.choice.Reservation.Token) }
 
-// reserve takes the addresses. What passes by itself, such as a predecessor that is about to end, it waits for: a pod that is
-// scheduled at once starts sooner than one that has to be bound late.
+// reserve takes the addresses. It waits for what usually passes soon, such as a predecessor that is
+// about to end: a pod that is scheduled at once starts sooner than one that is bound late.
 func (d *PodDefaulter) reserve(ctx context.Context, e allocationRequest) ([]crdv1.Claim, error) {
 	begun := time.Now()
 	for pause := firstPause; ; pause *= 2 {
@@ -49,7 +51,7 @@ func (d *PodDefaulter) reserve(ctx context.Context, e allocationRequest) ([]crdv
 	}
 }
 
-// deadline is until when what stands against a pod is waited for to pass.
+// deadline returns until when to wait, by what the pools lack.
 func (e allocationRequest) deadline(cause string, begun time.Time) time.Time {
 	if soon := begun.Add(capPatience); cause == crdv1.ReasonOverCap && soon.Before(e.until) {
 		return soon
@@ -57,8 +59,9 @@ func (e allocationRequest) deadline(cause string, begun time.Time) time.Time {
 	return e.until
 }
 
-// giveBack undoes a reservation, in all pools of its slots: something went wrong, so what was said to be reserved may be wrong too.
-// Nobody waits for it: that the time is up is the most likely reason to be here, and the pod is admitted all the same.
+// giveBack undoes a reservation, in all pools of its slots: after an error it is unknown which of
+// them it is in. It runs in the background: the usual cause is that the time is up, and the pod is
+// admitted anyway.
 func (d *PodDefaulter) giveBack(ctx context.Context, e allocationRequest) {
 	var claims []crdv1.Claim
 	for _, slot := range e.choice.Slots {
@@ -77,8 +80,9 @@ func (d *PodDefaulter) giveBack(ctx context.Context, e allocationRequest) {
 	}()
 }
 
-// log writes the first line of each address's history, with the keys that all of them have; the pod is among the values of the
-// logger. It has neither a UID nor a node yet: the token ties the line to the next one.
+// log writes the first line of each address's history, with the same keys as all later ones; the
+// pod is among the values of the logger. It has no UID and no node yet: the token connects this
+// line with the next one.
 func (e allocationRequest) log(ctx context.Context, claims []crdv1.Claim) {
 	if e.dry {
 		return

@@ -48,7 +48,8 @@ func (v *ReservedIPValidator) ValidateCreate(_ context.Context, r *crdv1.SpiderR
 	return nil, invalid("SpiderReservedIP", r.Name, errs)
 }
 
-// ValidateUpdate implements admission.Validator. As for pools, what leaves the spec alone passes.
+// ValidateUpdate implements admission.Validator. As for pools, an update that does not change the
+// spec passes.
 func (v *ReservedIPValidator) ValidateUpdate(_ context.Context, before, r *crdv1.SpiderReservedIP) (admission.Warnings, error) {
 	if reflect.DeepEqual(before.Spec, r.Spec) {
 		return nil, nil
@@ -56,7 +57,8 @@ func (v *ReservedIPValidator) ValidateUpdate(_ context.Context, before, r *crdv1
 	return nil, invalid("SpiderReservedIP", r.Name, validateReservedIPs(&r.Spec, field.NewPath("spec")))
 }
 
-// ValidateDelete implements admission.Validator. Addresses that are reserved no longer may be handed out: nothing to refuse.
+// ValidateDelete implements admission.Validator. Addresses that are no longer reserved may be
+// handed out: nothing to refuse.
 func (v *ReservedIPValidator) ValidateDelete(context.Context, *crdv1.SpiderReservedIP) (admission.Warnings, error) {
 	return nil, nil
 }

@@ -28,7 +28,7 @@ func TestValidateReservedIPs(t *testing.T) {
 	}{
 		"one family":                    {reserved("10.0.0.1", "10.0.0.5-10.0.0.9"), ""},
 		"the other":                     {six(reserved("fd00::-fd00::ffff:ffff:ffff:ffff")), ""},
-		"none":                          {reserved(), invalidR + "spec.ips: Required value: name at least one address"},
+		"no addresses":                  {reserved(), invalidR + "spec.ips: Required value: name at least one address"},
 		"backwards":                     {reserved("10.0.0.1", "10.0.0.9-10.0.0.5"), invalidR + `spec.ips[1]: Invalid value: "10.0.0.9-10.0.0.5": start after end`},
 		"two families":                  {reserved("10.0.0.1", "fd00::1"), invalidR + `spec.ips[1]: Invalid value: "fd00::1": IPv6, while entries before it are IPv4`},
 		"another family":                {six(reserved("10.0.0.1")), invalidR + `spec.ipVersion: Invalid value: 6: ips are IPv4`},
@@ -43,7 +43,7 @@ func TestValidateReservedIPs(t *testing.T) {
 			check(t, err, test.want)
 			_, err = v.ValidateUpdate(t.Context(), reserved("192.0.2.1"), test.in)
 			check(t, err, test.want)
-			// What leaves the spec alone passes.
+			// An update that does not change the spec passes.
 			_, err = v.ValidateUpdate(t.Context(), test.in.DeepCopy(), test.in)
 			check(t, err, "")
 			_, err = v.ValidateDelete(t.Context(), test.in)
@@ -59,7 +59,7 @@ func TestReservedIPsOfADisabledFamily(t *testing.T) {
 	v := NewReservedIPValidator(c)
 	_, err := v.ValidateCreate(t.Context(), reserved("fd00::1"))
 	check(t, err, `SpiderReservedIP.spiderpool.spidernet.io "r" is invalid: spec.ips[0]: Invalid value: "fd00::1": IPv6 is disabled by the configuration (enableIPv6: false)`)
-	// It was made when the family was enabled, and can still be edited.
+	// It was created when the family was enabled, and can still be edited.
 	_, err = v.ValidateUpdate(t.Context(), reserved("fd00::1"), reserved("fd00::2"))
 	check(t, err, "")
 }
@@ -70,10 +70,10 @@ func TestTheFamilyOfReservedIPsIsFilledIn(t *testing.T) {
 		in   *crdv1.SpiderReservedIP
 		want string
 	}{
-		"IPv4":    {reserved("10.0.0.1-10.0.0.2"), `[{"op":"add","path":"/spec/ipVersion","value":4}]`},
-		"IPv6":    {reserved("fd00::1"), `[{"op":"add","path":"/spec/ipVersion","value":6}]`},
-		"not":     {reserved("gw"), ``},
-		"no list": {reserved(), ``},
+		"IPv4":         {reserved("10.0.0.1-10.0.0.2"), `[{"op":"add","path":"/spec/ipVersion","value":4}]`},
+		"IPv6":         {reserved("fd00::1"), `[{"op":"add","path":"/spec/ipVersion","value":6}]`},
+		"malformed":    {reserved("gw"), ``},
+		"no addresses": {reserved(), ``},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -14,10 +14,10 @@ func closed(c <-chan struct{}) bool {
 	}
 }
 
-func TestSignalWakesAllWhoWaitAndNobodyAfterwards(t *testing.T) {
+func TestSignalWakesOnlyThoseThatWait(t *testing.T) {
 	t.Parallel()
 	var s Signal
-	s.Ring() // nobody waits
+	s.Ring() // nothing waits
 	first, second := s.Changed(), s.Changed()
 	if closed(first) || closed(second) {
 		t.Fatal("woken before the change")
@@ -29,7 +29,8 @@ func TestSignalWakesAllWhoWaitAndNobodyAfterwards(t *testing.T) {
 	}
 }
 
-// TestSignalLosesNothing: whoever asks for the channel before looking is woken by a change that it did not see.
+// TestSignalLosesNothing: a goroutine that asks for the channel before it looks is woken by a
+// change that it did not see.
 func TestSignalLosesNothing(t *testing.T) {
 	t.Parallel()
 	var s Signal

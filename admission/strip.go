@@ -9,7 +9,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// strip removes the annotations that only we set: at create they can only be forged, or copied from another pod.
+// strip removes the annotations that only we set: at creation they are either forged or copied from
+// another pod.
 func strip(pod *corev1.Pod) {
 	maps.DeleteFunc(pod.Annotations, func(key, _ string) bool {
 		return key == crdv1.AnnotationReservation || key == crdv1.AnnotationUnassigned || strings.HasPrefix(key, crdv1.AnnotationAssignedPrefix)

@@ -15,13 +15,14 @@ import (
 )
 
 const (
-	// graceMargin is what the grace of a reservation has beyond the longest admission: clocks differ, and the pod must be seen.
+	// graceMargin is what the grace of a reservation has on top of the longest admission: clocks
+	// differ, and the pod must be seen.
 	graceMargin = 10 * time.Second
-	// longest bounds both durations: more than an hour is a wrong unit.
+	// longest is the limit for both durations: more than an hour is probably a wrong unit.
 	longest = time.Hour
 )
 
-// config checks f and puts defaults where it says nothing.
+// config checks f and fills in defaults.
 func (f *file) config() (Config, field.ErrorList) {
 	c, d := Default(), Default()
 	c.EnableIPv4 = or(f.EnableIPv4, d.EnableIPv4)
@@ -98,8 +99,8 @@ func exhaustion(path *field.Path, s *string, unset Exhaustion) (Exhaustion, fiel
 	}
 }
 
-// kinds asks of each kind what the API server asks of kinds. Their names become part of the pools' records, where others would not
-// be readable.
+// kinds checks kinds as the API server does. Their names are written into the records of pools, and
+// a malformed one could not be read back.
 func kinds(path *field.Path, list []groupKind) ([]schema.GroupKind, field.ErrorList) {
 	var errs field.ErrorList
 	var out []schema.GroupKind

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// file is conf.yml as it is written. Pointers and raw values tell a key that is not there from a zero value.
+// file is conf.yml as it is written. Pointers and raw values tell a missing key from a zero value.
 type file struct {
 	EnableIPv4 *bool `json:"enableIPv4"`
 	EnableIPv6 *bool `json:"enableIPv6"`
@@ -74,7 +74,7 @@ func decode(data []byte) (file, error) {
 	if !bytes.HasPrefix(asJSON, []byte("{")) {
 		return f, errors.New("want keys with values, such as enableIPv4: true")
 	}
-	// Not encoding/json, which takes EnableIPv4 for enableIPv4.
+	// Not encoding/json, which matches keys in any case: EnableIPv4 for enableIPv4.
 	strict, err := json.UnmarshalStrict(asJSON, &f)
 	if err != nil {
 		return f, readable(err)
@@ -82,8 +82,8 @@ func decode(data []byte) (file, error) {
 	return f, errors.Join(strict...)
 }
 
-// onlyDocument returns the one YAML document of data as JSON, nil where there is nothing but comments. The usual functions stop at
-// the end of the first document, and what follows would be ignored in silence.
+// onlyDocument returns the only YAML document of data as JSON, nil where there are only comments.
+// The usual functions stop at the end of the first document and ignore what follows silently.
 func onlyDocument(data []byte) ([]byte, error) {
 	decoder := goyaml.NewDecoder(bytes.NewReader(data))
 	decoder.SetStrict(true) // a key given twice is an error
@@ -120,7 +120,7 @@ func toJSON(document any) ([]byte, error) {
 	return asJSON, nil
 }
 
-// readable drops the layers of conversion that users do not see.
+// readable strips the layers of conversion from an error that users do not need to see.
 func readable(err error) error {
 	text := err.Error()
 	for _, layer := range []string{"error converting YAML to JSON: ", "yaml: unmarshal errors:\n  ", "yaml: ", "json: "} {

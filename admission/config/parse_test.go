@@ -118,7 +118,7 @@ func TestParseRefuses(t *testing.T) {
 	}{
 		"an unknown key":                {"enableIPv5: true", []string{`unknown field "enableIPv5"`}},
 		"an unknown key inside a value": {"ignoredNamespaces: {matchlabels: {a: b}}", []string{`unknown field "ignoredNamespaces.matchlabels"`}},
-		"a key in other letters":        {"EnableIPv4: false", []string{`unknown field "EnableIPv4"`}},
+		"a key in another case":         {"EnableIPv4: false", []string{`unknown field "EnableIPv4"`}},
 		"a key given twice":             {"enableIPv4: true\nenableIPv4: false", []string{`line 2`, `"enableIPv4" already set`}},
 		"two documents":                 {"enableIPv4: true\n---\nenableIPv6: false\n", []string{"more than one YAML document"}},
 		"a document after an end mark":  {"enableIPv4: true\n...\nenableIPv6: false\n", []string{"line 2", "<document start>"}},
@@ -129,13 +129,13 @@ func TestParseRefuses(t *testing.T) {
 		"a switch that is a string":     {`enableIPv4: "false"`, []string{"enableIPv4", "cannot unmarshal string"}},
 		"a pool that is a number":       {"clusterDefaultIPv4IPPool: [4]", []string{"clusterDefaultIPv4IPPool", "cannot unmarshal number"}},
 		"a list that is a string":       {"clusterDefaultIPv4IPPool: a", []string{"clusterDefaultIPv4IPPool", "cannot unmarshal string"}},
-		"a pool name that is none":      {"clusterDefaultIPv4IPPool: [a, Big]", []string{`clusterDefaultIPv4IPPool[1]: Invalid value: "Big": not a pool name`}},
+		"a malformed pool name":         {"clusterDefaultIPv4IPPool: [a, Big]", []string{`clusterDefaultIPv4IPPool[1]: Invalid value: "Big": not a pool name`}},
 		"an empty pool name":            {`clusterDefaultIPv6IPPool: [""]`, []string{`clusterDefaultIPv6IPPool[0]: Invalid value: ""`}},
 		"a pool named twice":            {"clusterDefaultIPv4IPPool: [a, b, a]", []string{`clusterDefaultIPv4IPPool[2]: Duplicate value: "a"`}},
 		"pools of a disabled family":    {"enableIPv6: false\nclusterDefaultIPv6IPPool: [a]", []string{"clusterDefaultIPv6IPPool: Forbidden: enableIPv6 is false"}},
 		"no family":                     {"enableIPv4: false\nenableIPv6: false", []string{"enableIPv6", "no pod could be given an address"}},
 		"a selector of all namespaces":  {"ignoredNamespaces: {}", []string{"ignoredNamespaces: Required value", "leave every namespace alone"}},
-		"a selector that is none": {
+		"a malformed selector": {
 			"ignoredNamespaces: {matchExpressions: [{key: a, operator: Near}]}",
 			[]string{`ignoredNamespaces.matchExpressions[0].operator: Invalid value: "Near"`},
 		},
@@ -151,13 +151,13 @@ func TestParseRefuses(t *testing.T) {
 			"clusterDefaultIPv4Subnet: [a]\nclusterDefaultIPv6Subnet: [b]",
 			[]string{"clusterDefaultIPv4Subnet: Forbidden", "clusterDefaultIPv6Subnet: Forbidden"},
 		},
-		"a flexible number":        {"clusterSubnetDefaultFlexibleIPNumber: 2", []string{"clusterSubnetDefaultFlexibleIPNumber: Forbidden"}},
-		"a cap that is a number":   {"reservationCap: 3", []string{"reservationCap", "cannot unmarshal number"}},
-		"a cap of nothing":         {"reservationCap: {namespace: 0, owner: -1}", []string{"reservationCap.namespace: Invalid value: 0: must be at least 1", "reservationCap.owner: Invalid value: -1"}},
-		"a cap of half an address": {"reservationCap: {namespace: 2.5}", []string{"reservationCap.namespace", "cannot unmarshal number 2.5"}},
-		"a cap that is no number":  {`reservationCap: {owner: "8"}`, []string{"reservationCap.owner", "cannot unmarshal string"}},
-		"a cap beyond all numbers": {"reservationCap: {owner: 1e30}", []string{"reservationCap.owner", "cannot unmarshal number"}},
-		"a cap of somebody else":   {"reservationCap: {pod: 1}", []string{`unknown field "reservationCap.pod"`}},
+		"a flexible number":          {"clusterSubnetDefaultFlexibleIPNumber: 2", []string{"clusterSubnetDefaultFlexibleIPNumber: Forbidden"}},
+		"a cap that is a number":     {"reservationCap: 3", []string{"reservationCap", "cannot unmarshal number"}},
+		"a cap of nothing":           {"reservationCap: {namespace: 0, owner: -1}", []string{"reservationCap.namespace: Invalid value: 0: must be at least 1", "reservationCap.owner: Invalid value: -1"}},
+		"a cap of half an address":   {"reservationCap: {namespace: 2.5}", []string{"reservationCap.namespace", "cannot unmarshal number 2.5"}},
+		"a cap that is not a number": {`reservationCap: {owner: "8"}`, []string{"reservationCap.owner", "cannot unmarshal string"}},
+		"a cap that overflows":       {"reservationCap: {owner: 1e30}", []string{"reservationCap.owner", "cannot unmarshal number"}},
+		"a cap per pod":              {"reservationCap: {pod: 1}", []string{`unknown field "reservationCap.pod"`}},
 		"an owner above its namespace": {
 			"reservationCap: {namespace: 4, owner: 5}", []string{"reservationCap.owner: Invalid value: 5: is more than namespace (4)"},
 		},
@@ -165,7 +165,7 @@ func TestParseRefuses(t *testing.T) {
 			"stableIdentityKinds: [{group: apps}, {}, null]",
 			[]string{"stableIdentityKinds[0].kind: Required value", "stableIdentityKinds[1].kind: Required value", "stableIdentityKinds[2].kind: Required value"},
 		},
-		"a kind that is none": {"stableIdentityKinds: [{kind: Big.Thing}]", []string{`stableIdentityKinds[0].kind: Invalid value: "Big.Thing": not a kind`}},
+		"a malformed kind": {"stableIdentityKinds: [{kind: Big.Thing}]", []string{`stableIdentityKinds[0].kind: Invalid value: "Big.Thing": not a kind`}},
 		"a group with its version": {
 			"stableIdentityKinds: [{group: apps/v1, kind: StatefulSet}]", []string{`stableIdentityKinds[0].group: Invalid value: "apps/v1": not an API group, which has no version`},
 		},
@@ -194,7 +194,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// FuzzParse: what is accepted keeps the promises of Config, and reading is a function of the text.
+// FuzzParse: what is accepted satisfies what Config documents, and parsing is deterministic.
 func FuzzParse(f *testing.F) {
 	f.Add("enableIPv4: true\nclusterDefaultIPv4IPPool: [a]\nexpiryGrace: 100s\n")
 	f.Add("ignoredNamespaces: {matchLabels: {a: b}}")

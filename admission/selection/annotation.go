@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// maxAnnotation bounds the work that an annotation can cause. The longest lists of the longest names fit.
+	// maxAnnotation limits the work that an annotation can cause. The longest lists of the longest
+	// names fit.
 	maxAnnotation = 40 << 10
 	maxNames      = 64
 )
@@ -24,15 +25,15 @@ const (
 	namesForm    = `["pool"]`
 )
 
-// parseFamilies reads {"ipv4":["a","b"],"ipv6":["c"]}. encoding/json alone takes unknown keys, keys in other letters and the last
-// of two equal ones.
-func parseFamilies(value string) ([2][]named, error) {
+// parseFamilies reads {"ipv4":["a","b"],"ipv6":["c"]}. encoding/json alone would accept unknown
+// keys and keys in another case, and take the last of two equal ones.
+func parseFamilies(value string) ([2][]poolRef, error) {
 	families, err := readFamilies(value)
-	return families, formed(err, familiesForm)
+	return families, withForm(err, familiesForm)
 }
 
-func readFamilies(value string) ([2][]named, error) {
-	var families [2][]named
+func readFamilies(value string) ([2][]poolRef, error) {
+	var families [2][]poolRef
 	d, err := open(value)
 	if err != nil {
 		return families, err
@@ -57,12 +58,12 @@ func readFamilies(value string) ([2][]named, error) {
 	return families, nil
 }
 
-func readFamily(d *json.Decoder, families *[2][]named) error {
+func readFamily(d *json.Decoder, families *[2][]poolRef) error {
 	token, err := d.Token()
 	if err != nil {
 		return readable(err)
 	}
-	key, _ := token.(string) // in this place of an object the decoder returns nothing else
+	key, _ := token.(string) // the decoder returns nothing else at this place of an object
 	i := slices.Index([]string{"ipv4", "ipv6"}, key)
 	switch {
 	case i < 0:
@@ -75,20 +76,20 @@ func readFamily(d *json.Decoder, families *[2][]named) error {
 }
 
 // parseNames reads ["a","b"].
-func parseNames(value string) ([]named, error) {
+func parseNames(value string) ([]poolRef, error) {
 	d, err := open(value)
 	if err != nil {
-		return nil, formed(err, namesForm)
+		return nil, withForm(err, namesForm)
 	}
 	names, err := readNames(d, "")
 	if err != nil {
-		return nil, formed(err, namesForm)
+		return nil, withForm(err, namesForm)
 	}
 	return names, finish(d)
 }
 
-// readNames reads a list of pool names that stands at a position.
-func readNames(d *json.Decoder, at string) ([]named, error) {
+// readNames reads a list of pool names; at is its position, for errors.
+func readNames(d *json.Decoder, at string) ([]poolRef, error) {
 	prefix := at
 	if prefix != "" {
 		prefix += ": "
@@ -96,7 +97,7 @@ func readNames(d *json.Decoder, at string) ([]named, error) {
 	if err := expect(d, '[', `a list of pool names such as ["pool"]`); err != nil {
 		return nil, fmt.Errorf("%s%w", prefix, err)
 	}
-	var names []named
+	var names []poolRef
 	for d.More() {
 		position := fmt.Sprintf("%s[%d]", at, len(names))
 		name, err := readName(d)
@@ -106,10 +107,10 @@ func readNames(d *json.Decoder, at string) ([]named, error) {
 		case len(names) == maxNames:
 			return nil, fmt.Errorf("%s: more than %d pools", position, maxNames)
 		}
-		if i := slices.IndexFunc(names, func(n named) bool { return n.pool == name }); i >= 0 {
+		if i := slices.IndexFunc(names, func(n poolRef) bool { return n.pool == name }); i >= 0 {
 			return nil, fmt.Errorf("%s: pool %q is named twice", position, name)
 		}
-		names = append(names, named{pool: name, at: position})
+		names = append(names, poolRef{pool: name, at: position})
 	}
 	if _, err := d.Token(); err != nil { // the closing bracket
 		return nil, fmt.Errorf("%s%w", prefix, readable(err))
@@ -189,7 +190,7 @@ func short(s string) string {
 	return s[:most] + "..."
 }
 
-// syntaxError says why a text is no JSON, which does not say what is wanted instead.
+// syntaxError says why a text is not JSON, but not which form is expected.
 type syntaxError string
 
 func (e syntaxError) Error() string { return string(e) }
@@ -202,9 +203,9 @@ func readable(err error) error {
 	return syntaxError("not JSON: " + err.Error())
 }
 
-// formed shows the form that is wanted where an error is a syntaxError; all others say themselves
-// what they want.
-func formed(err error, form string) error {
+// withForm adds the expected form to an error that is a syntaxError; all others say themselves what
+// they expect.
+func withForm(err error, form string) error {
 	var text syntaxError
 	if !errors.As(err, &text) {
 		return err

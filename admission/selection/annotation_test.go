@@ -17,12 +17,12 @@ func TestParseFamiliesRefuses(t *testing.T) {
 		"a list":                     {`["a"]`, `want an object such as {"ipv4":["pool"]}, found a list`},
 		"a string":                   {`"a"`, `want an object such as {"ipv4":["pool"]}, found the string "a"`},
 		"null":                       {`null`, `want an object such as {"ipv4":["pool"]}, found null`},
-		"no JSON":                    {`ipv4: [a]`, `not JSON: invalid character 'i' looking for beginning of value; want {"ipv4":["pool"],"ipv6":["pool"]}`},
+		"not JSON":                   {`ipv4: [a]`, `not JSON: invalid character 'i' looking for beginning of value; want {"ipv4":["pool"],"ipv6":["pool"]}`},
 		"an empty object":            {`{}`, `names no pool: want "ipv4", "ipv6" or both`},
 		"an unknown key":             {`{"ipv4":["a"],"ipv5":["a"]}`, `unknown key "ipv5": want "ipv4" or "ipv6"`},
-		"a key in other letters":     {`{"IPv4":["a"]}`, `unknown key "IPv4": want "ipv4" or "ipv6"`},
+		"a key in another case":      {`{"IPv4":["a"]}`, `unknown key "IPv4": want "ipv4" or "ipv6"`},
 		"a key given twice":          {`{"ipv4":["a"],"ipv4":["b"]}`, `key "ipv4" is there twice`},
-		"a key that is none":         {`{4:["a"]}`, "not JSON: invalid character '4'"},
+		"a key that is not a string": {`{4:["a"]}`, "not JSON: invalid character '4'"},
 		"a name instead of a list":   {`{"ipv4":"a"}`, `ipv4: want a list of pool names such as ["pool"], found the string "a"`},
 		"null instead of a list":     {`{"ipv6":null}`, `ipv6: want a list of pool names such as ["pool"], found null`},
 		"an empty list":              {`{"ipv4":["a"],"ipv6":[]}`, `ipv6: an empty list: name a pool or leave it out`},
@@ -32,7 +32,7 @@ func TestParseFamiliesRefuses(t *testing.T) {
 		"an object in the list":      {`{"ipv4":[{"b":1}]}`, `ipv4[0]: want a pool name in quotes, found an object`},
 		"true in the list":           {`{"ipv4":[true]}`, `ipv4[0]: want a pool name in quotes, found true`},
 		"a name given twice":         {`{"ipv4":["a","b","a"]}`, `ipv4[2]: pool "a" is named twice`},
-		"a name that is none":        {`{"ipv6":["Up"]}`, `ipv6[0]: "Up" is not a pool name: `},
+		"a malformed name":           {`{"ipv6":["Up"]}`, `ipv6[0]: "Up" is not a pool name: `},
 		"a name with a blank":        {`{"ipv6":[" a"]}`, `ipv6[0]: " a" is not a pool name: `},
 		"too many names":             {`{"ipv4":[` + many + `]}`, `ipv4[64]: more than 64 pools`},
 		"text after it":              {`{"ipv4":["a"]} x`, "text after the value, before byte 15"},
@@ -112,7 +112,7 @@ func numbered(n int) []string {
 	return names
 }
 
-func plain(names []named) []string {
+func plain(names []poolRef) []string {
 	var out []string
 	for _, n := range names {
 		out = append(out, n.pool)
@@ -120,7 +120,8 @@ func plain(names []named) []string {
 	return out
 }
 
-// FuzzParseFamilies: what is accepted says the same when it is written anew, and encoding/json reads the same from it.
+// FuzzParseFamilies: what is accepted parses to the same after it was written again, and
+// encoding/json reads the same from it.
 func FuzzParseFamilies(f *testing.F) {
 	for _, seed := range []string{`{"ipv4":["a","b"],"ipv6":["c"]}`, `{"ipv4":["a"]} x`, `{"ipv4":["a"],"ipv4":["b"]}`, "{\"ipv6\":\n[\"a.b-c\"]}"} {
 		f.Add(seed)

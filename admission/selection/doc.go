@@ -1,5 +1,5 @@
-// Package selection decides which pools a pod may use: a pure function of the
-// pod, its namespace, the configuration and the pools of a moment.
+// Package selection decides which pools a pod may use: a pure function of the pod, its namespace,
+// the configuration and a snapshot of the pools.
 //
 //	rules, exclusive, in order         filters, for each pool the rule names
 //	───────────────────────────       ──────────────────────────────────────
@@ -12,18 +12,17 @@
 //	default subnets     (later)            in the order to try them
 //	default pools
 //
-// The first rule that applies decides; that its pools are full or filtered out
-// does not let the next one try. A rule that is still to come refuses the pod by
-// the name of the annotation, so that no pod lands on another network than the
-// one that was asked for. Whether a candidate is full only the ledger knows.
+// The first rule that applies decides, even if its pools are full or filtered out. A rule that is
+// not implemented yet refuses the pod and names the annotation, so that no pod ends up on another
+// network than it asked for. Only the ledger knows whether a candidate is full.
 //
-// A family that the rule does not name is not given. One that it names and that
-// has no candidate left refuses the pod, and the refusal says why each pool was
-// passed over, so does one where no family is left at all. Refusals also say
-// which pools they rest on, so that the caller can confirm them against the API
-// server before a user sees them (I12), and which pools are worth waiting for.
+// A family that the rule does not name is not given. One that it names and that has no candidate
+// left refuses the pod, and so does a rule that leaves no family at all; the refusal says why each
+// pool was passed over. Refusals also say which pools they rest on, so that the caller can confirm
+// them with the API server before a user sees them (I12), and which pools are worth waiting for.
 //
-// What an annotation names must exist and be of the family it is named for, also
-// where another candidate is left: a typing error must not wait unseen for the
-// day on which the first pool is full.
+// What an annotation names must exist and be of the family it is named for, even where another
+// candidate is left: a typing error must not stay unnoticed until the first pool is full.
+//
+// What does not live here: which address of a pool is next, and what is written to the pod.
 package selection

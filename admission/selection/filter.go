@@ -12,8 +12,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// unfit says why a pool cannot serve the pod, or nothing. What the user decided comes before what passes by itself, so that nobody
-// waits for a pool that would not serve the pod anyway.
+// unfit says why a pool cannot serve the pod; empty where it can. What the user decided is checked
+// before what passes with time, so that no pod waits for a pool that would not serve it anyway.
 func (s *Snapshot) unfit(pool *crdv1.SpiderIPPool, family Family) (string, cause) {
 	if f, ok := familyOf(pool); !ok || f != family {
 		return "is not an " + family.String() + " pool", wrongFamily
@@ -29,7 +29,7 @@ func (s *Snapshot) unfit(pool *crdv1.SpiderIPPool, family Family) (string, cause
 	return unready(pool)
 }
 
-// unusable says what the user has decided about a pool.
+// unusable says why the user's own settings exclude a pool.
 func unusable(pool *crdv1.SpiderIPPool) string {
 	if readiness, why := pool.Readiness(); readiness == crdv1.Deleting || readiness == crdv1.Disabled {
 		return why
@@ -37,7 +37,7 @@ func unusable(pool *crdv1.SpiderIPPool) string {
 	return ""
 }
 
-// familyOf goes by the subnet, which is immutable and always there.
+// familyOf uses the subnet, which is immutable and always set.
 func familyOf(pool *crdv1.SpiderIPPool) (Family, bool) {
 	subnet, err := allocator.ParsePrefix(pool.Spec.Subnet)
 	if err != nil {
@@ -49,8 +49,8 @@ func familyOf(pool *crdv1.SpiderIPPool) (Family, bool) {
 	return IPv4, true
 }
 
-// otherNamespace does not say which namespaces a pool is for: whoever makes a pod may have no right
-// to know those of others. Who may read pools finds them there.
+// otherNamespace does not say which namespaces a pool is for: the user who creates a pod may not be
+// allowed to know those of others. Users who may read pools find them there.
 func (s *Snapshot) otherNamespace(pool *crdv1.SpiderIPPool) string {
 	field, serves := "namespaceName", slices.Contains(pool.Spec.NamespaceName, s.Namespace.Name)
 	if len(pool.Spec.NamespaceName) == 0 { // else it beats the selector
@@ -81,8 +81,8 @@ func (s *Snapshot) otherPod(pool *crdv1.SpiderIPPool) string {
 	return fmt.Sprintf("does not match the labels of the pod (podAffinity %s)", selector)
 }
 
-// otherNode: a pool of certain nodes would have to bring the pod there. Until that is built it serves only pods that name their
-// node: an address on a wrong node is worse than none.
+// otherNode: a pool for certain nodes would have to bring the pod there. Until that is built it
+// serves only pods that name their node: an address on the wrong node is worse than no address.
 func (s *Snapshot) otherNode(pool *crdv1.SpiderIPPool) string {
 	bound := s.Pod.Spec.NodeName
 	if names := pool.Spec.NodeName; len(names) > 0 { // beats the selector
@@ -107,20 +107,21 @@ func otherNetwork(pool *crdv1.SpiderIPPool) string {
 	return ""
 }
 
-// unready tells the pool that the leader refused from the one it has not looked at. What an edit added to a Ready pool the ledger
-// does not hand out before it was judged, so the pool goes on serving.
+// unready tells a pool that the leader refused from one that it has not judged yet. A Ready pool
+// that was edited goes on serving: the ledger does not hand out the added addresses before they
+// were judged.
 func unready(pool *crdv1.SpiderIPPool) (string, cause) {
 	switch readiness, why := pool.Readiness(); readiness {
 	case crdv1.Undecided:
 		return why, undecided
 	case crdv1.NotReady:
 		return why, notReady
-	case crdv1.Ready, crdv1.Disabled, crdv1.Deleting: // the last two are decided before
+	case crdv1.Ready, crdv1.Disabled, crdv1.Deleting: // the last two were decided before
 	}
 	return "", unfit
 }
 
-// some keeps a list of names readable.
+// some shortens a list of names for a message.
 func some(names []string) string {
 	const shown = 3
 	if len(names) <= shown {

@@ -9,27 +9,27 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// want is one address that a rule wants.
-type want struct {
+// addressRequest is one address that a rule asks for.
+type addressRequest struct {
 	nic        string
 	family     Family
 	candidates []*crdv1.SpiderIPPool // in the order to try them
 	passed     []passedOver
 }
 
-// fulfil turns what a rule wants into slots. What fails for one address does not hide what fails for another.
-func (s *Snapshot) fulfil(c *wanted) (Selection, error) {
+// fulfil turns what a rule asks for into slots. It collects the errors of all addresses.
+func (s *Snapshot) fulfil(c *request) (Selection, error) {
 	selection := Selection{Rule: c.rule, Pools: map[string]*crdv1.SpiderIPPool{}, CleanGateway: map[string]bool{}}
 	var failed failures
 	for _, w := range c.nics {
-		wants := s.wants(w)
-		if len(wants) == 0 {
+		requests := s.addressRequests(w)
+		if len(requests) == 0 {
 			failed.reasons = append(failed.reasons, s.noFamily(w))
 			failed.final = true
 		}
-		for i := range wants {
-			failed.add(&wants[i], c.strict)
-			selection.add(&wants[i])
+		for i := range requests {
+			failed.add(&requests[i], c.strict)
+			selection.add(&requests[i])
 		}
 		if w.cleanGateway {
 			selection.CleanGateway[w.nic] = true
@@ -41,25 +41,25 @@ func (s *Snapshot) fulfil(c *wanted) (Selection, error) {
 	return selection, nil
 }
 
-// wants returns the addresses that a NIC is to have, IPv4 first.
-func (s *Snapshot) wants(w wish) []want {
-	var wants []want
+// addressRequests returns the addresses that a NIC is to have, IPv4 first.
+func (s *Snapshot) addressRequests(w nicRequest) []addressRequest {
+	var requests []addressRequest
 	for _, family := range [...]Family{IPv4, IPv6} {
 		if len(w.families[family]) > 0 && s.enabled(family) {
-			wants = append(wants, s.want(w.nic, family, w.families[family]))
+			requests = append(requests, s.addressRequest(w.nic, family, w.families[family]))
 		}
 	}
-	agreeOnVlan(wants)
-	return wants
+	agreeOnVlan(requests)
+	return requests
 }
 
-func (s *Selection) add(w *want) {
-	slot := choice.Slot{NIC: w.nic, Family: w.family}
-	for _, pool := range w.candidates {
+func (s *Selection) add(r *addressRequest) {
+	slot := choice.Slot{NIC: r.nic, Family: r.family}
+	for _, pool := range r.candidates {
 		slot.Pools = append(slot.Pools, pool.Name)
 		s.Pools[pool.Name] = pool
 	}
-	for _, p := range w.passed {
+	for _, p := range r.passed {
 		slot.PassedOver = append(slot.PassedOver, p.PassedOver)
 	}
 	s.Slots = append(s.Slots, slot)
@@ -69,7 +69,7 @@ func (s *Snapshot) enabled(f Family) bool {
 	return [...]bool{s.Config.EnableIPv4, s.Config.EnableIPv6}[f]
 }
 
-func (s *Snapshot) noFamily(w wish) string {
+func (s *Snapshot) noFamily(w nicRequest) string {
 	named, key := IPv4, "enableIPv4"
 	if len(w.families[IPv4]) == 0 {
 		named, key = IPv6, "enableIPv6"
@@ -77,59 +77,59 @@ func (s *Snapshot) noFamily(w wish) string {
 	return fmt.Sprintf("only %s pools are named for %s, and the configuration disables %s (%s: false)", named, w.nic, named, key)
 }
 
-func (s *Snapshot) want(nic string, family Family, names []named) want {
-	w := want{nic: nic, family: family}
+func (s *Snapshot) addressRequest(nic string, family Family, names []poolRef) addressRequest {
+	r := addressRequest{nic: nic, family: family}
 	for _, n := range names {
 		pool, ok := s.Pools.Pool(n.pool)
 		if !ok {
-			w.pass(n, "does not exist", missing)
+			r.pass(n, "does not exist", missing)
 			continue
 		}
 		if reason, cause := s.unfit(pool, family); reason != "" {
-			w.pass(n, reason, cause)
+			r.pass(n, reason, cause)
 			continue
 		}
-		w.candidates = append(w.candidates, pool)
+		r.candidates = append(r.candidates, pool)
 	}
-	return w
+	return r
 }
 
-func (w *want) pass(n named, reason string, c cause) {
-	w.passed = append(w.passed, passedOver{PassedOver: choice.PassedOver{Pool: n.pool, Reason: reason}, at: n.at, cause: c})
+func (r *addressRequest) pass(n poolRef, reason string, c cause) {
+	r.passed = append(r.passed, passedOver{PassedOver: choice.PassedOver{Pool: n.pool, Reason: reason}, at: n.at, cause: c})
 }
 
-// agreeOnVlan drops candidates until those of both families have one VLAN: the first of IPv4 that IPv6 has too. Addresses are
-// reserved independently of one another, so no mixture must be possible. Where the families have none in common, IPv4 decides and
-// IPv6 shows the reason.
-func agreeOnVlan(wants []want) {
-	if len(wants) < 2 || len(wants[0].candidates) == 0 || len(wants[1].candidates) == 0 {
+// agreeOnVlan drops candidates until those of both families have one VLAN: the first of IPv4 that
+// IPv6 has too. Addresses are reserved independently of one another, so there must be no mixture.
+// Where the families have none in common, IPv4 decides and IPv6 shows the reason.
+func agreeOnVlan(requests []addressRequest) {
+	if len(requests) < 2 || len(requests[0].candidates) == 0 || len(requests[1].candidates) == 0 {
 		return
 	}
-	decider := wants[0].candidates[0]
+	decider := requests[0].candidates[0]
 search:
-	for _, a := range wants[0].candidates {
-		for _, b := range wants[1].candidates {
+	for _, a := range requests[0].candidates {
+		for _, b := range requests[1].candidates {
 			if vlan(a) == vlan(b) {
 				decider = a
 				break search
 			}
 		}
 	}
-	for i := range wants {
-		wants[i].keepVlan(decider)
+	for i := range requests {
+		requests[i].keepVlan(decider)
 	}
 }
 
-func (w *want) keepVlan(decider *crdv1.SpiderIPPool) {
-	kept := w.candidates[:0]
-	for _, pool := range w.candidates {
+func (r *addressRequest) keepVlan(decider *crdv1.SpiderIPPool) {
+	kept := r.candidates[:0]
+	for _, pool := range r.candidates {
 		if vlan(pool) == vlan(decider) {
 			kept = append(kept, pool)
 			continue
 		}
-		w.pass(named{pool: pool.Name}, fmt.Sprintf("has vlan %d, and %q with vlan %d goes before it on the same NIC", vlan(pool), decider.Name, vlan(decider)), unfit)
+		r.pass(poolRef{pool: pool.Name}, fmt.Sprintf("has vlan %d, and %q with vlan %d goes before it on the same NIC", vlan(pool), decider.Name, vlan(decider)), unfit)
 	}
-	w.candidates = kept
+	r.candidates = kept
 }
 
 func vlan(p *crdv1.SpiderIPPool) int64 { return valueOf(p.Spec.Vlan) }
@@ -143,27 +143,27 @@ type failures struct {
 	final     bool // some address does not
 }
 
-func (f *failures) add(w *want, strict bool) {
-	wrong := misnamed(w.passed, strict)
+func (f *failures) add(r *addressRequest, strict bool) {
+	wrong := misnamed(r.passed, strict)
 	switch {
 	case wrong != "":
 		f.reasons = append(f.reasons, wrong)
 		f.final = true
-	case len(w.candidates) > 0:
+	case len(r.candidates) > 0:
 		return
 	default:
-		f.reasons = append(f.reasons, fmt.Sprintf("no pool is left for %s of %s: %s", w.family, w.nic, join(w.passed)))
-		waits := slices.ContainsFunc(w.passed, func(p passedOver) bool { return p.cause == notReady || p.cause == undecided })
+		f.reasons = append(f.reasons, fmt.Sprintf("no pool is left for %s of %s: %s", r.family, r.nic, join(r.passed)))
+		waits := slices.ContainsFunc(r.passed, func(p passedOver) bool { return p.cause == notReady || p.cause == undecided })
 		f.waiting = f.waiting || waits
 		f.final = f.final || !waits
 	}
-	for _, p := range w.passed {
+	for _, p := range r.passed {
 		f.pools = append(f.pools, p.Pool)
 		f.undecided = f.undecided || p.cause == undecided
 	}
 }
 
-// misnamed says which names a strict rule does not forgive.
+// misnamed returns the names that a strict rule does not accept.
 func misnamed(passed []passedOver, strict bool) string {
 	if !strict {
 		return ""
@@ -177,7 +177,7 @@ func misnamed(passed []passedOver, strict bool) string {
 	return strings.Join(wrong, "; ")
 }
 
-func (f *failures) refusal(c *wanted) *Refusal {
+func (f *failures) refusal(c *request) *Refusal {
 	return &Refusal{
 		Rule:      c.rule,
 		Reason:    strings.Join(f.reasons, "; "),

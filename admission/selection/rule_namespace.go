@@ -2,13 +2,13 @@ package selection
 
 import crdv1 "spidernet.io/spiderpool/crds/v1"
 
-// byNamespace: the namespace names the default pools of its pods. Where Spiderpool is not the default network, a pod that names
-// nothing itself is none of ours.
-func byNamespace(s *Snapshot) (*wanted, error) {
+// byNamespace: the namespace names the default pools of its pods. Where Spiderpool is not the
+// default network, a pod that names nothing itself is left alone.
+func byNamespace(s *Snapshot) (*request, error) {
 	if !s.Config.DefaultNetwork {
 		return nil, nil
 	}
-	var families [2][]named
+	var families [2][]poolRef
 	rule := ""
 	for family, key := range [...]string{crdv1.AnnotationDefaultIPv4IPPool, crdv1.AnnotationDefaultIPv6IPPool} {
 		value, ok := s.Namespace.Annotations[key]
@@ -32,9 +32,9 @@ func byNamespace(s *Snapshot) (*wanted, error) {
 	if rule == "" {
 		return nil, nil
 	}
-	return &wanted{
+	return &request{
 		rule:   rule + " of namespace " + s.Namespace.Name,
-		nics:   []wish{{nic: crdv1.DefaultNIC, families: families}},
+		nics:   []nicRequest{{nic: crdv1.DefaultNIC, families: families}},
 		strict: true,
 	}, nil
 }

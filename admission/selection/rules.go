@@ -2,10 +2,10 @@ package selection
 
 import crdv1 "spidernet.io/spiderpool/crds/v1"
 
-// rule returns what it chooses, or nil where it does not apply, or a *Refusal.
-type rule func(*Snapshot) (*wanted, error)
+// rule returns what it asks for, nil where it does not apply, or a *Refusal.
+type rule func(*Snapshot) (*request, error)
 
-// rules in the order of precedence; the first that applies decides.
+// rules are in the order of precedence; the first that applies decides.
 var rules = []rule{
 	bySubnets,
 	bySubnet,
@@ -17,31 +17,32 @@ var rules = []rule{
 	byDefaultPools,
 }
 
-// wanted is what a rule wants before filters.
-type wanted struct {
-	rule string // for people to read
-	nics []wish
-	// strict: a name that does not exist or is of the wrong family refuses the pod, whatever else is left.
+// request is what a rule asks for, before filters.
+type request struct {
+	rule string // for messages
+	nics []nicRequest
+	// strict: a name that does not exist or is of the wrong family refuses the pod, whatever else
+	// is left.
 	strict bool
-	// open: the rule would also have taken pools that it does not name, had there been any.
+	// open: the rule would also have used other pools than it names, had they existed.
 	open bool
 }
 
-// wish is what a rule wants for one NIC.
-type wish struct {
+// nicRequest is what a rule asks for one NIC.
+type nicRequest struct {
 	nic          string
 	cleanGateway bool
-	families     [2][]named // by Family; an empty one is not given
+	families     [2][]poolRef // by Family; not given where empty
 }
 
-// named is a pool as a rule names it.
-type named struct {
+// poolRef is a pool as a rule names it.
+type poolRef struct {
 	pool string
 	at   string // the position, such as ipv4[1]
 }
 
 // byPool: the pod names the pools of its default NIC.
-func byPool(s *Snapshot) (*wanted, error) {
+func byPool(s *Snapshot) (*request, error) {
 	value, ok := s.Pod.Annotations[crdv1.AnnotationIPPool]
 	if !ok {
 		return nil, nil
@@ -50,9 +51,9 @@ func byPool(s *Snapshot) (*wanted, error) {
 	if err != nil {
 		return nil, malformed(annotation(crdv1.AnnotationIPPool), err)
 	}
-	return &wanted{
+	return &request{
 		rule:   annotation(crdv1.AnnotationIPPool),
-		nics:   []wish{{nic: crdv1.DefaultNIC, families: families}},
+		nics:   []nicRequest{{nic: crdv1.DefaultNIC, families: families}},
 		strict: true,
 	}, nil
 }

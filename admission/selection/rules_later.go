@@ -2,23 +2,24 @@ package selection
 
 import crdv1 "spidernet.io/spiderpool/crds/v1"
 
-// Annotations by which Multus is asked for networks.
+// Annotations that ask Multus for networks.
 const (
 	multusNetworks       = "k8s.v1.cni.cncf.io/networks"
 	multusDefaultNetwork = "v1.multus-cni.io/default-network"
 )
 
-// Each rule of this file gets a file of its own once it does more than to refuse.
+// Each rule of this file gets a file of its own once it does more than refuse.
 
-func bySubnets(s *Snapshot) (*wanted, error) { return s.refuseAnnotation(crdv1.AnnotationSubnets) }
+func bySubnets(s *Snapshot) (*request, error) { return s.refuseAnnotation(crdv1.AnnotationSubnets) }
 
-func bySubnet(s *Snapshot) (*wanted, error) { return s.refuseAnnotation(crdv1.AnnotationSubnet) }
+func bySubnet(s *Snapshot) (*request, error) { return s.refuseAnnotation(crdv1.AnnotationSubnet) }
 
-func byPools(s *Snapshot) (*wanted, error) { return s.refuseAnnotation(crdv1.AnnotationIPPools) }
+func byPools(s *Snapshot) (*request, error) { return s.refuseAnnotation(crdv1.AnnotationIPPools) }
 
-// byNetwork: network attachments that the pod names may have default pools. Where Spiderpool is not the default network such a pod
-// may well be none of ours: it is let through, and if its attachment does have our ipam, the plugin finds no address and says so.
-func byNetwork(s *Snapshot) (*wanted, error) {
+// byNetwork: the network attachments that the pod names may have default pools. Where Spiderpool is
+// not the default network we probably do not manage such a pod: it passes, and if its attachment
+// does use our ipam, the plugin finds no address and says so.
+func byNetwork(s *Snapshot) (*request, error) {
 	if !s.Config.DefaultNetwork {
 		return nil, nil
 	}
@@ -29,11 +30,11 @@ func byNetwork(s *Snapshot) (*wanted, error) {
 }
 
 // byDefaultSubnets: a number of addresses without a subnet asks for the cluster's default subnets.
-func byDefaultSubnets(s *Snapshot) (*wanted, error) {
+func byDefaultSubnets(s *Snapshot) (*request, error) {
 	return s.refuseAnnotation(crdv1.AnnotationIPPoolIPNumber)
 }
 
-func (s *Snapshot) refuseAnnotation(key string) (*wanted, error) {
+func (s *Snapshot) refuseAnnotation(key string) (*request, error) {
 	if _, ok := s.Pod.Annotations[key]; ok {
 		return nil, unsupported(annotation(key))
 	}

@@ -11,7 +11,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Pools are the pools of a moment. What they return is shared: nobody changes it.
+// Pools is a snapshot of the pools. What it returns is shared and MUST NOT be changed.
 type Pools interface {
 	// Pool returns the pool of that name, or false.
 	Pool(name string) (*crdv1.SpiderIPPool, bool)
@@ -19,7 +19,7 @@ type Pools interface {
 	All() iter.Seq[*crdv1.SpiderIPPool]
 }
 
-// Snapshot is all that the decision depends on.
+// Snapshot is everything that the decision depends on.
 type Snapshot struct {
 	Pod       *corev1.Pod
 	Namespace *corev1.Namespace
@@ -36,11 +36,11 @@ const (
 	IPv6 = choice.IPv6
 )
 
-// Selection is what a pod asks for. Without slots the pod is none of ours.
+// Selection is what a pod asks for. A pod without slots is left alone.
 type Selection struct {
-	// Rule says which rule decided, for people to read.
+	// Rule says which rule decided, for messages.
 	Rule string
-	// Slots are the addresses, in the order of NICs and families.
+	// Slots are the addresses, ordered by NIC and family.
 	Slots []choice.Slot
 	// Pools are the candidates of all slots, as they were when they were chosen.
 	Pools map[string]*crdv1.SpiderIPPool // name -> pool
@@ -55,22 +55,24 @@ type passedOver struct {
 	cause cause
 }
 
-// cause tells apart what callers and strict rules branch on.
+// cause is why a pool was passed over, as far as callers and strict rules branch on it.
 type cause int
 
 const (
-	unfit       cause = iota // the user decided so
+	unfit       cause = iota // by the user's settings
 	missing                  // no pool of that name
 	wrongFamily              // of the other family
 	notReady                 // the leader has refused it
-	undecided                // the leader has not looked at it yet
+	undecided                // the leader has not judged it yet
 )
 
-// longestGrace is the longest termination grace, in seconds, of a pod that is given addresses. A pod deleted by force is no object of
-// any quota any more, and its address is held for as long as it may go on: without a bound, one user could hold all addresses for ever.
+// longestGrace is the longest termination grace, in seconds, of a pod that gets addresses. A pod
+// deleted by force no longer counts for any quota, but its address is held for as long as it may
+// still run: without a limit, one user could hold all addresses indefinitely.
 const longestGrace = 24 * 60 * 60
 
-// Choose returns the candidates for each address that the pod asks for. Its error is always a *Refusal.
+// Choose returns the candidates for each address that the pod asks for. Its error is always a
+// *Refusal.
 func Choose(s Snapshot) (Selection, error) {
 	for _, rule := range rules {
 		c, err := rule(&s)

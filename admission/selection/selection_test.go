@@ -71,12 +71,12 @@ func TestChooseCandidates(t *testing.T) {
 			wantRule:   "the cluster's default pools",
 			wantPassed: `"gone" does not exist`,
 		},
-		"a default pool whose subnet cannot be read is none": {
+		"a default pool with an unreadable subnet is ignored": {
 			in:       snapshot(pool4("a", isDefault), pool4("odd", isDefault, spec(func(s *crdv1.IPPoolSpec) { s.Subnet = "10.0.0.1/8" }))),
 			want:     [][]string{{"a"}},
 			wantRule: "the cluster's default pools",
 		},
-		"no default network, and no annotation: none of ours": {
+		"no default network, and no annotation: left alone": {
 			in: snapshot(pool4("a", isDefault)).namespace(crdv1.AnnotationDefaultIPv4IPPool, `["a"]`).
 				pod(multusNetworks, "somebody/else").
 				configured(func(c *config.Config) { c.DefaultNetwork, c.ClusterDefaultIPv4IPPool = false, []string{"a"} }),
@@ -87,7 +87,7 @@ func TestChooseCandidates(t *testing.T) {
 			want:     [][]string{{"a"}},
 			wantRule: "annotation ipam.spidernet.io/ippool",
 		},
-		"a name list beats the selector of its subject": {
+		"a list of names beats the selector for the same objects": {
 			in: snapshot(pool4("a", spec(func(s *crdv1.IPPoolSpec) {
 				s.NamespaceName = []string{"team-b", "team-a"}
 				s.NamespaceAffinity = &metav1.LabelSelector{MatchLabels: map[string]string{"team": "z"}}
@@ -167,7 +167,7 @@ func onNode(name string, s Snapshot) Snapshot {
 func TestChooseRefuses(t *testing.T) {
 	t.Parallel()
 	const byAnnotation = "choosing pools by annotation ipam.spidernet.io/ippool: "
-	// one pool "a" that the pod names
+	// one is a snapshot with pool "a", which the pod names
 	one := func(changes ...func(*crdv1.SpiderIPPool)) Snapshot {
 		return snapshot(pool4("a", changes...)).pod(crdv1.AnnotationIPPool, `{"ipv4":["a"]}`)
 	}
@@ -274,12 +274,12 @@ func TestChooseRefuses(t *testing.T) {
 			want: Refusal{Pools: []string{"a"}},
 			text: left("is for certain network attachments: multusName is not supported yet"),
 		},
-		"not looked at yet: worth a moment": {
+		"not judged yet: worth a moment": {
 			in:   one(unjudged),
 			want: Refusal{Pools: []string{"a"}, Undecided: true, NotYet: true},
 			text: left("is not Ready yet"),
 		},
-		"changed since it was looked at: worth a moment": {
+		"changed since it was judged: worth a moment": {
 			in:   one(condition(metav1.ConditionTrue, crdv1.ReasonInitialised, "", 2)),
 			want: Refusal{Pools: []string{"a"}, Undecided: true, NotYet: true},
 			text: left("is not Ready yet since its last change"),
@@ -289,17 +289,17 @@ func TestChooseRefuses(t *testing.T) {
 			want: Refusal{Pools: []string{"a"}, Undecided: true, NotYet: true},
 			text: left("is not Ready yet since its last change"),
 		},
-		"refused by the leader: not worth a moment, and nothing to mend in the pod": {
+		"refused by the leader: not worth a moment, and nothing to fix in the pod": {
 			in:   one(condition(metav1.ConditionFalse, crdv1.ReasonOverlap, `overlaps pool "b" (10.1.0.1)`, 3)),
 			want: Refusal{Pools: []string{"a"}, NotYet: true},
 			text: left(`is not Ready: OverlapsOlderPool: overlaps pool "b" (10.1.0.1)`),
 		},
-		"not looked at yet, and not for this pod anyway": {
+		"not judged yet, and not for this pod anyway": {
 			in:   one(unjudged, disabled),
 			want: Refusal{Pools: []string{"a"}},
 			text: left("is disabled"),
 		},
-		"one family waits, the other cannot be mended by waiting": {
+		"waiting helps one family, not the other": {
 			in: snapshot(pool4("a", unjudged), pool6("z", disabled)).
 				pod(crdv1.AnnotationIPPool, `{"ipv4":["a"],"ipv6":["z"]}`),
 			want: Refusal{Pools: []string{"a", "z"}},
@@ -353,7 +353,7 @@ func TestChooseRefuses(t *testing.T) {
 	}
 }
 
-// TestChooseIsPure: the same snapshot gives the same answer, and is as it was.
+// TestChooseIsPure: the same snapshot gives the same answer, and is not changed.
 func TestChooseIsPure(t *testing.T) {
 	t.Parallel()
 	in := snapshot(pool4("a", onVlan(1)), pool4("b"), pool4("c", isDefault), pool6("z")).

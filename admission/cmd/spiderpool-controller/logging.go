@@ -10,9 +10,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 )
 
-// setLogging makes everything that this process logs one JSON object a line, whichever way it is
-// logged: client-go uses klog, and net/http, where a server has no ErrorLog, the package log.
-// controller-runtime's SetLogger changes neither. It MUST be called before anything else runs.
+// setLogging makes every log line of this process one JSON object: client-go logs with klog, and
+// net/http, where a server has no ErrorLog, with the package log. controller-runtime's SetLogger
+// changes neither. It MUST be called before anything else runs.
 func setLogging(out io.Writer, o options) {
 	logger := zap.New(zap.JSONEncoder(), zap.Level(o.level()), zap.WriteTo(out))
 	ctrl.SetLogger(logger)

@@ -19,7 +19,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 )
 
-// logAsOthersDo makes this test binary a process that logs in every way there is, and ends.
+// logAsOthersDo makes this test binary a process that logs in every way there is, and exits.
 const logAsOthersDo = "SPIDERPOOL_TEST_LOGS"
 
 func TestMain(m *testing.M) {
@@ -43,7 +43,7 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// TestEveryLineOfTheLogIsJSON: in a process of its own, since loggers are set once and for all.
+// TestEveryLineOfTheLogIsJSON runs a process of its own, since loggers can be set only once.
 func TestEveryLineOfTheLogIsJSON(t *testing.T) {
 	t.Parallel()
 	self := exec.CommandContext(t.Context(), os.Args[0])

@@ -1,6 +1,5 @@
-// Command spiderpool-controller serves the webhooks that give pods their
-// addresses and, in the one replica that is elected, settles, releases and
-// expires them.
+// Command spiderpool-controller serves the webhooks that give pods their addresses and, in the
+// elected replica, settles, releases and expires them.
 package main
 
 import (

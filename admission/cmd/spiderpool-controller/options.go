@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// options are the flags of the command. What users configure is in the
-// ConfigMap; these are what an installation decides.
+// options are the flags of the command: what the installation decides. What users configure is in
+// the ConfigMap.
 type options struct {
 	kubeconfig           string
 	namespace            string
@@ -31,7 +31,7 @@ type options struct {
 
 var errHelp = errors.New("help was asked for")
 
-// parse reads the flags. It prints help itself, and says so by errHelp.
+// parse reads the flags. On -help it prints the help and returns errHelp.
 func parse(args []string) (options, error) {
 	var o options
 	var webhook, hosts string

@@ -81,8 +81,8 @@ func serve(ctx context.Context, stop context.CancelCauseFunc, o options) error {
 	return nil
 }
 
-// connection has no limits of its own: the API server knows better how much it
-// can take, and says so (API Priority and Fairness).
+// connection has no client-side rate limit: the API server knows its own load better, and throttles
+// by API Priority and Fairness.
 func connection(kubeconfig string) (*rest.Config, error) {
 	rules := clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig}
 	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&rules, nil).ClientConfig()
@@ -94,8 +94,8 @@ func connection(kubeconfig string) (*rest.Config, error) {
 	return c, nil
 }
 
-// persist does again what failed because the API server was away: a replica that
-// ends instead is started later and later, and pods wait for it.
+// persist retries what failed because the API server was unavailable. If the replica exited
+// instead, the kubelet would restart it with a growing backoff, and pods would wait for it.
 func persist(ctx context.Context, do func() error) error {
 	const pause = 2 * time.Second
 	for {
@@ -112,13 +112,12 @@ func persist(ctx context.Context, do func() error) error {
 	}
 }
 
-// away reports whether the API server gave no answer, or said that it cannot
-// give one now.
+// away reports whether the API server did not answer, or answered that it cannot serve now.
 func away(err error) bool {
 	var network net.Error
 	var untrusted *tls.CertificateVerificationError
 	if errors.As(err, &untrusted) {
-		return false // somebody else answered, and will again
+		return false // something else answered, and would again
 	}
 	return errors.As(err, &network) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
 		apierrors.IsTooManyRequests(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
@@ -142,8 +141,8 @@ func readConfig(ctx context.Context, c client.Reader, o options) (config.Config,
 	return parsed, nil
 }
 
-// prepareCertificate makes sure that the API server can call this replica
-// before it starts to listen.
+// prepareCertificate makes sure that the API server can call this replica before it starts to
+// listen.
 func prepareCertificate(ctx context.Context, c client.Client, o options) (tls.Certificate, error) {
 	names, addresses := split(o.servingHosts)
 	bundle, err := certs.Ensure(ctx, c, certs.Options{
@@ -165,7 +164,7 @@ func managerOptions(scheme *runtime.Scheme, certificate tls.Certificate, o optio
 		LeaderElection:                true,
 		LeaderElectionID:              "spiderpool-controller",
 		LeaderElectionNamespace:       o.namespace,
-		LeaderElectionReleaseOnCancel: true, // the process ends right after
+		LeaderElectionReleaseOnCancel: true, // the process exits right after
 		LeaseDuration:                 &o.lease,
 		RenewDeadline:                 &renew,
 		RetryPeriod:                   &retry,
@@ -182,7 +181,7 @@ func managerOptions(scheme *runtime.Scheme, certificate tls.Certificate, o optio
 	}
 }
 
-// assemble joins the packages: the only place that knows all of them.
+// assemble wires the packages together: the only place that knows all of them.
 func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, conf config.Config, stop context.CancelCauseFunc) error {
 	v, err := observe(ctx, mgr, direct, stop)
 	if err != nil {
@@ -226,7 +225,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 	return checks(mgr, v.synced)
 }
 
-// views are what this replica sees of the cluster.
+// views is what this replica sees of the cluster.
 type views struct {
 	claims   *view.Claims
 	nodes    *view.Nodes
@@ -235,7 +234,7 @@ type views struct {
 	changes  admission.Signal // of pools
 }
 
-// synced reports whether all that decisions rest on was listed once (I11).
+// synced reports whether everything that decisions rest on was listed once (I11).
 func (v *views) synced() bool {
 	return v.claims.Synced() && v.nodes.Synced() && v.pools.Synced() && v.reserved.Synced()
 }
@@ -243,7 +242,7 @@ func (v *views) synced() bool {
 // used reports whether something in the cluster uses an address (I7).
 func (v *views) used(a netip.Addr) bool { return v.claims.UsedBy(a) || v.nodes.UsedBy(a) }
 
-// observe begins to watch the cluster.
+// observe starts to watch the cluster.
 func observe(ctx context.Context, mgr manager.Manager, direct client.Client, stop context.CancelCauseFunc) (*views, error) {
 	typed, err := kubernetes.NewForConfigAndClient(rest.CopyConfig(mgr.GetConfig()), mgr.GetHTTPClient())
 	if err != nil {
@@ -265,7 +264,7 @@ func observe(ctx context.Context, mgr manager.Manager, direct client.Client, sto
 	if v.reserved, err = ledger.WatchReservedRanges(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
-	// Asked for now, so that the first pod does not wait for the list.
+	// Started now, so that the first pod does not wait for the list.
 	_, err = mgr.GetCache().GetInformer(ctx, &corev1.Namespace{}, cache.BlockUntilSynced(false))
 	return v, err
 }
@@ -288,8 +287,8 @@ func (c chooser) Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, er
 	return chosen, err
 }
 
-// checks tells the kubelet that the process lives, and the Service whether this
-// replica may answer (I11).
+// checks serves the probes: whether the process lives, for the kubelet, and whether this replica
+// may answer, for the Service (I11).
 func checks(mgr manager.Manager, synced func() bool) error {
 	started := mgr.GetWebhookServer().StartedChecker()
 	return errors.Join(
