@@ -15,14 +15,14 @@ func TestParseArgs(t *testing.T) {
 		want    lookup.Pod
 		wantErr string
 	}{
-		"none": {},
+		"no arguments": {},
 		"those of kubelet's runtimes": {
 			args: "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0.a;K8S_POD_INFRA_CONTAINER_ID=ab;K8S_POD_UID=0f7c9a6e-5c8e-4a34-8a1e-1b6f4e5d3c21",
 			want: lookup.Pod{Namespace: "default", Name: "web-0.a", UID: "0f7c9a6e-5c8e-4a34-8a1e-1b6f4e5d3c21"},
 		},
 		"an unknown key": {args: "IgnoreUnknown=0;X=y", wantErr: `CNI_ARGS: ARGS: unknown args ["X=y"]`},
-		"no pair":        {args: "IgnoreUnknown=1;X", wantErr: `CNI_ARGS: ARGS: invalid pair "X"`},
-		"no boolean":     {args: "IgnoreUnknown=maybe", wantErr: `CNI_ARGS: ARGS: error parsing value of pair "IgnoreUnknown=maybe": boolean unmarshal error: invalid input maybe`},
+		"not a pair":     {args: "IgnoreUnknown=1;X", wantErr: `CNI_ARGS: ARGS: invalid pair "X"`},
+		"not a boolean":  {args: "IgnoreUnknown=maybe", wantErr: `CNI_ARGS: ARGS: error parsing value of pair "IgnoreUnknown=maybe": boolean unmarshal error: invalid input maybe`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

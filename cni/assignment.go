@@ -16,20 +16,20 @@ import (
 // the plugin reads.
 const AnnotationPrefix = "ipam.spidernet.io/assigned-"
 
-// Assignment is what one NIC of a pod was given. It is the plugin's own reading of the type Assigned
-// in crds/v1, which imports Kubernetes; a test under e2e holds the two together.
+// Assignment is what one NIC of a pod was given. It is the plugin's own version of the type
+// Assigned in crds/v1, which imports Kubernetes; a test under e2e keeps the two in step.
 type Assignment struct {
 	Interface    string
-	Vlan         int      // of the pools; told in the log only
+	Vlan         int      // of the pools; only logged
 	CleanGateway bool     // the NIC gets no default route
 	Families     []Family // with an address, IPv4 first; one or two
-	Routes       []Route  // besides the default routes
+	Routes       []Route  // in addition to the default routes
 }
 
 // Family is the address of one IP family.
 type Family struct {
 	Pool    string
-	Address netip.Prefix // host bits and the length of the pool's subnet
+	Address netip.Prefix // the address itself, with the prefix length of the pool's subnet
 	Gateway netip.Addr   // invalid where the pool has none
 }
 
@@ -144,14 +144,14 @@ func (a *Assignment) addRoute(raw json.RawMessage) error {
 	return nil
 }
 
-// routeTo is the place of the route to destination, or -1.
+// routeTo returns the index of the route to destination, or -1.
 func (a *Assignment) routeTo(destination netip.Prefix) int {
 	return slices.IndexFunc(a.Routes, func(r Route) bool { return r.Destination == destination })
 }
 
 // parseGateway reads a next hop that a host with the given address can reach without another route;
-// otherwise the kernel would refuse it with "network is unreachable", which tells nobody what to
-// mend.
+// otherwise the kernel would refuse it with "network is unreachable", which does not say what to
+// fix.
 func parseGateway(text string, own netip.Prefix) (netip.Addr, error) {
 	gateway, err := netip.ParseAddr(text)
 	onLink := own.Contains(gateway) || gateway.Is6() && gateway.IsLinkLocalUnicast()

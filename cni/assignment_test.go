@@ -15,7 +15,7 @@ var addresses = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 
 var prefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
 
-// dualStack is an annotation with all there can be.
+// dualStack is an annotation with every key.
 const dualStack = `{"interface":"eth0","ipv4pool":"p4","ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,` +
 	`"ipv4gateway":"172.18.41.1","ipv6gateway":"fe80::1","cleangateway":false,` +
 	`"routes":[{"dst":"10.0.0.0/8","gw":"172.18.41.2"},{"dst":"fd00::/8","gw":"fc00::2"}]}`
@@ -58,43 +58,43 @@ func TestParseAssignmentWithoutTheOptionalKeys(t *testing.T) {
 func TestParseAssignmentRefuses(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ old, new, wantErr string }{
-		"no JSON":                    {dualStack, `yes`, `want an object, found "yes"`},
-		"text behind":                {`]}`, `]} {}`, `text after the object`},
-		"an unknown key":             {`"vlan":7`, `"vlan":7,"mtu":1500`, `unknown key "mtu"`},
-		"a key twice":                {`"vlan":7`, `"vlan":7,"vlan":8`, `key "vlan" is there twice`},
-		"a key in capitals":          {`"vlan"`, `"VLAN"`, `unknown key "VLAN"`},
-		"half of it":                 {dualStack[200:], ``, `key "routes": unexpected EOF`},
-		"an escaped key twice":       {`"vlan":7`, `"vlan":7,"\u0076lan":8`, `key "vlan" is there twice`},
-		"a vlan with a fraction":     {`"vlan":7`, `"vlan":7.5`, `key "vlan": json: cannot unmarshal number 7.5 into Go value of type int`},
-		"a key missing":              {`"vlan":7,`, ``, `key "vlan" is missing`},
-		"another NIC":                {`"eth0"`, `"eth1"`, `interface: this is "eth1", but NIC "eth0" was asked for`},
-		"null":                       {`"172.18.41.40/24"`, `null`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
-		"a vlan in text":             {`"vlan":7`, `"vlan":"7"`, `key "vlan": json: cannot unmarshal string into Go value of type int`},
-		"a vlan too great":           {`"vlan":7`, `"vlan":4096`, `vlan: 4096 is not between 0 and 4095`},
-		"a vlan below zero":          {`"vlan":7`, `"vlan":-1`, `vlan: -1 is not between 0 and 4095`},
-		"cleangateway in text":       {`false`, `"no"`, `key "cleangateway": json: cannot unmarshal string into Go value of type bool`},
-		"no prefix length":           {`41.40/24`, `41.40`, `ipv4: "172.18.41.40" is not an address with its prefix length`},
-		"a zone":                     {`::28/64`, `::28%eth0/64`, `ipv6: "fc00::28%eth0/64" is not an address with its prefix length`},
-		"the other family":           {`"172.18.41.40/24"`, `"fc00::9/64"`, `ipv4: fc00::9/64 is of the other family`},
-		"a mapped address":           {`fc00::28/64`, `::ffff:102:304/120`, `ipv6: ::ffff:102:304/120 is of the other family`},
-		"a mapped address with dots": {`fc00::28/64`, `::ffff:1.2.3.4/120`, `ipv6: ::ffff:1.2.3.4/120 is of the other family`},
-		"a loopback address":         {`172.18.41.40/24`, `127.0.0.1/8`, `ipv4: 127.0.0.1/8 is no address for a pod`},
-		"an address, no pool":        {`"p4"`, `""`, `ipv4pool: empty, although ipv4 is "172.18.41.40/24"`},
-		"a pool, no address":         {`"172.18.41.40/24"`, `""`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
-		"a gateway elsewhere":        {`"172.18.41.1"`, `"172.18.0.1"`, `ipv4gateway: 172.18.0.1 cannot be reached from 172.18.41.40/24`},
-		"a gateway of its own":       {`"172.18.41.1"`, `"172.18.41.40"`, `ipv4gateway: 172.18.41.40 cannot be reached from 172.18.41.40/24`},
-		"a gateway of other make":    {`"172.18.41.1"`, `"fc00::1"`, `ipv4gateway: fc00::1 is of the other family than 172.18.41.40/24`},
-		"a gateway with a zone":      {`"fe80::1"`, `"fe80::1%eth0"`, `ipv6gateway: "fe80::1%eth0" is not an address`},
-		"routes of another kind":     {`"routes":[`, `"routes":{}}`, `key "routes": json: cannot unmarshal object into Go value of type []json.RawMessage`},
-		"a route with more":          {`"gw":"fc00::2"`, `"gw":"fc00::2","mtu":1`, `routes[1]: unknown key "mtu"`},
-		"a route with less":          {`,"gw":"fc00::2"`, ``, `routes[1]: key "gw" is missing`},
-		"a route to no CIDR":         {`fd00::/8`, `fd00::1/8`, `routes[1]: dst: "fd00::1/8" is not a CIDR`},
-		"a route to nothing":         {`fd00::/8`, ``, `routes[1]: dst: "" is not a CIDR`},
-		"a route over elsewhere":     {`"172.18.41.2"`, `"172.18.0.2"`, `routes[0]: gw: 172.18.0.2 cannot be reached from 172.18.41.40/24`},
-		"a route over the other":     {`"172.18.41.2"`, `"fc00::2"`, `routes[0]: gw: fc00::2 is of the other family than 172.18.41.40/24`},
-		"two routes to one place":    {`"dst":"fd00::/8","gw":"fc00::2"`, `"dst":"10.0.0.0/8","gw":"172.18.41.3"`, `routes[1]: dst 10.0.0.0/8 is that of routes[0]`},
-		"a route without a family":   {`"ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,"ipv4gateway":"172.18.41.1","ipv6gateway":"fe80::1"`, `"ipv6pool":"","ipv4":"172.18.41.40/24","ipv6":"","vlan":7`, `routes[1]: dst: the NIC has no address of the family of fd00::/8`},
-		"no address at all":          {dualStack, `{"interface":"eth0","ipv4pool":"","ipv6pool":"","ipv4":"","ipv6":"","vlan":0}`, `neither ipv4 nor ipv6 has an address`},
+		"not JSON":                         {dualStack, `yes`, `want an object, found "yes"`},
+		"trailing text":                    {`]}`, `]} {}`, `text after the object`},
+		"an unknown key":                   {`"vlan":7`, `"vlan":7,"mtu":1500`, `unknown key "mtu"`},
+		"a key twice":                      {`"vlan":7`, `"vlan":7,"vlan":8`, `key "vlan" is there twice`},
+		"a key in capitals":                {`"vlan"`, `"VLAN"`, `unknown key "VLAN"`},
+		"an incomplete object":             {dualStack[200:], ``, `key "routes": unexpected EOF`},
+		"an escaped key twice":             {`"vlan":7`, `"vlan":7,"\u0076lan":8`, `key "vlan" is there twice`},
+		"a vlan with a fraction":           {`"vlan":7`, `"vlan":7.5`, `key "vlan": json: cannot unmarshal number 7.5 into Go value of type int`},
+		"a key missing":                    {`"vlan":7,`, ``, `key "vlan" is missing`},
+		"another NIC":                      {`"eth0"`, `"eth1"`, `interface: this is "eth1", but NIC "eth0" was asked for`},
+		"null":                             {`"172.18.41.40/24"`, `null`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
+		"a vlan that is a string":          {`"vlan":7`, `"vlan":"7"`, `key "vlan": json: cannot unmarshal string into Go value of type int`},
+		"a vlan that is too large":         {`"vlan":7`, `"vlan":4096`, `vlan: 4096 is not between 0 and 4095`},
+		"a negative vlan":                  {`"vlan":7`, `"vlan":-1`, `vlan: -1 is not between 0 and 4095`},
+		"cleangateway that is a string":    {`false`, `"no"`, `key "cleangateway": json: cannot unmarshal string into Go value of type bool`},
+		"no prefix length":                 {`41.40/24`, `41.40`, `ipv4: "172.18.41.40" is not an address with its prefix length`},
+		"a zone":                           {`::28/64`, `::28%eth0/64`, `ipv6: "fc00::28%eth0/64" is not an address with its prefix length`},
+		"the other family":                 {`"172.18.41.40/24"`, `"fc00::9/64"`, `ipv4: fc00::9/64 is of the other family`},
+		"a mapped address":                 {`fc00::28/64`, `::ffff:102:304/120`, `ipv6: ::ffff:102:304/120 is of the other family`},
+		"a mapped address with dots":       {`fc00::28/64`, `::ffff:1.2.3.4/120`, `ipv6: ::ffff:1.2.3.4/120 is of the other family`},
+		"a loopback address":               {`172.18.41.40/24`, `127.0.0.1/8`, `ipv4: 127.0.0.1/8 is no address for a pod`},
+		"an address, no pool":              {`"p4"`, `""`, `ipv4pool: empty, although ipv4 is "172.18.41.40/24"`},
+		"a pool, no address":               {`"172.18.41.40/24"`, `""`, `ipv4: empty, although ipv4pool is "p4" and ipv4gateway "172.18.41.1"`},
+		"a gateway outside the subnet":     {`"172.18.41.1"`, `"172.18.0.1"`, `ipv4gateway: 172.18.0.1 cannot be reached from 172.18.41.40/24`},
+		"the pod's own address as gateway": {`"172.18.41.1"`, `"172.18.41.40"`, `ipv4gateway: 172.18.41.40 cannot be reached from 172.18.41.40/24`},
+		"a gateway of the other family":    {`"172.18.41.1"`, `"fc00::1"`, `ipv4gateway: fc00::1 is of the other family than 172.18.41.40/24`},
+		"a gateway with a zone":            {`"fe80::1"`, `"fe80::1%eth0"`, `ipv6gateway: "fe80::1%eth0" is not an address`},
+		"routes that are not a list":       {`"routes":[`, `"routes":{}}`, `key "routes": json: cannot unmarshal object into Go value of type []json.RawMessage`},
+		"a route with an unknown key":      {`"gw":"fc00::2"`, `"gw":"fc00::2","mtu":1`, `routes[1]: unknown key "mtu"`},
+		"a route without gw":               {`,"gw":"fc00::2"`, ``, `routes[1]: key "gw" is missing`},
+		"a destination with host bits":     {`fd00::/8`, `fd00::1/8`, `routes[1]: dst: "fd00::1/8" is not a CIDR`},
+		"an empty destination":             {`fd00::/8`, ``, `routes[1]: dst: "" is not a CIDR`},
+		"a next hop outside the subnet":    {`"172.18.41.2"`, `"172.18.0.2"`, `routes[0]: gw: 172.18.0.2 cannot be reached from 172.18.41.40/24`},
+		"a next hop of the other family":   {`"172.18.41.2"`, `"fc00::2"`, `routes[0]: gw: fc00::2 is of the other family than 172.18.41.40/24`},
+		"two routes to one destination":    {`"dst":"fd00::/8","gw":"fc00::2"`, `"dst":"10.0.0.0/8","gw":"172.18.41.3"`, `routes[1]: dst 10.0.0.0/8 is that of routes[0]`},
+		"a route without a family":         {`"ipv6pool":"p6","ipv4":"172.18.41.40/24","ipv6":"fc00::28/64","vlan":7,"ipv4gateway":"172.18.41.1","ipv6gateway":"fe80::1"`, `"ipv6pool":"","ipv4":"172.18.41.40/24","ipv6":"","vlan":7`, `routes[1]: dst: the NIC has no address of the family of fd00::/8`},
+		"no address at all":                {dualStack, `{"interface":"eth0","ipv4pool":"","ipv6pool":"","ipv4":"","ipv6":"","vlan":0}`, `neither ipv4 nor ipv6 has an address`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -125,9 +125,9 @@ func TestFindAssignmentNamesPodNICAndAnnotation(t *testing.T) {
 	wantError(t, err, 11, `pod (not named in CNI_ARGS) has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing`)
 }
 
-// FuzzAnnotation proves that whatever is taken makes a result in every version that the library
-// reads again, with the addresses in it and every next hop within reach; and that one more key, and
-// a key in other letters, are refused.
+// FuzzAnnotation proves that an accepted annotation makes a result in every version that the
+// library can read back, with the addresses in it and every next hop within reach; and that one
+// more key, or a key in another case, is refused.
 func FuzzAnnotation(f *testing.F) {
 	f.Add(dualStack)
 	f.Add(`{"interface":"eth0","ipv4pool":"p","ipv6pool":"","ipv4":"10.0.0.2/31","ipv6":"","vlan":0}`)
@@ -148,15 +148,15 @@ func FuzzAnnotation(f *testing.F) {
 			t.Fatalf("taken, but json says %v", err)
 		}
 		for key := range members {
-			members[strings.ToUpper(key)] = nil // each key is in small letters
+			members[strings.ToUpper(key)] = nil // all keys are lower case
 			if _, err := ParseAssignment("eth0", string(encoded(t, members))); err == nil {
-				t.Errorf("took key %q beside %q", strings.ToUpper(key), key)
+				t.Errorf("accepted key %q in addition to %q", strings.ToUpper(key), key)
 			}
 			delete(members, strings.ToUpper(key))
 		}
 		again, err := ParseAssignment("eth0", string(encoded(t, members)))
 		if diff := cmp.Diff(assignment, again, addresses, prefixes); diff != "" || err != nil {
-			t.Errorf("written anew (-first +second): %v\n%s", err, diff)
+			t.Errorf("written again (-first +second): %v\n%s", err, diff)
 		}
 	})
 }

@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// levels are the values of log_level, in any case of letters. The lines of the one that is set and
-// of those behind it are written.
+// levels are the values of log_level, in any case. Lines of the configured level and of those after
+// it are written.
 var levels = []string{"debug", "info", "warn", "error"}
 
 const (
-	levelInfo  = iota + 1 // every ADD and CHECK; debug says no more
-	levelWarn             // refusals that may end by themselves
-	levelError            // refusals that somebody has to mend
+	levelInfo  = iota + 1 // every ADD and CHECK; debug logs nothing more
+	levelWarn             // refusals that may pass with time
+	levelError            // refusals that need a fix
 )
 
-// appendLog adds one line with one write, so that lines of plugins that run at the same time do not
-// mix. What goes wrong is said on stderr: a full disk must not stop pods. It is not log/slog, to
-// link which costs some hundredths of an ADD though hardly anybody asks for a log.
+// appendLog appends one line with one write, so that lines of plugins that run at the same time do
+// not mix. Errors go to stderr: a full disk must not stop pods. It is not log/slog: linking it
+// costs some hundredths of an ADD, and few users turn the log on.
 func appendLog(conf IPAMConf, level int, text string, pairs ...any) {
 	if conf.LogFilePath == "" || level < conf.LogLevel {
 		return

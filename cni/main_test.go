@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMain makes this test binary the plugin itself when it is started under its name.
+// TestMain runs the plugin itself when this test binary is started under its name.
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == PluginName {
 		os.Exit(Main())
@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// start runs the plugin and returns what it printed and its code.
+// start runs the plugin and returns what it printed and its exit code.
 func start(t *testing.T, stdin io.Reader, stdout io.Writer, env ...string) (stderr string, code int) {
 	t.Helper()
 	self, err := os.Executable()
@@ -30,7 +30,7 @@ func start(t *testing.T, stdin io.Reader, stdout io.Writer, env ...string) (stde
 	}
 	command := exec.CommandContext(t.Context(), self)
 	command.Args[0] = PluginName
-	command.Env = append([]string{"HOME=/"}, env...) // never empty: that would mean this process's
+	command.Env = append([]string{"HOME=/"}, env...) // never empty: that would mean this process's environment
 	var errors bytes.Buffer
 	command.Stdin, command.Stdout, command.Stderr = stdin, stdout, &errors
 	if err := command.Run(); command.ProcessState == nil {
@@ -39,8 +39,8 @@ func start(t *testing.T, stdin io.Reader, stdout io.Writer, env ...string) (stde
 	return errors.String(), command.ProcessState.ExitCode()
 }
 
-// addEnv is the environment of an ADD into a network namespace that does not
-// exist, which the plugin has no need of.
+// addEnv is the environment of an ADD into a network namespace that does not exist; the plugin does
+// not need it.
 func addEnv(command string) []string {
 	return []string{
 		"CNI_COMMAND=" + command, "CNI_CONTAINERID=c1", "CNI_NETNS=/no/such/netns", "CNI_IFNAME=eth0",
@@ -63,7 +63,7 @@ func TestProcessAnswers(t *testing.T) {
 	cases := map[string]struct {
 		env   []string
 		stdin []byte
-		want  string // an error is one with a code
+		want  string // a protocol error if it has a code
 	}{
 		"VERSION":           {env: []string{"CNI_COMMAND=VERSION"}, want: `{"cniVersion":"1.1.0","supportedVersions":["0.3.1","0.4.0","1.0.0","1.1.0"]}`},
 		"ADD":               {addEnv("ADD"), netConf(t, nil, annotated, nil), singleResult},
@@ -115,8 +115,8 @@ func TestProcessAnswers(t *testing.T) {
 	}
 }
 
-// TestProcessSaysWhenNobodyReads gives it a full disk for standard output.
-func TestProcessSaysWhenNobodyReads(t *testing.T) {
+// TestProcessReportsAFailedWrite gives it a full disk as standard output.
+func TestProcessReportsAFailedWrite(t *testing.T) {
 	t.Parallel()
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -131,7 +131,7 @@ func TestProcessSaysWhenNobodyReads(t *testing.T) {
 	}
 }
 
-// TestDelAndGCReadTheirInputToItsEnd: a runtime whose write fails takes the command for failed.
+// TestDelAndGCReadTheirInputToItsEnd: a runtime treats a failed write to stdin as a failed command.
 func TestDelAndGCReadTheirInputToItsEnd(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"DEL", "GC"} {

@@ -20,11 +20,11 @@ type NetConf struct {
 	CNIVersion    string   `json:"cniVersion"`
 	IPAM          IPAMConf `json:"ipam"`
 	RuntimeConfig struct {
-		// Annotations of the pod, undecoded. Nil is a runtime that passes none, null a pod that has
+		// Annotations of the pod, not decoded. Nil: the runtime passes none; null: the pod has
 		// none. The key is the capability under which containerd and CRI-O pass them.
 		Annotations json.RawMessage `json:"io.kubernetes.cri.pod-annotations"`
 	} `json:"runtimeConfig"`
-	// PrevResult is undecoded; nil where there is none.
+	// PrevResult is not decoded; nil where it is missing.
 	PrevResult json.RawMessage `json:"prevResult"`
 }
 
@@ -33,21 +33,21 @@ type IPAMConf struct {
 	Type         string // PluginName
 	Kubeconfig   string // to look pods up with where the runtime passes no annotations; empty means never
 	LogFilePath  string // to append to; empty means no log
-	LogLevel     int    // a place in levels; default info
+	LogLevel     int    // an index into levels; default info
 	CleanGateway bool   // no default route, whatever the annotation says
 	// The network's default pools. The webhook reads them; the plugin only checks their form.
 	DefaultIPv4IPPool, DefaultIPv6IPPool []string
-	Ignored                              []string // those of upstreamKeys that are there
+	Ignored                              []string // those of upstreamKeys that are present
 }
 
-// upstreamKeys have a meaning for upstream's plugin only. They are taken, so that a configuration
+// upstreamKeys mean something to upstream's plugin only. They are accepted, so that a configuration
 // written for it goes on working.
 var upstreamKeys = [...]string{
 	"ipam_unix_socket_path", "log_file_max_size", "log_file_max_age", "log_file_max_count", "match_master_subnet", "enable_debug",
 }
 
 // ParseNetConf reads the network configuration. Keys outside the ipam section belong to the main
-// plugin, and are read as it does and the library.
+// plugin, and are read as the main plugin and the library read them.
 func ParseNetConf(stdin []byte) (*NetConf, error) {
 	conf := &NetConf{}
 	err := json.Unmarshal(stdin, conf)
@@ -60,7 +60,7 @@ func ParseNetConf(stdin []byte) (*NetConf, error) {
 	return conf, nil
 }
 
-// UnmarshalJSON reads the section, in which every key is ours.
+// UnmarshalJSON reads the section, where every key is ours.
 func (c *IPAMConf) UnmarshalJSON(section []byte) error {
 	*c = IPAMConf{}
 	var level string
@@ -99,7 +99,7 @@ func (c *IPAMConf) UnmarshalJSON(section []byte) error {
 	return nil
 }
 
-// previousAddresses reads those of prevResult, which the specification demands for CHECK.
+// previousAddresses reads those of prevResult, which the specification requires for CHECK.
 func (c *NetConf) previousAddresses() (addresses []string, err error) {
 	if c.PrevResult == nil || string(c.PrevResult) == "null" {
 		return nil, fail(types.ErrInvalidNetworkConfig, "", "CHECK needs prevResult, the result of ADD, and it is missing")
@@ -118,7 +118,8 @@ func (c *NetConf) previousAddresses() (addresses []string, err error) {
 	return addresses, nil
 }
 
-// ParseArgs reads CNI_ARGS. Other keys are refused unless IgnoreUnknown is set; kubelet's runtimes do.
+// ParseArgs reads CNI_ARGS. Other keys are refused unless IgnoreUnknown is set, which the runtimes
+// of kubelet do.
 func ParseArgs(args string) (lookup.Pod, error) {
 	var read struct { // the library finds the keys by these names
 		types.CommonArgs

@@ -18,7 +18,7 @@ func TestParseNetConf(t *testing.T) {
 		want    *NetConf
 		wantErr string
 	}{
-		"the least there is": {
+		"the minimal configuration": {
 			stdin: `{"cniVersion":"1.1.0","name":"net","type":"macvlan","master":"eth0","ipam":{"type":"spiderpool"}}`,
 			want:  &NetConf{CNIVersion: "1.1.0", IPAM: IPAMConf{Type: "spiderpool", LogLevel: levelInfo}},
 		},
@@ -48,23 +48,23 @@ func TestParseNetConf(t *testing.T) {
 			stdin: `{"ipam":{"type":"spiderpool"},"runtimeConfig":{"portMappings":[]}}`,
 			want:  &NetConf{IPAM: IPAMConf{Type: "spiderpool", LogLevel: levelInfo}},
 		},
-		"no JSON":                  {stdin: `x`, wantErr: `invalid character 'x' looking for beginning of value`},
-		"two objects":              {stdin: `{}{}`, wantErr: `invalid character '{' after top-level value`},
-		"no ipam section":          {stdin: `{"name":"n","type":"spiderpool"}`, wantErr: `key "ipam" is missing; the main plugin's entry wants "ipam": {"type": "spiderpool"}`},
-		"ipam of another kind":     {stdin: `{"ipam":[]}`, wantErr: `ipam: want an object, found "[]"`},
-		"ipam that is null":        {stdin: `{"ipam":null}`, wantErr: `ipam: want an object, found "null"`},
-		"no type":                  {stdin: `{"ipam":{}}`, wantErr: `ipam: key "type" is missing`},
-		"another type":             {stdin: `{"ipam":{"type":"host-local"}}`, wantErr: `ipam: type: this is "spiderpool", not "host-local"`},
-		"an unknown key":           {stdin: `{"ipam":{"type":"spiderpool","pool":"p"}}`, wantErr: `ipam: unknown key "pool"`},
-		"a key in other letters":   {stdin: `{"ipam":{"type":"spiderpool","Kubeconfig":"/k"}}`, wantErr: `ipam: unknown key "Kubeconfig"`},
-		"a key twice":              {stdin: `{"ipam":{"type":"spiderpool","type":"spiderpool"}}`, wantErr: `ipam: key "type" is there twice`},
-		"an upstream key twice":    {stdin: `{"ipam":{"type":"spiderpool","enable_debug":true,"enable_debug":true}}`, wantErr: `ipam: key "enable_debug" is there twice`},
-		"a relative kubeconfig":    {stdin: `{"ipam":{"type":"spiderpool","kubeconfig":"k"}}`, wantErr: `ipam: kubeconfig: "k" is not an absolute path`},
-		"a relative log file":      {stdin: `{"ipam":{"type":"spiderpool","log_file_path":"l"}}`, wantErr: `ipam: log_file_path: "l" is not an absolute path`},
-		"an unknown level":         {stdin: `{"ipam":{"type":"spiderpool","log_level":"loud"}}`, wantErr: `ipam: log_level: "loud" is none of debug, info, warn, error`},
-		"a gateway choice in text": {stdin: `{"ipam":{"type":"spiderpool","clean_gateway":"true"}}`, wantErr: `ipam: key "clean_gateway": json: cannot unmarshal string into Go value of type bool`},
-		"a pool that is no list":   {stdin: `{"ipam":{"type":"spiderpool","default_ipv4_ippool":"p"}}`, wantErr: `ipam: key "default_ipv4_ippool": json: cannot unmarshal string into Go value of type []string`},
-		"a pool without a name":    {stdin: `{"ipam":{"type":"spiderpool","default_ipv6_ippool":["p"," "]}}`, wantErr: `ipam: default_ipv4_ippool, default_ipv6_ippool: " " is no name of a pool`},
+		"not JSON":                      {stdin: `x`, wantErr: `invalid character 'x' looking for beginning of value`},
+		"two objects":                   {stdin: `{}{}`, wantErr: `invalid character '{' after top-level value`},
+		"no ipam section":               {stdin: `{"name":"n","type":"spiderpool"}`, wantErr: `key "ipam" is missing; the main plugin's entry wants "ipam": {"type": "spiderpool"}`},
+		"ipam that is not an object":    {stdin: `{"ipam":[]}`, wantErr: `ipam: want an object, found "[]"`},
+		"ipam that is null":             {stdin: `{"ipam":null}`, wantErr: `ipam: want an object, found "null"`},
+		"no type":                       {stdin: `{"ipam":{}}`, wantErr: `ipam: key "type" is missing`},
+		"another type":                  {stdin: `{"ipam":{"type":"host-local"}}`, wantErr: `ipam: type: this is "spiderpool", not "host-local"`},
+		"an unknown key":                {stdin: `{"ipam":{"type":"spiderpool","pool":"p"}}`, wantErr: `ipam: unknown key "pool"`},
+		"a key in another case":         {stdin: `{"ipam":{"type":"spiderpool","Kubeconfig":"/k"}}`, wantErr: `ipam: unknown key "Kubeconfig"`},
+		"a key twice":                   {stdin: `{"ipam":{"type":"spiderpool","type":"spiderpool"}}`, wantErr: `ipam: key "type" is there twice`},
+		"an upstream key twice":         {stdin: `{"ipam":{"type":"spiderpool","enable_debug":true,"enable_debug":true}}`, wantErr: `ipam: key "enable_debug" is there twice`},
+		"a relative kubeconfig":         {stdin: `{"ipam":{"type":"spiderpool","kubeconfig":"k"}}`, wantErr: `ipam: kubeconfig: "k" is not an absolute path`},
+		"a relative log file":           {stdin: `{"ipam":{"type":"spiderpool","log_file_path":"l"}}`, wantErr: `ipam: log_file_path: "l" is not an absolute path`},
+		"an unknown level":              {stdin: `{"ipam":{"type":"spiderpool","log_level":"loud"}}`, wantErr: `ipam: log_level: "loud" is none of debug, info, warn, error`},
+		"cleanGateway that is a string": {stdin: `{"ipam":{"type":"spiderpool","clean_gateway":"true"}}`, wantErr: `ipam: key "clean_gateway": json: cannot unmarshal string into Go value of type bool`},
+		"a pool that is not a list":     {stdin: `{"ipam":{"type":"spiderpool","default_ipv4_ippool":"p"}}`, wantErr: `ipam: key "default_ipv4_ippool": json: cannot unmarshal string into Go value of type []string`},
+		"a pool without a name":         {stdin: `{"ipam":{"type":"spiderpool","default_ipv6_ippool":["p"," "]}}`, wantErr: `ipam: default_ipv4_ippool, default_ipv6_ippool: " " is no name of a pool`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestParseNetConf(t *testing.T) {
 	}
 }
 
-// passed is what a runtime passes.
+// passed is runtimeConfig as a runtime passes it.
 func passed(annotations string) (config struct {
 	Annotations json.RawMessage `json:"io.kubernetes.cri.pod-annotations"`
 }) {
@@ -90,8 +90,8 @@ func passed(annotations string) (config struct {
 	return config
 }
 
-// wantError fails unless err is an error of the protocol with this code and
-// message; an empty message wants none.
+// wantError fails unless err is a protocol error with this code and message; an empty message
+// expects no error.
 func wantError(t *testing.T, err error, code uint, message string) {
 	t.Helper()
 	var got types.Error
@@ -105,8 +105,8 @@ func wantError(t *testing.T, err error, code uint, message string) {
 	}
 }
 
-// FuzzNetConf proves that a configuration that was taken means the same when a
-// runtime writes it anew, and that one more key in its ipam section is refused.
+// FuzzNetConf proves that an accepted configuration means the same after a runtime wrote it again,
+// and that one more key in its ipam section is refused.
 func FuzzNetConf(f *testing.F) {
 	f.Add([]byte(`{"cniVersion":"1.0.0","name":"n","ipam":{"type":"spiderpool","kubeconfig":"/k","log_level":"warn"}}`))
 	f.Add([]byte(`{"name":"n","ipam":{"type":"spiderpool","default_ipv4_ippool":["a"]},"runtimeConfig":{"io.kubernetes.cri.pod-annotations":{"a":"b"}}}`))
@@ -130,7 +130,7 @@ func FuzzNetConf(f *testing.F) {
 		}
 		again, err := ParseNetConf(encoded(t, map[string]any{"ipam": section}))
 		if err != nil || !cmp.Equal(conf.IPAM, again.IPAM) {
-			t.Errorf("written anew: %v\n%s", err, cmp.Diff(conf.IPAM, again.IPAM))
+			t.Errorf("written again: %v\n%s", err, cmp.Diff(conf.IPAM, again.IPAM))
 		}
 		for _, key := range []string{"unknown_key", "Type", "KUBECONFIG"} {
 			section[key] = nil
@@ -142,8 +142,8 @@ func FuzzNetConf(f *testing.F) {
 	})
 }
 
-// sectionOf is the ipam section as a runtime's map has it, or nil where its key is in other letters,
-// which the library and the main plugins take.
+// sectionOf returns the ipam section as a runtime's map has it, or nil where its key is in another
+// case, which the library and the main plugins accept.
 func sectionOf(t *testing.T, stdin []byte) map[string]any {
 	t.Helper()
 	var top map[string]any

@@ -10,9 +10,9 @@ import (
 )
 
 // readObject decodes data, one JSON object and nothing else, into the variables that fields point
-// to. A key that fields does not have in the very letters, one that is there twice, and one of the
-// required that is missing are errors. encoding/json by itself takes the last of two equal keys and
-// matches the fields of a struct without regard to case, so two readers of one text could differ.
+// to. A key that fields does not have in exactly this case, a duplicate key, and a missing required
+// one are errors. encoding/json alone takes the last of two equal keys and ignores the case of
+// keys, so two readers of one text could differ.
 func readObject(data []byte, fields map[string]any, required ...string) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {
@@ -24,7 +24,7 @@ func readObject(data []byte, fields map[string]any, required ...string) error {
 		if err != nil {
 			return err
 		}
-		key, _ := token.(string) // the decoder lets nothing else through
+		key, _ := token.(string) // the decoder returns nothing else here
 		field, known := fields[key]
 		if !known {
 			return fmt.Errorf("unknown key %q", key)

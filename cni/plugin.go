@@ -19,7 +19,8 @@ import (
 // PluginName is the value of "type" in the ipam section, and the name of the binary.
 const PluginName = "spiderpool"
 
-// CodeCheckFailed is the plugin's own: CHECK found an interface without its assigned address.
+// CodeCheckFailed is an error code of the plugin's own: CHECK found an interface without its
+// assigned address.
 const CodeCheckFailed uint = 101
 
 var versions = version.PluginSupports("0.3.1", "0.4.0", "1.0.0", "1.1.0")
@@ -27,8 +28,8 @@ var versions = version.PluginSupports("0.3.1", "0.4.0", "1.0.0", "1.1.0")
 // Main runs the command that CNI_COMMAND names and returns the exit code.
 func Main() int {
 	if command := os.Getenv("CNI_COMMAND"); command == "DEL" || command == "GC" {
-		// Not by skel, which fails where environment, configuration or namespace are not as they
-		// should be. Standard input is read to its end, so that the runtime's write succeeds.
+		// Not by skel, which fails on an invalid environment, configuration or namespace. Standard
+		// input is read to its end, so that the runtime's write succeeds.
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return 0
 	}
@@ -40,7 +41,7 @@ func Main() int {
 	if err == nil {
 		return 0
 	}
-	// Not err.Print, which leaves out the version that the specification wants in errors too.
+	// Not err.Print, which leaves out the version that the specification requires in errors too.
 	answer := struct {
 		CNIVersion string `json:"cniVersion"`
 		*types.Error
@@ -51,8 +52,7 @@ func Main() int {
 	return 1
 }
 
-// recovered turns a panic into an error of the protocol: what Go prints for one is not an answer
-// that a runtime can read.
+// recovered turns a panic into a protocol error: a runtime cannot parse what Go prints.
 func recovered(run func() *types.Error) (err *types.Error) {
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -62,15 +62,15 @@ func recovered(run func() *types.Error) (err *types.Error) {
 	return run()
 }
 
-// fail makes an error; details come first, since the format's arguments come last.
+// fail returns an error; details come first, since the arguments of format come last.
 func fail(code uint, details, format string, args ...any) *types.Error {
 	return types.NewError(code, fmt.Sprintf(format, args...), details)
 }
 
-// plugin answers the commands. It holds no state: a runtime starts one process per command.
+// plugin runs the commands. It holds no state: a runtime starts one process per command.
 type plugin struct{ stdout io.Writer }
 
-// add answers ADD: the result that the NIC's annotation asks for.
+// add implements ADD: it prints the result for the NIC's annotation.
 func (p *plugin) add(args *skel.CmdArgs) error {
 	return logged("ADD", args, func(conf *NetConf, pod lookup.Pod) (*Assignment, error) {
 		assignment, err := assignmentOf(conf, args.IfName, pod)
@@ -88,8 +88,8 @@ func (p *plugin) add(args *skel.CmdArgs) error {
 	})
 }
 
-// check answers CHECK: the interface still has the addresses of the annotation. Gateways and routes
-// are not compared, since later plugins in the chain may have changed them.
+// check implements CHECK: the interface still has the addresses of the annotation. Gateways and
+// routes are not compared, since later plugins in the chain may have changed them.
 func (p *plugin) check(args *skel.CmdArgs) error {
 	return logged("CHECK", args, func(conf *NetConf, pod lookup.Pod) (*Assignment, error) {
 		previous, err := conf.previousAddresses()
@@ -110,8 +110,8 @@ func (p *plugin) check(args *skel.CmdArgs) error {
 	})
 }
 
-// status answers STATUS: whether an ADD could be served. Runtimes take the capabilities out of what
-// they pass on, so a missing declaration cannot be seen here.
+// status implements STATUS: whether an ADD could be served. Runtimes remove the capabilities from
+// what they pass on, so a missing declaration cannot be seen here.
 func (p *plugin) status(args *skel.CmdArgs) error {
 	conf, err := ParseNetConf(args.StdinData)
 	if err != nil || conf.IPAM.Kubeconfig == "" {
@@ -123,7 +123,7 @@ func (p *plugin) status(args *skel.CmdArgs) error {
 	return nil
 }
 
-// assignmentOf reads the pod's annotation, which the runtime passes or the API server knows.
+// assignmentOf reads the pod's annotation, from the runtime or the API server.
 func assignmentOf(conf *NetConf, ifName string, pod lookup.Pod) (*Assignment, error) {
 	var annotations map[string]string // annotation key -> value
 	switch passed := conf.RuntimeConfig.Annotations; {
@@ -148,8 +148,8 @@ func assignmentOf(conf *NetConf, ifName string, pod lookup.Pod) (*Assignment, er
 	return FindAssignment(annotations, ifName, pod)
 }
 
-// logged reads the configuration and CNI_ARGS, calls run, and appends the outcome to the log if one
-// is asked for.
+// logged reads the configuration and CNI_ARGS, calls run, and logs the outcome if a log is
+// configured.
 func logged(command string, args *skel.CmdArgs, run func(*NetConf, lookup.Pod) (*Assignment, error)) error {
 	conf, err := ParseNetConf(args.StdinData)
 	if err != nil {
@@ -166,7 +166,7 @@ func logged(command string, args *skel.CmdArgs, run func(*NetConf, lookup.Pod) (
 	}
 	if err != nil {
 		level := levelError
-		if told := (*types.Error)(nil); errors.As(err, &told) && told.Code == types.ErrTryAgainLater {
+		if refusal := (*types.Error)(nil); errors.As(err, &refusal) && refusal.Code == types.ErrTryAgainLater {
 			level = levelWarn
 		}
 		appendLog(conf.IPAM, level, "refused", append(pairs, "error", err)...)

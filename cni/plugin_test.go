@@ -22,8 +22,8 @@ import (
 	"spidernet.io/spiderpool/cni/lookup"
 )
 
-// apiServer starts one that knows the pod shop/web with these annotations, and returns a kubeconfig
-// for it and what it is asked.
+// apiServer starts an API server with the pod shop/web, which has these annotations, and returns a
+// kubeconfig for it and the requests that it got.
 func apiServer(t *testing.T, annotations map[string]string) (kubeconfig string, asked chan string) {
 	t.Helper()
 	asked = make(chan string, 10)
@@ -75,7 +75,7 @@ var annotated = map[string]string{"ipam.spidernet.io/assigned-eth0": single}
 
 const singleResult = `{"cniVersion":"1.0.0","ips":[{"address":"172.18.41.40/24","gateway":"172.18.41.1"}],"routes":[{"dst":"0.0.0.0/0","gw":"172.18.41.1"}]}`
 
-func TestAddTakesTheRuntimesAnnotationsAndAsksNobody(t *testing.T) {
+func TestAddUsesTheRuntimesAnnotationsAndMakesNoRequest(t *testing.T) {
 	t.Parallel()
 	kubeconfig, asked := apiServer(t, nil)
 	wantResult(t, netConf(t, map[string]any{"kubeconfig": kubeconfig}, annotated, nil))
@@ -112,13 +112,13 @@ func TestAddRefuses(t *testing.T) {
 		wantCode uint
 		wantErr  string
 	}{
-		"a configuration without form": {podArgs, []byte(`{`), 7, "network configuration: unexpected end of JSON input"},
-		"wrong CNI_ARGS":               {"X", netConf(t, nil, annotated, nil), 4, `CNI_ARGS: ARGS: invalid pair "X"`},
+		"a malformed configuration": {podArgs, []byte(`{`), 7, "network configuration: unexpected end of JSON input"},
+		"wrong CNI_ARGS":            {"X", netConf(t, nil, annotated, nil), 4, `CNI_ARGS: ARGS: invalid pair "X"`},
 		"no annotations and no kubeconfig": {podArgs, netConf(t, nil, nil, nil), 7,
 			"pod shop/web: the runtime passed no pod annotations"},
 		"no annotation for the NIC": {podArgs, netConf(t, nil, map[string]string{}, nil), 11,
 			"pod shop/web has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing"},
-		"none for the NIC in the API server": {podArgs, netConf(t, map[string]any{"kubeconfig": bare}, nil, nil), 11,
+		"no annotation for the NIC in the API server": {podArgs, netConf(t, map[string]any{"kubeconfig": bare}, nil, nil), 11,
 			"pod shop/web has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing"},
 		"a pod that is not named for a lookup": {"", netConf(t, map[string]any{"kubeconfig": bare}, nil, nil), 4,
 			`CNI_ARGS: K8S_POD_NAMESPACE "" and K8S_POD_NAME "" do not name a pod`},
@@ -161,7 +161,7 @@ func TestCheck(t *testing.T) {
 		"another address":       {netConf(t, nil, annotated, moved), 101, `NIC eth0 has not address 172.18.41.40/24 of pool "p"`},
 		"another prefix length": {netConf(t, nil, annotated, wider), 101, `NIC eth0 has not address 172.18.41.40/24 of pool "p"`},
 		"no previous result":    {netConf(t, nil, annotated, nil), 7, "CHECK needs prevResult, the result of ADD, and it is missing"},
-		"a previous result without form": {netConf(t, nil, annotated, broken), 6,
+		"a malformed previous result": {netConf(t, nil, annotated, broken), 6,
 			`decoding prevResult: json: cannot unmarshal number into Go struct field Result.ips of type []*types100.IPConfig`},
 		"no annotation for the NIC": {netConf(t, nil, map[string]string{}, previous), 11,
 			"pod shop/web has no address for NIC eth0: annotation ipam.spidernet.io/assigned-eth0 is missing"},
@@ -182,10 +182,10 @@ func TestStatus(t *testing.T) {
 		wantCode uint
 		wantErr  string
 	}{
-		"a fine configuration":  {},
-		"a fine kubeconfig":     {ipam: map[string]any{"kubeconfig": kubeconfig}},
+		"a valid configuration": {},
+		"a valid kubeconfig":    {ipam: map[string]any{"kubeconfig": kubeconfig}},
 		"a wrong configuration": {map[string]any{"x": 1}, 7, `network configuration: ipam: unknown key "x"`},
-		"a kubeconfig of no use": {map[string]any{"kubeconfig": "/no/such/file"}, 50, "pods cannot be looked up: " +
+		"a kubeconfig that does not exist": {map[string]any{"kubeconfig": "/no/such/file"}, 50, "pods cannot be looked up: " +
 			"kubeconfig /no/such/file: open /no/such/file: no such file or directory; the installer writes this file and keeps its token fresh: is it running on this node?"},
 	}
 	for name, tc := range cases {
@@ -240,7 +240,7 @@ func TestLogHasOneLinePerOutcome(t *testing.T) {
 	}
 }
 
-func TestLogThatCannotBeWrittenStopsNoPod(t *testing.T) {
+func TestAnUnwritableLogStopsNoPod(t *testing.T) {
 	t.Parallel()
 	wantResult(t, netConf(t, map[string]any{"log_file_path": filepath.Join(t.TempDir(), "missing", "log")}, annotated, nil))
 }
@@ -255,7 +255,7 @@ type brokenPipe struct{}
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, fmt.Errorf("broken pipe") }
 
-func TestPanicIsAnErrorOfTheProtocol(t *testing.T) {
+func TestAPanicIsAProtocolError(t *testing.T) {
 	t.Parallel()
 	err := recovered(func() *types.Error { panic("out of paper") })
 	wantError(t, err, 999, "panic: out of paper")

@@ -8,9 +8,9 @@ import (
 	types100 "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// Result is what the main plugin puts on the NIC. With cleanGateway there is neither a gateway nor a
-// default route, whatever the annotation says; a default route that the annotation lists among its
-// routes was asked for by name and stays.
+// Result is what the main plugin puts on the NIC. With cleanGateway it has neither a gateway nor
+// the pools' default route; a default route among the annotation's routes was requested explicitly
+// and stays.
 func (a *Assignment) Result(cleanGateway bool) *types100.Result {
 	result := &types100.Result{}
 	for _, family := range a.Families {

@@ -30,7 +30,7 @@ func TestResult(t *testing.T) {
 			`{"cniVersion":"1.1.0","ips":[{"address":"172.18.41.40/24","gateway":"172.18.41.1"},{"address":"fc00::28/64","gateway":"fc00::1"}],
 			"routes":[{"dst":"0.0.0.0/0","gw":"172.18.41.1"},{"dst":"::/0","gw":"fc00::1"},{"dst":"10.0.0.0/8","gw":"172.18.41.2"}]}`,
 		},
-		"in the words of an older version": {
+		"in the form of an older version": {
 			Assignment{Families: []Family{v4, v6}}, false, "0.3.1",
 			`{"cniVersion":"0.3.1","ips":[{"version":"4","address":"172.18.41.40/24","gateway":"172.18.41.1"},
 			{"version":"6","address":"fc00::28/64","gateway":"fc00::1"}],
@@ -48,11 +48,11 @@ func TestResult(t *testing.T) {
 			Assignment{Families: []Family{v4}}, true, "1.0.0",
 			`{"cniVersion":"1.0.0","ips":[{"address":"172.18.41.40/24"}]}`,
 		},
-		"a default route asked for by name beats the gateway's": {
+		"an explicit default route beats the gateway's": {
 			Assignment{Families: []Family{v4}, Routes: []Route{all}}, false, "1.0.0",
 			`{"cniVersion":"1.0.0","ips":[{"address":"172.18.41.40/24","gateway":"172.18.41.1"}],"routes":[{"dst":"0.0.0.0/0","gw":"172.18.41.2"}]}`,
 		},
-		"a default route asked for by name outlives a clean gateway": {
+		"an explicit default route stays with a clean gateway": {
 			Assignment{CleanGateway: true, Families: []Family{v4}, Routes: []Route{all}}, false, "1.0.0",
 			`{"cniVersion":"1.0.0","ips":[{"address":"172.18.41.40/24"}],"routes":[{"dst":"0.0.0.0/0","gw":"172.18.41.2"}]}`,
 		},
@@ -82,8 +82,8 @@ func printed(t *testing.T, assignment *Assignment, version string, clean bool) s
 	return text.String()
 }
 
-// checkResult reads the result as a runtime does, and finds in it what was assigned: the addresses,
-// which CHECK would find too, and routes whose next hops the pod can reach.
+// checkResult reads the result as a runtime does and checks that it has what was assigned: the
+// addresses, which CHECK would find too, and routes with next hops that the pod can reach.
 func checkResult(t *testing.T, assignment *Assignment, version string) {
 	t.Helper()
 	text := printed(t, assignment, version, false)

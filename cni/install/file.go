@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 )
 
-// file is one that has to be on the host.
+// file is a file that has to be on the host.
 type file struct {
 	path    string
 	content []byte
 	mode    fs.FileMode
 }
 
-// put makes the file what it should be, whole or not at all, and tells whether it had to be written.
+// put writes the file atomically where it differs, and reports whether it had to.
 func (f file) put() (bool, error) {
 	if f.isThere() {
 		return false, nil
@@ -27,7 +27,7 @@ func (f file) put() (bool, error) {
 		return false, fmt.Errorf("writing %s: %w", f.path, err)
 	}
 	_, err = temporary.Write(f.content)
-	// Chmod, since the umask is not ours.
+	// Chmod, since the umask may take bits away.
 	err = errors.Join(err, temporary.Chmod(f.mode), temporary.Sync(), temporary.Close())
 	if err == nil {
 		err = os.Rename(temporary.Name(), f.path)
@@ -39,10 +39,11 @@ func (f file) put() (bool, error) {
 	if err != nil {
 		return true, fmt.Errorf("syncing %s: %w", f.path, err)
 	}
-	return true, errors.Join(opened.Sync(), opened.Close()) // which makes the rename durable
+	return true, errors.Join(opened.Sync(), opened.Close()) // makes the rename durable
 }
 
-// isThere compares. A link or a device is not the file; a rename replaces it and does not follow it.
+// isThere compares the file on the host. A link or a device never counts; the rename replaces it
+// and does not follow it.
 func (f file) isThere() bool {
 	info, err := os.Lstat(f.path)
 	if err != nil || info.Mode() != f.mode || info.Size() != int64(len(f.content)) {

@@ -14,20 +14,20 @@ import (
 	"spidernet.io/spiderpool/cni/lookup"
 )
 
-// Config says what to put where. Folders on the host are named as this process sees them.
+// Config says what to install where. Folders on the host are named as this process sees them.
 type Config struct {
 	SourceDir string // with the binary to install
-	// BinDir is the runtime's folder of CNI plugins. It must exist: a folder made here would be one
-	// that no runtime reads.
+	// BinDir is the runtime's folder of CNI plugins. It must exist: no runtime would read a folder
+	// that was created here.
 	BinDir string
-	// KubeconfigDir takes kubeconfig and token; it is made if need be. Empty means that no
-	// kubeconfig is wanted. The plugin, which runs on the host, sees it as KubeconfigDirOnHost.
+	// KubeconfigDir takes kubeconfig and token; it is created where it is missing. Empty means no
+	// kubeconfig. The plugin, which runs on the host, sees it as KubeconfigDirOnHost.
 	KubeconfigDir, KubeconfigDirOnHost string
 	Server                             string // URL of the API server as reached from the host
 	ServiceAccountDir                  string // with ca.crt and token of this pod
 }
 
-// Validate tells whether all that is needed is set.
+// Validate checks that all required fields are set.
 func (c Config) Validate() error {
 	folders := [][2]string{{"source folder", c.SourceDir}, {"CNI binary folder", c.BinDir}}
 	if c.KubeconfigDir != "" {
@@ -45,7 +45,7 @@ func (c Config) Validate() error {
 	return nil
 }
 
-// ServerFromEnv is the API server's URL as a pod's environment tells it, or empty outside a pod.
+// ServerFromEnv returns the API server's URL from a pod's environment, or empty outside a pod.
 func ServerFromEnv(getenv func(string) string) string {
 	host, port := getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT")
 	if host == "" || port == "" {
@@ -54,7 +54,7 @@ func ServerFromEnv(getenv func(string) string) string {
 	return "https://" + net.JoinHostPort(host, port)
 }
 
-// Apply makes the host's files what they should be, and returns the paths that it had to write.
+// Apply brings the host's files up to date, and returns the paths that it had to write.
 func Apply(c Config) (written []string, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func Apply(c Config) (written []string, err error) {
 		return nil, fmt.Errorf("reading binary %q: %w", cni.PluginName, err)
 	}
 	files := []file{{filepath.Join(c.BinDir, cni.PluginName), plugin, 0o755}}
-	more, unreadable := c.kubeconfig() // an error does not stop the plugin
+	more, unreadable := c.kubeconfig() // an error does not keep the plugin from being installed
 	for _, f := range append(files, more...) {
 		changed, err := f.put()
 		if changed {
@@ -77,7 +77,8 @@ func Apply(c Config) (written []string, err error) {
 	return written, unreadable
 }
 
-// kubeconfig makes its folder and returns what belongs there: the token, then what names it.
+// kubeconfig creates its folder and returns the files for it: the token, then the kubeconfig that
+// names it.
 func (c Config) kubeconfig() ([]file, error) {
 	if c.KubeconfigDir == "" {
 		return nil, nil
@@ -103,7 +104,7 @@ func (c Config) kubeconfig() ([]file, error) {
 	return []file{{filepath.Join(c.KubeconfigDir, "token"), token, 0o600}, {filepath.Join(c.KubeconfigDir, "kubeconfig"), text, 0o600}}, nil
 }
 
-// Stay applies c at each tick until ctx ends. An error is reported and the next tick tries again:
+// Stay applies c at each tick until ctx ends. It reports an error and tries again at the next tick:
 // what is installed goes on working meanwhile.
 func Stay(ctx context.Context, c Config, ticks <-chan time.Time, report func(written []string, err error)) {
 	for {

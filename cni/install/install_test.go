@@ -13,7 +13,7 @@ import (
 	"spidernet.io/spiderpool/cni/lookup"
 )
 
-// host returns a configuration whose folders exist and whose sources are there.
+// host returns a configuration with folders and sources that exist.
 func host(t *testing.T) Config {
 	t.Helper()
 	root := t.TempDir()
@@ -108,12 +108,12 @@ func TestApplyWritesOnlyWhatDiffers(t *testing.T) {
 		{"the token was renewed", func() { put(t, filepath.Join(c.ServiceAccountDir, "token"), "token 2") }, []string{"token"}},
 		{"the authority was replaced", func() { put(t, filepath.Join(c.ServiceAccountDir, "ca.crt"), "authority 2") }, []string{"kubeconfig"}},
 		{"a new plugin of the same length", func() { put(t, filepath.Join(c.SourceDir, "spiderpool"), "plugin 2") }, []string{"spiderpool"}},
-		{"somebody took the plugin away", func() { remove(t, filepath.Join(c.BinDir, "spiderpool")) }, []string{"spiderpool"}},
-		{"somebody opened the token to all", func() { chmod(t, filepath.Join(c.KubeconfigDir, "token"), 0o644) }, []string{"token"}},
-		{"somebody put a link there", func() { link(t, c, "spiderpool") }, []string{"spiderpool"}},
+		{"the plugin was removed", func() { remove(t, filepath.Join(c.BinDir, "spiderpool")) }, []string{"spiderpool"}},
+		{"the token was made readable to all", func() { chmod(t, filepath.Join(c.KubeconfigDir, "token"), 0o644) }, []string{"token"}},
+		{"the plugin was replaced by a link", func() { link(t, c, "spiderpool") }, []string{"spiderpool"}},
 		{"nothing changed again", func() {}, nil},
 	}
-	for _, step := range steps { // each goes on where the last one ended
+	for _, step := range steps { // each continues where the previous one ended
 		step.change()
 		if diff := cmp.Diff(step.want, apply(t, c)); diff != "" {
 			t.Errorf("%s: written (-want +got):\n%s", step.name, diff)
@@ -151,7 +151,7 @@ func TestApplyReplacesTheFileAndNotItsContent(t *testing.T) {
 	t.Parallel()
 	c := host(t)
 	apply(t, c)
-	running, err := os.Open(filepath.Join(c.BinDir, "spiderpool")) // as a process that was started from it
+	running, err := os.Open(filepath.Join(c.BinDir, "spiderpool")) // like a process that was started from it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestApplyReplacesTheFileAndNotItsContent(t *testing.T) {
 	wantFile(t, filepath.Join(c.BinDir, "spiderpool"), "a plugin of another length", 0o755)
 }
 
-func TestApplyPutsThePluginThoughThereIsNoToken(t *testing.T) {
+func TestApplyInstallsThePluginWithoutAToken(t *testing.T) {
 	t.Parallel()
 	c := host(t)
 	remove(t, filepath.Join(c.ServiceAccountDir, "token"))
@@ -191,17 +191,17 @@ func TestApplyRefuses(t *testing.T) {
 		change func(t *testing.T, c *Config)
 		want   string
 	}{
-		"a relative source":       {func(_ *testing.T, c *Config) { c.SourceDir = "x" }, `source folder: "x" is not an absolute path`},
-		"no folder for binaries":  {func(_ *testing.T, c *Config) { c.BinDir = "" }, `CNI binary folder: "" is not an absolute path`},
-		"a folder no runtime has": {func(_ *testing.T, c *Config) { c.BinDir += "x" }, `no such file or directory`},
-		"no folder on the host":   {func(_ *testing.T, c *Config) { c.KubeconfigDirOnHost = "" }, `kubeconfig folder on the host: "" is not an absolute path`},
-		"no server":               {func(_ *testing.T, c *Config) { c.Server = "" }, `server: empty, and this is not a pod with KUBERNETES_SERVICE_HOST`},
-		"a server without TLS":    {func(_ *testing.T, c *Config) { c.Server = "http://x" }, `making kubeconfig: server: "http://x" is not https://host:port`},
-		"no plugin":               {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.SourceDir, "spiderpool")) }, `reading binary "spiderpool"`},
-		"no authority":            {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.ServiceAccountDir, "ca.crt")) }, `reading certificate authority`},
-		"no token":                {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.ServiceAccountDir, "token")) }, `reading token`},
-		"an empty token":          {func(t *testing.T, c *Config) { put(t, filepath.Join(c.ServiceAccountDir, "token"), "\n") }, `the token is empty`},
-		"a folder in the way":     {func(t *testing.T, c *Config) { mkdir(t, filepath.Join(c.BinDir, "spiderpool", "x")) }, `file exists`},
+		"a relative source":            {func(_ *testing.T, c *Config) { c.SourceDir = "x" }, `source folder: "x" is not an absolute path`},
+		"no folder for binaries":       {func(_ *testing.T, c *Config) { c.BinDir = "" }, `CNI binary folder: "" is not an absolute path`},
+		"a folder that does not exist": {func(_ *testing.T, c *Config) { c.BinDir += "x" }, `no such file or directory`},
+		"no folder on the host":        {func(_ *testing.T, c *Config) { c.KubeconfigDirOnHost = "" }, `kubeconfig folder on the host: "" is not an absolute path`},
+		"no server":                    {func(_ *testing.T, c *Config) { c.Server = "" }, `server: empty, and this is not a pod with KUBERNETES_SERVICE_HOST`},
+		"a server without TLS":         {func(_ *testing.T, c *Config) { c.Server = "http://x" }, `making kubeconfig: server: "http://x" is not https://host:port`},
+		"no plugin":                    {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.SourceDir, "spiderpool")) }, `reading binary "spiderpool"`},
+		"no authority":                 {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.ServiceAccountDir, "ca.crt")) }, `reading certificate authority`},
+		"no token":                     {func(t *testing.T, c *Config) { remove(t, filepath.Join(c.ServiceAccountDir, "token")) }, `reading token`},
+		"an empty token":               {func(t *testing.T, c *Config) { put(t, filepath.Join(c.ServiceAccountDir, "token"), "\n") }, `the token is empty`},
+		"a folder in the way":          {func(t *testing.T, c *Config) { mkdir(t, filepath.Join(c.BinDir, "spiderpool", "x")) }, `file exists`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -229,10 +229,10 @@ func mkdir(t *testing.T, path string) {
 func TestServerFromEnv(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ host, port, want string }{
-		"IPv4":          {"10.96.0.1", "443", "https://10.96.0.1:443"},
-		"IPv6":          {"fd00::1", "6443", "https://[fd00::1]:6443"},
-		"outside a pod": {"", "", ""},
-		"half of it":    {"10.96.0.1", "", ""},
+		"IPv4":           {"10.96.0.1", "443", "https://10.96.0.1:443"},
+		"IPv6":           {"fd00::1", "6443", "https://[fd00::1]:6443"},
+		"outside a pod":  {"", "", ""},
+		"without a port": {"10.96.0.1", "", ""},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -245,7 +245,7 @@ func TestServerFromEnv(t *testing.T) {
 	}
 }
 
-// TestStayRenewsAndOutlivesErrors sends ticks by hand and reads what each did.
+// TestStayRenewsAndOutlivesErrors sends ticks by hand and reads what each of them did.
 func TestStayRenewsAndOutlivesErrors(t *testing.T) {
 	t.Parallel()
 	c := host(t)

@@ -23,18 +23,18 @@ import (
 const CodeRefused uint = 100
 
 const (
-	timeout = 4 * time.Second // of connecting, request and answer together
+	timeout = 4 * time.Second // for connecting, request and answer together
 	maxPod  = 4 << 20         // bytes of an answer; etcd holds no object above 1.5 MiB
-	// metadataOnly asks for the pod without spec and status; a server that does not know how sends
-	// the whole pod, whose metadata reads the same.
+	// metadataOnly asks for the pod without spec and status; a server that does not support it
+	// sends the whole pod, with the same metadata.
 	metadataOnly  = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 	notKubernetes = "is there something else than a Kubernetes API server at this address?"
 )
 
-// Pod names the pod that a sandbox is made for.
+// Pod names the pod that a sandbox is set up for.
 type Pod struct {
 	Namespace, Name string
-	UID             string // empty where the runtime does not tell it
+	UID             string // empty where the runtime does not pass it
 }
 
 func (p Pod) String() string {
@@ -44,13 +44,13 @@ func (p Pod) String() string {
 	return p.Namespace + "/" + p.Name
 }
 
-// Client asks one API server.
+// Client talks to one API server.
 type Client struct {
 	server, token string
 	http          *http.Client
 }
 
-// Load makes a client of the kubeconfig at path and of the files it names. It makes no network call.
+// Load makes a client from the kubeconfig at path and the files it names. It makes no network call.
 func Load(path string) (client *Client, err error) {
 	defer func() {
 		if err != nil {
@@ -80,18 +80,18 @@ func Load(path string) (client *Client, err error) {
 	}
 	return &Client{config.Server, string(token), &http.Client{
 		Timeout: timeout,
-		Transport: &http.Transport{ // no Proxy: what the environment says is not meant for it
+		Transport: &http.Transport{ // no Proxy: the environment's settings are not meant for this client
 			TLSClientConfig:   &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 			DisableKeepAlives: true, // the process ends after one request
 		},
-		// An API server never redirects a GET of a pod; the token is not for others.
+		// An API server never redirects a GET of a pod, and the token must not go elsewhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
 
-// Annotations returns those of the pod.
+// Annotations returns the annotations of the pod.
 func (c *Client) Annotations(ctx context.Context, pod Pod) (map[string]string, error) {
-	// So that what the runtime tells stays within its element of the path.
+	// So that the runtime's values stay one element of the path.
 	if word := regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`); !word.MatchString(pod.Namespace) || !word.MatchString(pod.Name) {
 		return nil, types.NewError(types.ErrInvalidEnvironmentVariables, fmt.Sprintf(
 			"CNI_ARGS: K8S_POD_NAMESPACE %q and K8S_POD_NAME %q do not name a pod", pod.Namespace, pod.Name),
@@ -107,7 +107,7 @@ func (c *Client) Annotations(ctx context.Context, pod Pod) (map[string]string, e
 	if err != nil {
 		return nil, c.unreachable(pod, err)
 	}
-	defer func() { _ = response.Body.Close() }() // the process ends soon
+	defer func() { _ = response.Body.Close() }() // the process exits soon
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxPod+1))
 	switch {
 	case err != nil:
@@ -142,7 +142,7 @@ func (c *Client) read(pod Pod, body []byte) (map[string]string, error) {
 	return found.Annotations, nil
 }
 
-// fail is the error of looking up pod.
+// fail returns the error of looking up pod.
 func (c *Client) fail(code uint, details string, pod Pod, what any) error {
 	return types.NewError(code, fmt.Sprintf("looking up pod %s at %s: %v", pod, c.server, what), details)
 }
@@ -162,14 +162,14 @@ func (c *Client) garbled(pod Pod, err error) error {
 	return c.fail(types.ErrDecodingFailure, notKubernetes, pod, fmt.Errorf("reading the answer: %w", err))
 }
 
-// refused is the error for an answer with another status than 200.
+// refused is the error for an answer with a status other than 200.
 func (c *Client) refused(pod Pod, status int, body []byte) error {
 	code, details := CodeRefused, notKubernetes
 	switch {
 	case status == http.StatusNotFound:
 		details = "the pod is gone, and the runtime removes its sandbox by itself"
 	case status == http.StatusUnauthorized:
-		// A token renewed late is accepted again at the next call.
+		// The plugin reads the token again at the next call.
 		code, details = types.ErrTryAgainLater, "the token is not valid any more: the installer renews it, is it running on this node?"
 	case status == http.StatusForbidden:
 		details = "the installer's service account needs the right to get pods"
@@ -179,7 +179,7 @@ func (c *Client) refused(pod Pod, status int, body []byte) error {
 	return c.fail(code, details, pod, fmt.Sprintf("%d %s%s", status, http.StatusText(status), reason(body)))
 }
 
-// reason is the message of the Status object that API servers send with errors, or nothing.
+// reason returns the message of the Status object that API servers send with errors, or "".
 func reason(body []byte) string {
 	var object struct{ Kind, Message string }
 	if json.Unmarshal(body, &object) != nil || object.Kind != "Status" || object.Message == "" {

@@ -10,12 +10,12 @@ import (
 	"strings"
 )
 
-// Config is what a kubeconfig says, in the one form that the installer writes and the plugin reads:
-// one cluster over HTTPS with its authority, one user with a token in a file. It is JSON, which is
-// YAML too, so kubectl can use it and no parser of YAML is linked. Every other form is refused:
-// credential plugins would run foreign programs as root in the datapath, client certificates and
-// inline tokens would not be renewed, and a connection that is not verified could hand any address
-// to any pod.
+// Config is the content of a kubeconfig in the one form that the installer writes and the plugin
+// reads: one cluster over HTTPS with its certificate authority, one user with a token in a file. It
+// is JSON, which is valid YAML, so kubectl can use it and no YAML parser is linked. Every other
+// form is refused: credential plugins would run other programs as root in the datapath, client
+// certificates and inline tokens would not be renewed, and on an unverified connection anybody
+// could give any address to any pod.
 type Config struct {
 	// Server is the API server's URL: https, host, optional port, nothing else.
 	Server string
@@ -41,7 +41,7 @@ func (c Config) Marshal() ([]byte, error) {
 	return append(text, '\n'), err
 }
 
-// ParseConfig reads a kubeconfig of the one form: Marshal would say the same, however it is written.
+// ParseConfig reads a kubeconfig that has only what Marshal writes, in any layout.
 func ParseConfig(data []byte) (c Config, err error) {
 	var read struct {
 		Clusters [1]struct {

@@ -25,8 +25,7 @@ const podPath = "/api/v1/namespaces/shop/pods/web"
 const pod = `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"web","namespace":"shop",` +
 	`"uid":"u-1","annotations":{"a":"b"},"managedFields":[{"manager":"x"}]}}`
 
-// server starts an API server of one handler, and returns it with a kubeconfig
-// that trusts it.
+// server starts an API server with one handler, and returns it with a kubeconfig that trusts it.
 func server(t *testing.T, handler http.HandlerFunc) (*httptest.Server, string) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
@@ -40,7 +39,7 @@ func authorityOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
-// write makes a kubeconfig and its token file.
+// write writes a kubeconfig and its token file.
 func write(t *testing.T, url string, authority []byte, token string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -61,7 +60,7 @@ func write(t *testing.T, url string, authority []byte, token string) string {
 // web is the pod of these tests.
 var web = Pod{Namespace: "shop", Name: "web", UID: "u-1"}
 
-// ask looks web up.
+// ask looks up web.
 func ask(t *testing.T, kubeconfig string) (map[string]string, error) {
 	t.Helper()
 	client, err := Load(kubeconfig)
@@ -71,8 +70,8 @@ func ask(t *testing.T, kubeconfig string) (map[string]string, error) {
 	return client.Annotations(t.Context(), web)
 }
 
-// wantError fails unless err is an error of the protocol of this code, with these words in its
-// message and its details.
+// wantError fails unless err is a protocol error with this code, and its message and details
+// contain these words.
 func wantError(t *testing.T, err error, code uint, message, details string) {
 	t.Helper()
 	var got *types.Error
@@ -105,7 +104,7 @@ func TestLookupSendsOneGetOfTheMetadataWithTheToken(t *testing.T) {
 	}
 }
 
-func TestLookupTakesAWholePodAndAPodWithoutAnnotations(t *testing.T) {
+func TestLookupAcceptsAWholePodAndAPodWithoutAnnotations(t *testing.T) {
 	t.Parallel()
 	for _, body := range []string{
 		`{"kind":"Pod","metadata":{"name":"web","namespace":"shop","uid":"u-1"},"spec":{"nodeName":"n"}}`,
@@ -118,7 +117,7 @@ func TestLookupTakesAWholePodAndAPodWithoutAnnotations(t *testing.T) {
 	}
 }
 
-func TestLookupReadsTheTokenAnewEachTime(t *testing.T) {
+func TestLookupReadsTheTokenEachTime(t *testing.T) {
 	t.Parallel()
 	tokens := make(chan string, 10)
 	_, path := server(t, func(w http.ResponseWriter, r *http.Request) {
@@ -168,7 +167,7 @@ func TestLookupExplainsAnswersThatAreNotThePod(t *testing.T) {
 		"an answer too large": {func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write(bytes.Repeat([]byte(" "), maxPod+1))
 		}, 6, "more than 4194304 bytes", "something else"},
-		"an answer cut off": {func(w http.ResponseWriter, _ *http.Request) {
+		"an incomplete answer": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, pod)
 		}, 11, "unexpected EOF", "is the API server reachable"},
@@ -201,7 +200,7 @@ func TestLookupGivesUpOnASlowServer(t *testing.T) {
 	if client.http.Timeout != timeout {
 		t.Errorf("gives up after %s, want %s", client.http.Timeout, timeout)
 	}
-	client.http.Timeout /= 20 // the server never answers, so the test need not wait as long
+	client.http.Timeout /= 20 // the server never answers, so the test need not wait the full time
 	_, err = client.Annotations(t.Context(), web)
 	wantError(t, err, 11, "Client.Timeout exceeded", "is the API server reachable from this node")
 }
@@ -233,7 +232,7 @@ func TestLookupVerifiesTheServer(t *testing.T) {
 	}
 }
 
-func TestLookupSaysWhoCannotBeReached(t *testing.T) {
+func TestLookupSaysWhichServerCannotBeReached(t *testing.T) {
 	t.Parallel()
 	s, path := server(t, nil)
 	s.Close()
@@ -242,7 +241,7 @@ func TestLookupSaysWhoCannotBeReached(t *testing.T) {
 	wantError(t, err, 11, "connection refused", "")
 }
 
-func TestLoadReadsAllFilesAndAsksNobody(t *testing.T) {
+func TestLoadReadsAllFilesAndMakesNoRequest(t *testing.T) {
 	t.Parallel()
 	s, path := server(t, func(http.ResponseWriter, *http.Request) { t.Error("asked the server") })
 	if _, err := Load(path); err != nil {
@@ -257,12 +256,12 @@ func TestLoadReadsAllFilesAndAsksNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := map[string]struct{ path, message string }{
-		"no kubeconfig":         {filepath.Join(t.TempDir(), "kubeconfig"), "no such file or directory"},
-		"not a kubeconfig":      {text, "no JSON as spiderpool-installer writes it"},
-		"an authority of words": {write(t, s.URL, []byte("trust me"), "t"), "no certificate in PEM"},
-		"no token":              {gone, "tokenFile: open"},
-		"an empty token":        {write(t, s.URL, authorityOf(s), ""), "holds no token"},
-		"a token of two lines":  {write(t, s.URL, authorityOf(s), "a\nb"), "holds no token"},
+		"no kubeconfig":                {filepath.Join(t.TempDir(), "kubeconfig"), "no such file or directory"},
+		"not a kubeconfig":             {text, "no JSON as spiderpool-installer writes it"},
+		"an authority that is not PEM": {write(t, s.URL, []byte("trust me"), "t"), "no certificate in PEM"},
+		"no token":                     {gone, "tokenFile: open"},
+		"an empty token":               {write(t, s.URL, authorityOf(s), ""), "holds no token"},
+		"a token of two lines":         {write(t, s.URL, authorityOf(s), "a\nb"), "holds no token"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -304,7 +303,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// FuzzArgs proves that a name that was taken stays one element of the path.
+// FuzzArgs proves that an accepted name stays one element of the path.
 func FuzzArgs(f *testing.F) {
 	f.Add("a", "b")
 	f.Add("a", "..")
@@ -321,7 +320,7 @@ func FuzzArgs(f *testing.F) {
 			return nil, io.EOF
 		})}}
 		if annotations, err := client.Annotations(t.Context(), Pod{Namespace: namespace, Name: name}); err == nil {
-			t.Errorf("got %v of nobody", annotations)
+			t.Errorf("got %v from no server", annotations)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"spidernet.io/spiderpool/cni/install"
 )
 
-// refreshPeriod is far below the ten minutes that kubelet renews a token before its end.
+// refreshPeriod is far below the ten minutes before its end at which kubelet renews a token.
 const refreshPeriod = 30 * time.Second
 
 func main() { os.Exit(run()) }
@@ -55,7 +55,7 @@ func report(written []string, err error) {
 }
 
 func parseFlags(args []string) (config install.Config, once bool, err error) {
-	self, _ := os.Executable() // the plugin lies beside it in the image; Validate sees to the rest
+	self, _ := os.Executable() // the plugin is next to it in the image; Validate checks the rest
 	flags := flag.NewFlagSet("spiderpool-installer", flag.ContinueOnError)
 	flags.StringVar(&config.SourceDir, "source-dir", filepath.Dir(self), "folder with the binary spiderpool")
 	flags.StringVar(&config.BinDir, "cni-bin-dir", "/host/opt/cni/bin", "the runtime's folder of CNI plugins, as mounted here")
