@@ -26,15 +26,17 @@ const (
 const (
 	// lifetime of a certificate; see the package comment.
 	lifetime = 10 * 365 * 24 * time.Hour
-	// renewBefore its end a certificate is made anew: longer than any process is likely to run between two upgrades.
+	// renewBefore its end a certificate is replaced: longer than any process is likely to run
+	// between two upgrades.
 	renewBefore = 30 * 24 * time.Hour
 	// skew is how far the clock of the API server may be behind ours.
 	skew = time.Hour
-	// attempts bounds how often replicas that start together can lose the race for the Secret.
+	// attempts limits how often replicas that start together can lose the race for the Secret.
 	attempts = 10
 )
 
-// Client is what Ensure needs of a client.Client. It MUST NOT read from a cache: who lost a race reads at once what the winner wrote.
+// Client is what Ensure needs of a client.Client. It MUST NOT read from a cache: a replica that
+// loses a race reads at once what the winner wrote.
 type Client interface {
 	Get(ctx context.Context, key client.ObjectKey, object client.Object, opts ...client.GetOption) error
 	Create(ctx context.Context, object client.Object, opts ...client.CreateOption) error
@@ -54,12 +56,12 @@ type Options struct {
 	Clock func() time.Time
 }
 
-// Bundle is a certificate and who vouches for it, all in PEM.
+// Bundle is a certificate and the CAs that vouch for it, all in PEM.
 type Bundle struct {
-	// CA are the certificates to trust: the one that signed Certificate, and before it has ended the one that signed its
-	// predecessor.
+	// CA are the certificates to trust: the one that signed Certificate and, until it expires, the
+	// one that signed its predecessor.
 	CA []byte
-	// Certificate and Key serve.
+	// Certificate and Key are served.
 	Certificate, Key []byte
 }
 
@@ -72,8 +74,8 @@ func (b Bundle) Serving() (tls.Certificate, error) {
 	return c, nil
 }
 
-// Ensure returns the certificate of the Secret, and makes one first where there is none, where it is near its end, or where it is
-// for other names.
+// Ensure returns the certificate of the Secret. It issues one first where it is missing, expires
+// soon, or is for other names.
 func Ensure(ctx context.Context, c Client, o Options) (Bundle, error) {
 	if len(o.DNSNames)+len(o.IPAddresses) == 0 {
 		return Bundle{}, errors.New("making a serving certificate: no name to make it for")
@@ -94,7 +96,8 @@ func Ensure(ctx context.Context, c Client, o Options) (Bundle, error) {
 		o.Namespace, o.SecretName, attempts)
 }
 
-// try reads the Secret and writes it where needed. It reports false where somebody else wrote at the same time.
+// try reads the Secret and writes it where needed. It returns false where another replica wrote at
+// the same time.
 func (o Options) try(ctx context.Context, c Client) (Bundle, bool, error) {
 	secret := &corev1.Secret{}
 	err := c.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.SecretName}, secret)
@@ -119,7 +122,7 @@ func (o Options) try(ctx context.Context, c Client) (Bundle, bool, error) {
 		secret.Type = corev1.SecretTypeTLS
 		err = c.Create(ctx, secret)
 	} else {
-		err = c.Update(ctx, secret) // carries the resourceVersion that was read
+		err = c.Update(ctx, secret) // has the resourceVersion that was read
 	}
 	if apierrors.IsAlreadyExists(err) || apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 		return Bundle{}, false, nil

@@ -82,14 +82,14 @@ func TestTheCertificateServesItsNames(t *testing.T) {
 		}
 	}
 	if err := shake(t, b.CA, b, "other.svc", 0); err == nil {
-		t.Error("serves a name that nobody asked for")
+		t.Error("serves a name that was not in the options")
 	}
 	if err := shake(t, ensure(t, newAPI(), wanted(0)).CA, b, "127.0.0.1", 0); err == nil {
 		t.Error("another CA believes it")
 	}
 }
 
-func TestNobodyKeepsTheKeyOfTheCA(t *testing.T) {
+func TestTheKeyOfTheCAIsNotKept(t *testing.T) {
 	t.Parallel()
 	c := newAPI()
 	b := ensure(t, c, wanted(0))
@@ -121,7 +121,7 @@ func TestAGoodCertificateIsUsedAgain(t *testing.T) {
 	c := newAPI()
 	first := ensure(t, c, wanted(0))
 	fewer := wanted(lifetime - renewBefore - time.Minute)
-	fewer.DNSNames = nil // it has more names than are wanted
+	fewer.DNSNames = nil // the certificate has more names than needed
 	if diff := cmp.Diff(first, ensure(t, c, fewer)); diff != "" {
 		t.Error(diff)
 	}
@@ -130,7 +130,7 @@ func TestAGoodCertificateIsUsedAgain(t *testing.T) {
 	}
 }
 
-func TestAnotherCertificateIsMade(t *testing.T) {
+func TestANewCertificateIsIssued(t *testing.T) {
 	t.Parallel()
 	secret := func(change func(*corev1.Secret)) func(*testing.T, *api) {
 		return func(t *testing.T, c *api) {
@@ -145,7 +145,7 @@ func TestAnotherCertificateIsMade(t *testing.T) {
 	tests := map[string]struct {
 		meanwhile func(*testing.T, *api)
 		want      Options
-		wantOld   bool // the certificate before is still believed
+		wantOld   bool // the previous certificate is still trusted
 	}{
 		"near the end of the first": {want: wanted(lifetime - renewBefore + time.Minute), wantOld: true},
 		"after the end":             {want: wanted(lifetime + time.Minute)},
@@ -155,10 +155,10 @@ func TestAnotherCertificateIsMade(t *testing.T) {
 		"for an address that it lacks": {
 			want: Options{Namespace: "spiderpool", SecretName: "cert", IPAddresses: []net.IP{net.ParseIP("10.0.0.9")}, Clock: wanted(0).Clock}, wantOld: true,
 		},
-		"from an empty Secret":       {meanwhile: secret(func(s *corev1.Secret) { s.Data = nil }), want: wanted(0)},
-		"without the key":            {meanwhile: secret(func(s *corev1.Secret) { delete(s.Data, keyKey) }), want: wanted(0), wantOld: true},
-		"without the CA":             {meanwhile: secret(func(s *corev1.Secret) { s.Data[keyCA] = []byte("x") }), want: wanted(0)},
-		"with the CA of another one": {meanwhile: secret(func(s *corev1.Secret) { s.Data[keyCA] = ensure(t, newAPI(), wanted(0)).CA }), want: wanted(0)},
+		"from an empty Secret":               {meanwhile: secret(func(s *corev1.Secret) { s.Data = nil }), want: wanted(0)},
+		"without the key":                    {meanwhile: secret(func(s *corev1.Secret) { delete(s.Data, keyKey) }), want: wanted(0), wantOld: true},
+		"without the CA":                     {meanwhile: secret(func(s *corev1.Secret) { s.Data[keyCA] = []byte("x") }), want: wanted(0)},
+		"with the CA of another certificate": {meanwhile: secret(func(s *corev1.Secret) { s.Data[keyCA] = ensure(t, newAPI(), wanted(0)).CA }), want: wanted(0)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +214,7 @@ func TestReplicasThatStartTogetherServeOneCertificate(t *testing.T) {
 	}()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// All have read before anybody writes.
+			// All replicas have read before the first one writes.
 			const replicas = 6
 			var all sync.WaitGroup
 			all.Add(replicas)
@@ -270,7 +270,7 @@ func TestEnsureFails(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	})
-	t.Run("when somebody wants other names again and again", func(t *testing.T) {
+	t.Run("when other names are wanted again and again", func(t *testing.T) {
 		t.Parallel()
 		c := newAPI()
 		rounds := 0

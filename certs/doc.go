@@ -1,28 +1,28 @@
-// Package certs makes the certificate that the webhooks are served with, in its
-// simplest form, and tells the API server whom to trust.
+// Package certs issues the certificate that the webhooks are served with, in the simplest way, and
+// puts its CA into the webhook configurations.
 //
 //	Ensure   Secret ──▶ still good? ──▶ used       at the start of each replica
 //	                        │ no
 //	                        └──▶ new CA and certificate, create or update the Secret;
-//	                             who loses that race reads what the winner wrote
+//	                             the loser of that race reads what the winner wrote
 //	Inject   CA ──▶ caBundle of the two webhook configurations
 //
-// What it keeps to:
+// Invariants:
 //
-//   - All replicas serve one certificate, the one in the Secret. The API server
-//     is the lock: create fails where it exists, update where it changed.
-//   - A CA signs one certificate and its key is then forgotten: nobody can sign
-//     another, and there is nothing to steal but the serving key itself.
-//   - The CA of the certificate before stays in the bundle until it ends, so
-//     that replicas which still serve that one are believed.
-//   - A certificate lasts ten years and is made anew at a start in its last 30
-//     days. Nothing renews it while a process runs: hence the long life, which
-//     costs little where the only client pins the CA.
-//   - Only caBundle is written to webhook configurations, by a patch that names
-//     nothing else: fields of newer API versions stay.
+//   - All replicas serve one certificate, the one in the Secret. The API server is the lock: create
+//     fails where it exists, update where it changed.
+//   - A CA signs one certificate and its key is then discarded: it cannot sign another, and only
+//     the serving key can be stolen.
+//   - The previous CA stays in the bundle until it expires, so that replicas that still serve the
+//     previous certificate are trusted.
+//   - A certificate is valid for ten years, and is replaced when a replica starts in its last 30
+//     days. Nothing renews it while a process runs: hence the long lifetime, which costs little
+//     where the only client pins the CA.
+//   - Only caBundle is written to webhook configurations, by a patch that names nothing else, so
+//     fields of newer API versions stay.
 //
-// What it refuses: to serve for names that the certificate does not have. Other
-// names mean a new certificate, so replicas MUST agree on them.
+// It refuses to serve for names that the certificate does not have. Other names need a new
+// certificate, so replicas MUST agree on them.
 //
-// Issuing and rotation by cert-manager come later and will stand beside this.
+// Not here: issuing and rotation by cert-manager, which come later as an alternative.
 package certs

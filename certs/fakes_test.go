@@ -12,15 +12,15 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// api keeps objects by kind and name as the API server does: create fails where the object exists, update and patch where it
-// changed since it was read.
+// api stores objects by kind and name as the API server does: create fails where the object exists,
+// update and patch where it changed since it was read.
 type api struct {
 	mu      sync.Mutex        // protects all below
 	objects map[string][]byte // kind and key -> JSON
 	version int
 	writes  []string // create, update or the text of the patch, in order
 
-	// before runs ahead of each write, unlocked: for somebody else to be faster.
+	// before runs ahead of each write, unlocked: another writer can be faster.
 	before func(verb string)
 	err    error // what every call returns, if set
 }
@@ -71,7 +71,8 @@ func (a *api) Update(_ context.Context, object client.Object, _ ...client.Update
 	return a.putLocked(object)
 }
 
-// Patch trusts the caller's object to be what the patch makes of the stored one: it is computed from the version that is checked.
+// Patch takes the caller's object as the result of the patch: it was computed from the version that
+// is checked.
 func (a *api) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	text, err := patch.Data(object)
 	if err != nil {
@@ -121,7 +122,7 @@ func (a *api) putLocked(object client.Object) error {
 	return nil
 }
 
-// put writes an object as somebody else.
+// put writes an object as another writer.
 func (a *api) put(object client.Object) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -18,8 +18,8 @@ type Patcher interface {
 
 var _ Patcher = client.Client(nil)
 
-// Inject puts the CA into every webhook of the two configurations and writes only where it differs. An empty name leaves that
-// configuration out; one that does not exist is an error, which is NotFound.
+// Inject puts the CA into every webhook of the two configurations and writes only where it differs.
+// An empty name skips that configuration; one that does not exist is an error, which is NotFound.
 func Inject(ctx context.Context, c Patcher, ca []byte, mutatingName, validatingName string) error {
 	if mutatingName != "" {
 		if err := inject(ctx, c, ca, mutatingName, mutating); err != nil {
@@ -34,7 +34,8 @@ func Inject(ctx context.Context, c Patcher, ca []byte, mutatingName, validatingN
 	return nil
 }
 
-// mutating and validating return an empty configuration and how its webhooks are reached, once it was read.
+// mutating and validating return an empty configuration and a function that returns the client
+// configurations of its webhooks once it was read.
 func mutating() (client.Object, func() []*admissionv1.WebhookClientConfig) {
 	object := &admissionv1.MutatingWebhookConfiguration{}
 	return object, func() (all []*admissionv1.WebhookClientConfig) {
@@ -73,7 +74,7 @@ func inject(ctx context.Context, c Patcher, ca []byte, name string, empty func()
 		if !differs {
 			return nil
 		}
-		// The merge is strategic: it names webhooks by their name and of each only caBundle.
+		// The merge is strategic: it names each webhook and only its caBundle.
 		err := c.Patch(ctx, object, client.StrategicMergeFrom(before, client.MergeFromWithOptimisticLock{}))
 		if !apierrors.IsConflict(err) || attempt == attempts {
 			return err

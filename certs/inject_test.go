@@ -40,9 +40,9 @@ func TestInjectWritesTheBundleAndNothingElse(t *testing.T) {
 		names [2]string
 		want  []string
 	}{
-		"both":             {"", "old", [2]string{"m", "v"}, []string{patchM, patchV}},
-		"one is there":     {"new", "", [2]string{"m", "v"}, []string{patchV}},
-		"both are there":   {"new", "new", [2]string{"m", "v"}, nil},
+		"both are missing": {"", "old", [2]string{"m", "v"}, []string{patchM, patchV}},
+		"one is set":       {"new", "", [2]string{"m", "v"}, []string{patchV}},
+		"both are set":     {"new", "new", [2]string{"m", "v"}, nil},
 		"one is not named": {"", "", [2]string{"m", ""}, []string{patchM}},
 	}
 	for name, test := range tests {
@@ -59,7 +59,7 @@ func TestInjectWritesTheBundleAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestInjectKeepsWhatSomebodyElseWrites(t *testing.T) {
+func TestInjectKeepsWhatOthersWrite(t *testing.T) {
 	t.Parallel()
 	c := installed("", "new")
 	rounds := 0

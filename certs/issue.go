@@ -12,14 +12,15 @@ import (
 	"math/big"
 )
 
-// issue makes a CA and a certificate that it signs. The key of the CA ends with this function. A CA of before that is still valid
-// stays trusted.
+// issue creates a CA and a certificate signed by it; the key of the CA is not kept. The previous CA
+// stays trusted until it expires.
 func (o Options) issue(before []byte) (Bundle, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return Bundle{}, fmt.Errorf("making key of CA: %w", err)
 	}
-	// Each CA has a name of its own: verification looks for the issuer by name, and two of one name stand in one bundle.
+	// Each CA has its own name: verification looks up the issuer by name, and a bundle may have
+	// two.
 	serial := serialNumber()
 	ca := o.template(serial, fmt.Sprintf("spiderpool webhook CA %x", serial.Bytes()[:4]))
 	ca.IsCA, ca.BasicConstraintsValid, ca.MaxPathLenZero = true, true, true
@@ -66,7 +67,8 @@ func (o Options) template(serial *big.Int, name string) *x509.Certificate {
 	}
 }
 
-// serialNumber is 127 random bits with the highest of them set: positive, unique, and never short.
+// serialNumber returns 127 random bits with the highest of them set: positive, unique, and never
+// short.
 func serialNumber() *big.Int {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never returns an error, see its documentation
@@ -74,7 +76,8 @@ func serialNumber() *big.Int {
 	return new(big.Int).SetBytes(b[:])
 }
 
-// stillValid returns the newest CA of a bundle, unless it has ended. Older ones are of certificates that nobody serves any more.
+// stillValid returns the newest CA of a bundle, unless it has expired. The certificates of older
+// ones are no longer served.
 func (o Options) stillValid(bundle []byte) []byte {
 	for block, rest := pem.Decode(bundle); block != nil; block, rest = pem.Decode(rest) {
 		ca, err := x509.ParseCertificate(block.Bytes)
@@ -91,6 +94,6 @@ func (o Options) stillValid(bundle []byte) []byte {
 
 func encode(kind string, der []byte) []byte {
 	var out bytes.Buffer
-	_ = pem.Encode(&out, &pem.Block{Type: kind, Bytes: der}) // a buffer takes everything
+	_ = pem.Encode(&out, &pem.Block{Type: kind, Bytes: der}) // writing to a buffer cannot fail
 	return out.Bytes()
 }
