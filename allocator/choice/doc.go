@@ -1,12 +1,10 @@
-// Package choice is the one way from a pod to its addresses: what a pod asks for
-// (Choice, one Slot for each address), and what giving it that does to the pod
-// (Patch).
+// Package choice says what a pod asks for (Choice, with one Slot for each address), and how giving
+// it these addresses changes the pod (Patch). All packages between a pod and its addresses use it:
 //
-//	admission/selection  makes the slots
-//	allocator/ledger     reserves an address for each
-//	admission            writes the patch into a pod to come
-//	lifecycle, late      writes it to a pod that is stored
-//	binding
+//	admission/selection           makes the slots
+//	allocator/ledger              reserves an address for each
+//	admission                     applies the patch to a pod that is being created
+//	allocator/lifecycle/latebind  sends it as a patch of a stored pod
 //
 // What does not live here: which pools serve a pod, and which address is next.
 package choice

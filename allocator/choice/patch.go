@@ -12,21 +12,21 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Patch is what is done to a pod. The zero value does nothing.
+// Patch is a change of a pod. The zero value changes nothing.
 type Patch struct {
 	// Annotations are set; those of Remove are removed.
 	Annotations map[string]string // key -> value
 	Remove      []string
-	// Nodes narrows the nodes that the pod may be scheduled to: each term that it
-	// requires of them is joined with each of these. nil leaves it as it is.
+	// Nodes narrows the nodes that the pod may be scheduled to: each term of the pod's required
+	// node affinity is combined with each of these. nil changes nothing.
 	Nodes *corev1.NodeSelector
 	Gate  Gate
 }
 
-// Gate is what becomes of our scheduling gate.
+// Gate says what happens to our scheduling gate.
 type Gate int
 
-// What may become of it.
+// Values of Gate.
 const (
 	GateStays Gate = iota
 	GateAdded
@@ -60,8 +60,8 @@ func (p Patch) Apply(pod *corev1.Pod) {
 	}
 }
 
-// narrow joins what a pod requires of its node with nodes. The terms of a selector
-// are alternatives: the pod fits where one of its own and one of nodes fit.
+// narrow combines the pod's required node affinity with nodes. The terms of a selector are
+// alternatives: the pod fits where one of its own and one of nodes fit.
 func narrow(pod *corev1.Pod, nodes *corev1.NodeSelector) {
 	affinity := pod.Spec.Affinity.DeepCopy()
 	if affinity == nil {
@@ -79,7 +79,7 @@ func narrow(pod *corev1.Pod, nodes *corev1.NodeSelector) {
 	var joined []corev1.NodeSelectorTerm
 	for _, own := range (*required).NodeSelectorTerms {
 		if len(own.MatchExpressions)+len(own.MatchFields) == 0 {
-			joined = append(joined, own) // it matches no node, and must go on doing so
+			joined = append(joined, own) // it matches no node, and must stay so
 			continue
 		}
 		for _, ours := range nodes.NodeSelectorTerms {
@@ -92,14 +92,14 @@ func narrow(pod *corev1.Pod, nodes *corev1.NodeSelector) {
 	(*required).NodeSelectorTerms = joined
 }
 
-// Preconditions are the part of a patch without which it does nothing.
+// Preconditions is the part of a patch that makes it fail where the pod is not this one any more.
 type Preconditions struct {
 	UID             types.UID `json:"uid"`
 	ResourceVersion string    `json:"resourceVersion,omitempty"`
 }
 
-// Merge returns the JSON merge patch (RFC 7386) that does to a stored pod what
-// Apply does, if the pod is still as it was read.
+// Merge returns the JSON merge patch (RFC 7386) that does to a stored pod what Apply does. It fails
+// if the pod has changed since it was read.
 func (p Patch) Merge(pod *corev1.Pod) ([]byte, error) {
 	next := pod.DeepCopy()
 	p.Apply(next)

@@ -72,11 +72,11 @@ func cases() map[string]struct {
 			choice.Patch{Annotations: map[string]string{"ours": "z"}, Remove: []string{"old"}}, pod(),
 			pod(func(p *corev1.Pod) { p.Annotations = map[string]string{"theirs": "x", "ours": "z"} }),
 		},
-		"our gate is added":               {choice.Patch{Gate: choice.GateAdded}, pod(gates("other")), pod(gates("other", ours))},
-		"our gate is there already":       {choice.Patch{Gate: choice.GateAdded}, pod(gates(ours)), pod(gates(ours))},
-		"our gate is removed":             {choice.Patch{Gate: choice.GateRemoved}, pod(gates("other", ours)), pod(gates("other"))},
-		"our gate is removed, the last":   {choice.Patch{Gate: choice.GateRemoved}, pod(gates(ours)), pod()},
-		"our gate is removed, and is not": {choice.Patch{Gate: choice.GateRemoved}, pod(gates("other")), pod(gates("other"))},
+		"our gate is added":                     {choice.Patch{Gate: choice.GateAdded}, pod(gates("other")), pod(gates("other", ours))},
+		"our gate is there already":             {choice.Patch{Gate: choice.GateAdded}, pod(gates(ours)), pod(gates(ours))},
+		"our gate is removed":                   {choice.Patch{Gate: choice.GateRemoved}, pod(gates("other", ours)), pod(gates("other"))},
+		"our gate is removed, the last":         {choice.Patch{Gate: choice.GateRemoved}, pod(gates(ours)), pod()},
+		"our gate is removed, but is not there": {choice.Patch{Gate: choice.GateRemoved}, pod(gates("other")), pod(gates("other"))},
 		"a pod that requires nothing of its node": {
 			choice.Patch{Nodes: nodes}, pod(),
 			pod(requiring(zone("a"), zone("b")), func(p *corev1.Pod) { p.Spec.Affinity.PodAntiAffinity = nil }),
@@ -85,13 +85,13 @@ func cases() map[string]struct {
 			choice.Patch{Nodes: nodes}, pod(requiring(disk("ssd"), disk("nvme"))),
 			pod(requiring(both(disk("ssd"), zone("a")), both(disk("ssd"), zone("b")), both(disk("nvme"), zone("a")), both(disk("nvme"), zone("b")))),
 		},
-		"a term that matches no node goes on to match none": {
+		"a term that matches no node still matches none": {
 			choice.Patch{Nodes: nodes}, pod(requiring(corev1.NodeSelectorTerm{})), pod(requiring(corev1.NodeSelectorTerm{})),
 		},
 	}
 }
 
-func TestAPatchChangesAPodToCome(t *testing.T) {
+func TestAPatchChangesAPodThatIsBeingCreated(t *testing.T) {
 	t.Parallel()
 	for name, c := range cases() {
 		t.Run(name, func(t *testing.T) {
@@ -104,7 +104,7 @@ func TestAPatchChangesAPodToCome(t *testing.T) {
 	}
 }
 
-// What is merged into a stored pod is what is applied to one to come.
+// The patch of a stored pod has the same effect as applying it to a pod that is being created.
 func TestAPatchDoesTheSameToAStoredPod(t *testing.T) {
 	t.Parallel()
 	for name, c := range cases() {
