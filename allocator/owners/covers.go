@@ -7,15 +7,16 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// most is more than any count of ordinals; what is larger in a spec counts as that much.
+// most is more than any count of ordinals; larger numbers in a spec count as this one.
 const most = int64(1) << ordinalBits
 
-// Covers reports whether an owner may make a pod of that name again. It may where any reading of
-// its spec allows the ordinal, so where the ordinal is less than spec.ordinals.start, replicas and
-// reserveOrdinals (OpenKruise's) together; it also may where it counts in no way that is known here.
+// Covers reports whether an owner may create a pod of that name again. It may if any reading of its
+// spec allows the ordinal: if the ordinal is less than spec.ordinals.start, replicas and
+// reserveOrdinals (OpenKruise's) together. It also may if it numbers its pods in a way that is not
+// known here.
 //
-// Only of Kubernetes' own StatefulSet it is known that it makes no pod below the start: OpenKruise's
-// ignores ordinals.start unless its feature gate StatefulSetStartOrdinal is on, which cannot be seen.
+// Only Kubernetes' own StatefulSet is known to create no pod below the start: OpenKruise's ignores
+// ordinals.start unless its feature gate StatefulSetStartOrdinal is on, which cannot be seen.
 func Covers(owner *unstructured.Unstructured, pod string) bool {
 	kind := owner.GroupVersionKind().GroupKind()
 	ordinal, ok := Ordinal(owner.GetName(), pod)
@@ -39,11 +40,11 @@ func Covers(owner *unstructured.Unstructured, pod string) bool {
 	return ordinal < count(start)+count(replicas)+leftOut(owner)
 }
 
-// count keeps sums of what a user wrote from running over.
+// count limits a number that a user wrote, so that sums do not overflow.
 func count(n int64) int64 { return max(0, min(n, most)) }
 
-// leftOut counts spec.reserveOrdinals: numbers, and since OpenKruise 1.8 ranges
-// such as "3-5" too.
+// leftOut counts the ordinals in spec.reserveOrdinals: numbers and, since OpenKruise 1.8, ranges
+// such as "3-5".
 func leftOut(owner *unstructured.Unstructured) int64 {
 	list, _, err := unstructured.NestedSlice(owner.Object, "spec", "reserveOrdinals")
 	if err != nil {

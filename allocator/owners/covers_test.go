@@ -29,7 +29,7 @@ func ownerOf(kind string, spec map[string]any) *unstructured.Unstructured {
 	return o
 }
 
-// spec returns a spec of so many replicas, numbered from start on unless that is 0.
+// spec returns a spec of so many replicas, numbered from start unless that is 0.
 func spec(replicas, start int64, reserved ...any) map[string]any {
 	s := map[string]any{"replicas": replicas}
 	if start != 0 {
@@ -51,7 +51,7 @@ func TestCovers(t *testing.T) {
 	}{
 		"below the number of replicas":              {own, spec(3, 0), "web-2", true},
 		"at the number of replicas":                 {own, spec(3, 0), "web-3", false},
-		"scaled to none":                            {own, spec(0, 0), "web-0", false},
+		"scaled to zero":                            {own, spec(0, 0), "web-0", false},
 		"replicas not given mean one":               {own, map[string]any{}, "web-0", true},
 		"replicas not given, a second":              {own, map[string]any{}, "web-1", false},
 		"replicas not given, of OpenKruise":         {kruises, map[string]any{}, "web-1", false},
@@ -70,19 +70,19 @@ func TestCovers(t *testing.T) {
 		"and not more than that":                    {kruises, spec(2, 0, int64(0)), "web-3", false},
 		"a range of them":                           {kruises, spec(1, 0, "1-3", int64(7)), "web-4", true},
 		"beyond a range of them":                    {kruises, spec(1, 0, "1-3", int64(7)), "web-5", false},
-		"a range that is turned counts as one":      {kruises, spec(1, 0, "3-1"), "web-2", false},
-		"a range longer than memory":                {kruises, spec(1, 0, "0-9223372036854775807", "0-9223372036854775807"), "web-0", true},
-		"a start longer than memory":                {kruises, spec(math.MaxInt64, math.MaxInt64), "web-0", true},
+		"a reversed range counts as one":            {kruises, spec(1, 0, "3-1"), "web-2", false},
+		"a huge range":                              {kruises, spec(1, 0, "0-9223372036854775807", "0-9223372036854775807"), "web-0", true},
+		"a huge start":                              {kruises, spec(math.MaxInt64, math.MaxInt64), "web-0", true},
 		"a start before zero":                       {kruises, spec(1, -5), "web-0", true},
 		"a pod that is not numbered":                {own, spec(9, 0), "web-a", false},
-		"a pod that is numbered otherwise":          {kruises, spec(9, 0), "web-01", false},
+		"a pod with an ordinal in another spelling": {kruises, spec(9, 0), "web-01", false},
 		"a pod of another name":                     {own, spec(9, 0), "other-0", false},
 		"a pod of another kind, not numbered":       {database, spec(0, 0), "web-a", true},
-		"a pod of somebody else's StatefulSet":      {others, spec(0, 0), "web-a", true},
+		"a pod of a StatefulSet of another group":   {others, spec(0, 0), "web-a", true},
 		"a kind that says no number":                {database, map[string]any{}, "web-9", true},
 		"a kind that says one":                      {database, spec(2, 0), "web-9", false},
-		"replicas that are no number are not known": {own, map[string]any{"replicas": "three"}, "web-9", true},
-		"a start that is no number is not known":    {own, map[string]any{"ordinals": map[string]any{"start": "two"}}, "web-9", true},
+		"replicas that are not a number":            {own, map[string]any{"replicas": "three"}, "web-9", true},
+		"a start that is not a number":              {own, map[string]any{"ordinals": map[string]any{"start": "two"}}, "web-9", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

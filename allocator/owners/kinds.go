@@ -19,8 +19,8 @@ var (
 // are named after it, with an ordinal.
 func IsStatefulSet(kind schema.GroupKind) bool { return kind == builtIn || kind == kruise }
 
-// KindOf returns the kind that a reference names, of whatever version. Whoever makes pods writes
-// references, so it need not exist; a version that cannot be read is an error.
+// KindOf returns the kind that a reference names, in any version. Whoever creates a pod can write
+// any reference, so the kind need not exist; a malformed version is an error.
 func KindOf(ref *metav1.OwnerReference) (schema.GroupKind, error) {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
 	if err != nil {
@@ -29,11 +29,11 @@ func KindOf(ref *metav1.OwnerReference) (schema.GroupKind, error) {
 	return schema.GroupKind{Group: gv.Group, Kind: ref.Kind}, nil
 }
 
-// ordinalBits is the size of ordinals: they are int32, and not negative.
+// ordinalBits is the size of ordinals: they are non-negative int32.
 const ordinalBits = 31
 
-// Ordinal returns the number in the name of a pod: that of its owner, a dash, and the number, in
-// the one way that controllers write it.
+// Ordinal returns the ordinal in the name of a pod: the name of its owner, a dash, and the number
+// as controllers write it.
 func Ordinal(owner, pod string) (n int64, ok bool) {
 	digits, ok := strings.CutPrefix(pod, owner+"-")
 	if !ok {

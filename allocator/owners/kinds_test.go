@@ -19,11 +19,11 @@ func TestOrdinal(t *testing.T) {
 		"a later one":               {"web-12", 12},
 		"the largest":               {"web-2147483647", 2147483647},
 		"larger than any":           {"web-2147483648", -1},
-		"a zero in front":           {"web-01", -1},
+		"a leading zero":            {"web-01", -1},
 		"a sign":                    {"web-+1", -1},
 		"negative":                  {"web--1", -1},
-		"no number":                 {"web-a", -1},
-		"nothing behind the dash":   {"web-", -1},
+		"not a number":              {"web-a", -1},
+		"nothing after the dash":    {"web-", -1},
 		"the owner's name alone":    {"web", -1},
 		"of an owner with a suffix": {"web-1-0", -1},
 		"of another owner":          {"other-0", -1},
@@ -63,12 +63,12 @@ func TestKinds(t *testing.T) {
 		is   bool // a StatefulSet
 		err  string
 	}{
-		"Kubernetes' own":       {metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet"}, builtIn, true, ""},
-		"of a version to come":  {metav1.OwnerReference{APIVersion: "apps/v3", Kind: "StatefulSet"}, builtIn, true, ""},
-		"OpenKruise's":          {metav1.OwnerReference{APIVersion: "apps.kruise.io/v1alpha1", Kind: "StatefulSet"}, kruise, true, ""},
-		"a kind of no group":    {metav1.OwnerReference{APIVersion: "v1", Kind: "StatefulSet"}, schema.GroupKind{Kind: "StatefulSet"}, false, ""},
-		"another kind":          {metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet"}, schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}, false, ""},
-		"a version of nonsense": {metav1.OwnerReference{APIVersion: "apps/v1/v2", Kind: "StatefulSet", Name: "web"}, schema.GroupKind{}, false, `reading the version of owner StatefulSet "web": `},
+		"Kubernetes' own":          {metav1.OwnerReference{APIVersion: "apps/v1", Kind: "StatefulSet"}, builtIn, true, ""},
+		"of a later version":       {metav1.OwnerReference{APIVersion: "apps/v3", Kind: "StatefulSet"}, builtIn, true, ""},
+		"OpenKruise's":             {metav1.OwnerReference{APIVersion: "apps.kruise.io/v1alpha1", Kind: "StatefulSet"}, kruise, true, ""},
+		"a kind of the core group": {metav1.OwnerReference{APIVersion: "v1", Kind: "StatefulSet"}, schema.GroupKind{Kind: "StatefulSet"}, false, ""},
+		"another kind":             {metav1.OwnerReference{APIVersion: "apps/v1", Kind: "ReplicaSet"}, schema.GroupKind{Group: "apps", Kind: "ReplicaSet"}, false, ""},
+		"a malformed version":      {metav1.OwnerReference{APIVersion: "apps/v1/v2", Kind: "StatefulSet", Name: "web"}, schema.GroupKind{}, false, `reading the version of owner StatefulSet "web": `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

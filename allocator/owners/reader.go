@@ -12,18 +12,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// API reads an object: what of a client.Reader is needed here. It MUST NOT be a cache, since
-// absence is to be proven.
+// API reads an object: the part of a client.Reader that is needed here. It MUST NOT be a cache,
+// since the answer must prove absence.
 type API interface {
 	Get(ctx context.Context, key client.ObjectKey, into client.Object, opts ...client.GetOption) error
 }
 
-// Mapper knows in which version a kind is served: what of a meta.RESTMapper is needed here.
+// Mapper knows in which version a kind is served: the part of a meta.RESTMapper that is needed
+// here.
 type Mapper interface {
 	RESTMapping(kind schema.GroupKind, versions ...string) (*meta.RESTMapping, error)
 }
 
-// Ref names an owner, whichever object has the name at the time.
+// Ref names an owner: whichever object has the name at the time.
 type Ref struct {
 	Kind            schema.GroupKind
 	Namespace, Name string
@@ -32,15 +33,15 @@ type Ref struct {
 // String returns namespace/Kind.group/name.
 func (r Ref) String() string { return r.Namespace + "/" + r.Kind.String() + "/" + r.Name }
 
-// Reader reads owners, each once; where that fails, it has failed for this Reader. So there is one
-// for each look at them. It is not for concurrent use.
+// Reader reads each owner once, and an error stays for the life of the Reader. So each pass over
+// the owners has its own. It is not safe for concurrent use.
 type Reader struct {
 	api    API
 	mapper Mapper
 	known  map[Ref]answer
 }
 
-// answer is an owner as it was read; no object says that there is none.
+// answer is the result of reading an owner; object is nil where it does not exist.
 type answer struct {
 	object *unstructured.Unstructured
 	err    error
@@ -51,7 +52,7 @@ func NewReader(api API, mapper Mapper) *Reader {
 	return &Reader{api: api, mapper: mapper, known: map[Ref]answer{}}
 }
 
-// Read returns an owner; nil says that there is none: the API server said so, nothing less.
+// Read returns an owner, or nil if the API server has answered that it does not exist.
 func (r *Reader) Read(ctx context.Context, ref Ref) (*unstructured.Unstructured, error) {
 	a, ok := r.known[ref]
 	if !ok {
@@ -63,7 +64,7 @@ func (r *Reader) Read(ctx context.Context, ref Ref) (*unstructured.Unstructured,
 
 func (r *Reader) get(ctx context.Context, ref Ref) (*unstructured.Unstructured, error) {
 	mapping, err := r.mapper.RESTMapping(ref.Kind)
-	if meta.IsNoMatchError(err) { // the API server answered, and has no such kind: it has no such object
+	if meta.IsNoMatchError(err) { // the API server has no such kind, so no such object
 		return nil, nil
 	}
 	if err != nil {
@@ -81,8 +82,8 @@ func (r *Reader) get(ctx context.Context, ref Ref) (*unstructured.Unstructured, 
 	return owner, nil
 }
 
-// unserved reports whether a 404 is not about an object: the API server does not
-// serve its kind in that version any more, and the mapping is an old one.
+// unserved reports whether a 404 is not about the object: the API server no longer serves its kind
+// in that version, and the mapping is outdated.
 func unserved(err error) bool {
 	return apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
 }

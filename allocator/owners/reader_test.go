@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// answers is an API server that always answers the same, and counts.
+// answers is an API server that always gives the same answer, and counts requests.
 type answers struct {
 	err   error
 	reads int
@@ -25,17 +25,17 @@ func (a *answers) Get(_ context.Context, key client.ObjectKey, into client.Objec
 	return a.err
 }
 
-// maps says in which version every kind is served.
+// maps is a Mapper with one version for every kind.
 type maps struct{ err error }
 
 func (m maps) RESTMapping(kind schema.GroupKind, _ ...string) (*meta.RESTMapping, error) {
 	return &meta.RESTMapping{GroupVersionKind: kind.WithVersion("v1")}, m.err
 }
 
-// web is the owner that is asked for.
+// web is the owner that the tests read.
 var web = Ref{Kind: builtIn, Namespace: "shop", Name: "web"}
 
-func TestAnOwnerIsGoneWhereTheAPIServerSaysSoAndNothingLess(t *testing.T) {
+func TestAnOwnerIsGoneOnlyWhereTheAPIServerSaysSo(t *testing.T) {
 	t.Parallel()
 	resource := schema.GroupResource{Group: "apps", Resource: "statefulsets"}
 	noSuchVersion := apierrors.NewGenericServerResponse(404, "GET", resource, "web", "404 page not found", 0, true)
@@ -69,7 +69,7 @@ func TestAnOwnerIsGoneWhereTheAPIServerSaysSoAndNothingLess(t *testing.T) {
 	}
 }
 
-func TestAnOwnerIsReadOnceHoweverThatWent(t *testing.T) {
+func TestAnOwnerIsReadOnceEvenIfThatFails(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{"it is there": nil, "it cannot be read": errors.New("out of luck")} {
 		t.Run(name, func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestAnOwnerIsReadOnceHoweverThatWent(t *testing.T) {
 	}
 }
 
-// What the leader has fits.
+// What the leader passes has these types.
 var (
 	_ API    = client.Reader(nil)
 	_ Mapper = meta.RESTMapper(nil)
