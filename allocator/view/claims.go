@@ -20,15 +20,14 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Claims is the index of pods by the addresses that their annotations say they
-// carry. It follows a watch, so it may be late; Revision says how far it is.
-// It is safe for concurrent use.
+// Claims is the index of pods by the addresses that their annotations claim. It follows a watch, so
+// it lags behind; Revision says up to where it is complete. It is safe for concurrent use.
 type Claims struct {
 	client   kubernetes.Interface
 	informer cache.SharedIndexInformer
 	lists    atomic.Uint64             // how often all pods were listed
-	listed   atomic.Pointer[time.Time] // when that was begun last
-	received atomic.Uint64             // the highest revision of a pod that the watch has brought
+	listed   atomic.Pointer[time.Time] // when the last list was started
+	received atomic.Uint64             // the highest revision of a pod that the watch has delivered
 }
 
 const (
@@ -74,8 +73,8 @@ func NewClaims(client kubernetes.Interface) (*Claims, error) {
 	return c, nil
 }
 
-// countLists notes that all pods are listed: a watch is asked for with
-// bookmarks, and one that begins with all pods says so.
+// countLists counts the lists of all pods. A watch sets AllowWatchBookmarks, a list does not; a
+// watch that starts with all pods sets SendInitialEvents.
 func (c *Claims) countLists(o *metav1.ListOptions) {
 	if !o.AllowWatchBookmarks || o.SendInitialEvents != nil && *o.SendInitialEvents {
 		now := time.Now()
@@ -84,25 +83,25 @@ func (c *Claims) countLists(o *metav1.ListOptions) {
 	}
 }
 
-// Lists returns how often all pods were listed. Between two lists pods may have
-// come and gone unseen; while the number stays the same, none has.
+// Lists returns how often all pods were listed. Between two lists pods may have come and gone
+// unseen; while the number does not change, no pod has.
 func (c *Claims) Lists() uint64 { return c.lists.Load() }
 
-// listTime is how long a list of all pods may take. What pods do meanwhile is
-// seen by nobody, though it was begun and counted before.
+// listTime is how long a list of all pods may take. The watch misses what happens to pods in that
+// time, although the list was counted when it was started.
 const listTime = time.Minute
 
-// Listing reports whether all pods may be being listed anew.
+// Listing reports whether all pods may be being listed again.
 func (c *Claims) Listing() bool {
 	return c.lists.Load() > 1 && time.Since(*c.listed.Load()) < listTime
 }
 
-// Received returns the highest revision of a pod that the watch has brought. All
-// up to Revision was received; handlers may not have been told of it yet.
+// Received returns the highest revision of a pod that the watch has delivered. Everything up to
+// Revision was received, but may not have reached all handlers yet.
 func (c *Claims) Received() uint64 { return c.received.Load() }
 
-// receive is the transform of the informer: it keeps what is looked at of a pod
-// that the watch brings, and notes its revision.
+// receive is the transform of the informer: it keeps what is needed of a pod, and records its
+// revision.
 func (c *Claims) receive(object any) (any, error) {
 	pod, ok := object.(*corev1.Pod)
 	if !ok {
@@ -128,7 +127,7 @@ func keys(of func(*Pod) []string) cache.IndexFunc {
 	}
 }
 
-// uniqueKeys returns what f makes of the elements, without repetitions.
+// uniqueKeys returns f of each element, without duplicates.
 func uniqueKeys[T any](all []T, f func(T) string) []string {
 	list := make([]string, 0, len(all))
 	for _, e := range all {
@@ -139,22 +138,21 @@ func uniqueKeys[T any](all []T, f func(T) string) []string {
 	return list
 }
 
-// Start follows the pods until ctx ends.
+// Start runs the informer until ctx ends.
 func (c *Claims) Start(ctx context.Context) error {
 	c.informer.RunWithContext(ctx)
 	return nil
 }
 
-// NeedLeaderElection says that every replica keeps the index: admission names
-// the users of an address, and a new leader starts warm.
+// NeedLeaderElection returns false, since every replica keeps the index: admission names the pods
+// that use an address, and a new leader starts with a warm cache.
 func (*Claims) NeedLeaderElection() bool { return false }
 
 // Synced reports whether all pods were listed once (I11).
 func (c *Claims) Synced() bool { return c.informer.HasSynced() }
 
-// Revision returns the resourceVersion of pods that lookups answer for. It is
-// that of the store: what event handlers have seen, and what the watch has
-// received, are not in step with it.
+// Revision returns the resourceVersion of the pods that lookups see. It is that of the store: event
+// handlers may lag behind it, and the watch may be ahead.
 func (c *Claims) Revision() uint64 {
 	revision, err := strconv.ParseUint(c.informer.GetStore().LastStoreSyncResourceVersion(), 10, 64)
 	if err != nil {
@@ -163,13 +161,12 @@ func (c *Claims) Revision() uint64 {
 	return revision
 }
 
-// Live returns the live pods that claim an address, from whatever pool.
+// Live returns the live pods that claim an address, from any pool.
 func (c *Claims) Live(a netip.Addr) []*Pod {
 	return slices.DeleteFunc(c.find(byAddress, a.String()), (*Pod).done)
 }
 
-// UsedBy reports whether a live pod claims an address or has it from somebody
-// else (I7).
+// UsedBy reports whether a live pod claims an address, or has it from another IPAM (I7).
 func (c *Claims) UsedBy(a netip.Addr) bool {
 	key := a.String()
 	return slices.ContainsFunc(c.find(byAddress, key), (*Pod).Live) || slices.ContainsFunc(c.find(byForeign, key), (*Pod).Live)
@@ -178,12 +175,11 @@ func (c *Claims) UsedBy(a netip.Addr) bool {
 // Waiting returns the pods that have no address and may be given one.
 func (c *Claims) Waiting() []*Pod { return c.find(byWaiting, byWaiting) }
 
-// LeftOver returns the pods that wait for nothing and look as if they did.
+// LeftOver returns the pods that no longer wait for addresses but look as if they did.
 func (c *Claims) LeftOver() []*Pod { return c.find(byLeft, byLeft) }
 
-// Carrier returns the pod that claims an address of a pool by a reservation: in
-// the namespace that the reservation was made for, a live one first. Where the
-// reservation names a pod, no other.
+// Carrier returns the pod that claims an address of a pool by a reservation, in the namespace of
+// the reservation; a live pod is preferred. Where the reservation names a pod, only that one.
 func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*Pod, bool) {
 	var carrier *Pod
 	for _, p := range c.find(byAddress, a.String()) {
@@ -198,8 +194,8 @@ func (c *Claims) Carrier(pool string, a netip.Addr, r allocator.Reservation) (*P
 	return carrier, carrier != nil
 }
 
-// MayCarry reports whether a reservation can be that of the pod: it is for the
-// pod's namespace and, where it names a pod, for this one.
+// MayCarry reports whether a reservation can belong to the pod: it is for the pod's namespace and,
+// where it names a pod, for this one.
 func (p *Pod) MayCarry(r allocator.Reservation) bool {
 	return p.Namespace == r.Pod.Namespace && (!r.LateBound() || p.Name == r.Pod.Name && string(p.UID) == r.Pod.UID)
 }
@@ -209,14 +205,13 @@ func (c *Claims) Claimants(pool string) []*Pod {
 	return slices.DeleteFunc(c.find(byPool, pool), (*Pod).done)
 }
 
-// Pools returns the names of the pools that pods claim addresses of, whether there
-// are such pools or not.
+// Pools returns the names of the pools that pods claim addresses of, whether these pools exist or
+// not.
 func (c *Claims) Pools() []string {
 	return slices.Sorted(slices.Values(c.informer.GetIndexer().ListIndexFuncValues(byPool)))
 }
 
-// UsersOf returns the live pods, as namespace/name, that claim addresses of a
-// pool.
+// UsersOf returns the live pods, as namespace/name, that claim addresses of a pool.
 func (c *Claims) UsersOf(pool string) map[netip.Addr][]string {
 	users := map[netip.Addr][]string{}
 	for _, p := range c.Claimants(pool) {
@@ -242,15 +237,15 @@ func (c *Claims) Get(key string) (*Pod, bool) {
 	return pod, ok
 }
 
-// AddEventHandler has a handler told of all pods that the index has, and then of
-// what the watch brings. Objects are *Pod.
+// AddEventHandler registers a handler for all pods of the index, and then for the events of the
+// watch. Objects are *Pod.
 func (c *Claims) AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
 	return c.informer.AddEventHandler(h)
 }
 
 func (c *Claims) find(index, key string) []*Pod {
 	objects, err := c.informer.GetIndexer().ByIndex(index, key)
-	if err != nil { // no such index: NewClaims made all
+	if err != nil { // no such index; NewClaims created all of them
 		panic(err)
 	}
 	pods := make([]*Pod, 0, len(objects))

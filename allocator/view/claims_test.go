@@ -16,7 +16,7 @@ import (
 
 const token = "aaaaaaaaaaaaaaaa"
 
-// seeing returns an index of pods.
+// seeing returns an index with pods.
 func seeing(t *testing.T, pods ...*Pod) *Claims {
 	t.Helper()
 	c, err := NewClaims(&kubernetes.Clientset{})
@@ -48,7 +48,7 @@ func finished(p *Pod) { p.Finished = true }
 
 func of(pool string) func(*Pod) { return func(p *Pod) { p.Claims[0].Pool = pool } }
 
-// foreign has x from somebody else, and claims nothing.
+// foreign has x from another IPAM, and claims nothing.
 func foreign(p *Pod) { p.Claims, p.Foreign = nil, []netip.Addr{x} }
 
 func TestWhatUsesAnAddress(t *testing.T) {
@@ -57,13 +57,13 @@ func TestWhatUsesAnAddress(t *testing.T) {
 		pods []*Pod
 		want bool
 	}{
-		"nobody":                               {nil, false},
-		"a pod that claims it":                 {[]*Pod{claimant("ns", "a")}, true},
-		"a pod that claims it from any pool":   {[]*Pod{claimant("ns", "a", of("q"))}, true},
-		"a pod that claimed it and finished":   {[]*Pod{claimant("ns", "a", finished)}, false},
-		"a finished pod and a live one":        {[]*Pod{claimant("ns", "a", finished), claimant("ns", "b")}, true},
-		"a pod that has it from somebody else": {[]*Pod{claimant("ns", "a", foreign)}, true},
-		"such a pod that finished":             {[]*Pod{claimant("ns", "a", foreign, finished)}, false},
+		"no pod":                                       {nil, false},
+		"a pod that claims it":                         {[]*Pod{claimant("ns", "a")}, true},
+		"a pod that claims it from any pool":           {[]*Pod{claimant("ns", "a", of("q"))}, true},
+		"a pod that claimed it and finished":           {[]*Pod{claimant("ns", "a", finished)}, false},
+		"a finished pod and a live one":                {[]*Pod{claimant("ns", "a", finished), claimant("ns", "b")}, true},
+		"a pod that has it from another IPAM":          {[]*Pod{claimant("ns", "a", foreign)}, true},
+		"a finished pod that had it from another IPAM": {[]*Pod{claimant("ns", "a", foreign, finished)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,15 +87,15 @@ func TestWhoCarriesAReservation(t *testing.T) {
 		reservation allocator.Reservation
 		want        string // name of the pod; empty for none
 	}{
-		"the pod with the token":                       {[]*Pod{claimant("ns", "a")}, early, "a"},
-		"a live one before one that finished":          {[]*Pod{claimant("ns", "a", finished), claimant("ns", "b")}, early, "b"},
-		"one that finished":                            {[]*Pod{claimant("ns", "a", finished)}, early, "a"},
-		"not one of another namespace":                 {[]*Pod{claimant("other", "a")}, early, ""},
-		"not one with another token":                   {[]*Pod{claimant("ns", "a", func(p *Pod) { p.Token = "bbbbbbbbbbbbbbbb" })}, early, ""},
-		"not one that claims it from another pool":     {[]*Pod{claimant("ns", "a", of("q"))}, early, ""},
-		"the very pod of a late reservation":           {[]*Pod{claimant("ns", "a")}, late, "a"},
-		"not another pod by a late reservation":        {[]*Pod{claimant("ns", "b")}, late, ""},
-		"not another pod of the name, made since then": {[]*Pod{claimant("ns", "a", func(p *Pod) { p.UID = "uid-new" })}, late, ""},
+		"the pod with the token":                   {[]*Pod{claimant("ns", "a")}, early, "a"},
+		"a live one before one that finished":      {[]*Pod{claimant("ns", "a", finished), claimant("ns", "b")}, early, "b"},
+		"one that finished":                        {[]*Pod{claimant("ns", "a", finished)}, early, "a"},
+		"not one of another namespace":             {[]*Pod{claimant("other", "a")}, early, ""},
+		"not one with another token":               {[]*Pod{claimant("ns", "a", func(p *Pod) { p.Token = "bbbbbbbbbbbbbbbb" })}, early, ""},
+		"not one that claims it from another pool": {[]*Pod{claimant("ns", "a", of("q"))}, early, ""},
+		"the pod of a late reservation":            {[]*Pod{claimant("ns", "a")}, late, "a"},
+		"not another pod by a late reservation":    {[]*Pod{claimant("ns", "b")}, late, ""},
+		"not a later pod of the same name":         {[]*Pod{claimant("ns", "a", func(p *Pod) { p.UID = "uid-new" })}, late, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -11,21 +11,21 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Recorder tells people, by events on pods and pools, what happens to them. Where
-// many come at once some are lost: conditions and logs are not.
+// Recorder records events on pods and pools. When there are many at once some are dropped;
+// conditions and logs are not.
 type Recorder struct{ recording.EventRecorder }
 
-// Event is what is told.
+// Event is the content of an event.
 type Event struct {
-	Related *corev1.ObjectReference // nil for none
+	Related *corev1.ObjectReference // may be nil
 	Type    string                  // Normal or Warning
 	Reason  string
 	Action  string // what was being done
 	Note    string
 }
 
-// Tell records an event on an object. Events of one version of an object that have
-// the same reason are counted as one, and show the note of the first.
+// Tell records an event on an object. Events on one version of an object with the same reason are
+// counted as one, and show the note of the first.
 func (r Recorder) Tell(on *corev1.ObjectReference, e Event) {
 	note := Clip(e.Note, longestNote)
 	if e.Related == nil { // a nil pointer in an interface is not nil
@@ -35,10 +35,10 @@ func (r Recorder) Tell(on *corev1.ObjectReference, e Event) {
 	r.Eventf(on, e.Related, e.Type, e.Reason, e.Action, "%s", note)
 }
 
-// longestNote is what the API takes, in bytes.
+// longestNote is the API's limit, in bytes.
 const longestNote = 1024
 
-// Clip shortens text to at most n bytes, and shows that it did.
+// Clip shortens text to at most n bytes, and marks that it did.
 func Clip(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -51,14 +51,14 @@ func Clip(text string, n int) string {
 	return text[:cut] + more
 }
 
-// Reference names the pod in an event.
+// Reference returns the reference to the pod for an event.
 func (p *Pod) Reference() *corev1.ObjectReference {
 	return &corev1.ObjectReference{
 		APIVersion: "v1", Kind: "Pod", Namespace: p.Namespace, Name: p.Name, UID: p.UID, ResourceVersion: p.ResourceVersion,
 	}
 }
 
-// PoolReference names a pool in an event.
+// PoolReference returns the reference to a pool for an event.
 func PoolReference(name string) *corev1.ObjectReference {
 	return &corev1.ObjectReference{APIVersion: crdv1.GroupVersion.String(), Kind: "SpiderIPPool", Name: name}
 }

@@ -33,7 +33,7 @@ func TestEveryStepIsLoggedWithTheSameKeys(t *testing.T) {
 			&Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "u"}, Node: "n"}, nil,
 			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="ns/p" "uid"="u" "node"="n"`,
 		},
-		"nobody knows which pod": {
+		"an unknown pod": {
 			&Pod{}, []any{"why", "so"},
 			`"level"=0 "msg"="address bound" "pool"="a" "address"="10.0.0.1" "pod"="" "uid"="" "node"="" "why"="so"`,
 		},

@@ -15,20 +15,20 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// gapTimeout is how long one look at a gap may take. The API server sends a
-// bookmark about two seconds before it ends a watch.
+// gapTimeout limits how long one watch over a gap may take. The API server sends a bookmark about
+// two seconds before it ends a watch.
 const gapTimeout = 4 * time.Second
 
-// Gap is what happened to the pods of a namespace beyond what the view has seen.
+// Gap is what happened to the pods of a namespace after the last event that the view has seen.
 type Gap struct {
-	Through uint64          // all up to this revision is known
-	Tokens  map[string]bool // of the pods that something happened to
+	Through uint64          // everything up to this revision is known
+	Tokens  map[string]bool // tokens of the pods that have changed
 }
 
-// Since returns what happened to the pods of a namespace since the view, and how
-// far that is known. Where nothing happens to any pod the view itself stands
-// still, for a minute at a time: only then does the API server tell that time has
-// passed. A watch that is to end soon is told so before its end.
+// Since returns what happened to the pods of a namespace since the view's last event, and up to
+// which revision that is known. While no pod changes, the revision of the view does not move for
+// about a minute: the API server sends bookmarks only that often. But it also sends one shortly
+// before a watch times out, so this watch has a short time-out.
 func (c *Claims) Since(ctx context.Context, namespace string) (Gap, error) {
 	from := c.informer.GetStore().LastStoreSyncResourceVersion()
 	g := Gap{Tokens: map[string]bool{}}

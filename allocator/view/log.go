@@ -6,9 +6,8 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// LogStep writes the one line that each step of an address's life has, with the
-// keys that all of them have: a search for an address finds its history. A pod
-// that is not known has empty values, p is never nil.
+// LogStep logs one step of an address's life, always with the same keys: a search for an address
+// finds its history. For an unknown pod the values are empty; p MUST NOT be nil.
 func LogStep(logger logr.Logger, verb, pool string, address netip.Addr, p *Pod, more ...any) {
 	name := ""
 	if p.Name != "" {

@@ -16,17 +16,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// Node is what is kept of a node. It is never changed.
+// Node is what is kept of a node. It is immutable.
 type Node struct {
 	metav1.ObjectMeta // name, UID, resourceVersion and creation time, nothing else
 	Ready             bool
 	Since             time.Time // on the API server's clock: when Ready last changed
-	OutOfService      bool      // somebody vouches that it is off (KEP-2268)
+	OutOfService      bool      // tainted out-of-service: an administrator confirms that it is shut down (KEP-2268)
 	Addresses         []netip.Addr
 }
 
-// Nodes are the nodes as a watch has shown them, and since when each is Ready on
-// this process's clock. It is safe for concurrent use.
+// Nodes are the nodes as the watch has shown them, with how long each has been Ready on this
+// process's clock. It is safe for concurrent use.
 type Nodes struct {
 	informer     cache.SharedIndexInformer
 	registration cache.ResourceEventHandlerRegistration
@@ -36,15 +36,15 @@ type Nodes struct {
 	ready ReadySpans
 }
 
-// ReadySpans say since when nodes have been Ready without a break, as far as
-// somebody has watched them. Not safe for concurrent use.
+// ReadySpans say since when nodes have been Ready without interruption, as far as they were
+// watched. Not safe for concurrent use.
 type ReadySpans map[string]readySpan // node -> span
 
 // readySpan is a time during which a node was Ready.
 type readySpan struct {
 	node  types.UID
 	since time.Time // on the API server's clock
-	begun time.Time // when it was noticed here
+	begun time.Time // when this process saw it first
 }
 
 var (
@@ -52,7 +52,7 @@ var (
 	_ manager.LeaderElectionRunnable = (*Nodes)(nil)
 )
 
-// NewNodes returns nodes that are none until Start.
+// NewNodes returns an empty view of the nodes; Start fills it.
 func NewNodes(client kubernetes.Interface, now func() time.Time) (*Nodes, error) {
 	n := &Nodes{now: now, ready: ReadySpans{}}
 	n.informer = informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(receiveNode)).Core().V1().Nodes().Informer()
@@ -101,7 +101,8 @@ func NewNode(node *corev1.Node) *Node {
 	return n
 }
 
-// OutOfService reports whether somebody vouches that a node is off.
+// OutOfService reports whether an administrator has confirmed, by the out-of-service taint, that a
+// node is shut down.
 func OutOfService(node *corev1.Node) bool {
 	for _, t := range node.Spec.Taints {
 		if t.Key == corev1.TaintNodeOutOfService {
@@ -111,35 +112,35 @@ func OutOfService(node *corev1.Node) bool {
 	return false
 }
 
-// Start follows the nodes until ctx ends.
+// Start runs the informer until ctx ends.
 func (n *Nodes) Start(ctx context.Context) error {
 	n.informer.RunWithContext(ctx)
 	return nil
 }
 
-// NeedLeaderElection says that every replica keeps the nodes: none hands out the
-// address of one.
+// NeedLeaderElection returns false, since every replica keeps the nodes: none may hand out the
+// address of a node.
 func (*Nodes) NeedLeaderElection() bool { return false }
 
 // Synced reports whether all nodes were listed once (I11).
 func (n *Nodes) Synced() bool { return n.registration.HasSynced() }
 
-// UsedBy reports whether an address is that of a node (I7).
+// UsedBy reports whether an address belongs to a node (I7).
 func (n *Nodes) UsedBy(a netip.Addr) bool {
 	keys, err := n.informer.GetIndexer().IndexKeys(byAddress, a.String())
 	return err == nil && len(keys) > 0
 }
 
-// Ready returns since when a node has been Ready without a break, on the API
-// server's clock, and for how long this process has seen that; 0 where it is not.
+// Ready returns since when a node has been Ready without interruption, on the API server's clock,
+// and for how long this process has watched that; 0 where it is not Ready.
 func (n *Nodes) Ready(node string) (since time.Time, lasts time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.ready.Of(node, n.now())
 }
 
-// Of returns since when a node has been Ready, on the API server's clock, and for
-// how long that has been watched; 0 where it is not.
+// Of returns since when a node has been Ready, on the API server's clock, and for how long that was
+// watched; 0 where it is not Ready.
 func (s ReadySpans) Of(node string, now time.Time) (since time.Time, lasts time.Duration) {
 	span, ok := s[node]
 	if !ok {
@@ -148,7 +149,7 @@ func (s ReadySpans) Of(node string, now time.Time) (since time.Time, lasts time.
 	return span.since, now.Sub(span.begun)
 }
 
-// See notes a version of a node.
+// See processes a version of a node.
 func (s ReadySpans) See(node *Node, now time.Time) {
 	span, ok := s[node.Name]
 	switch {
@@ -159,8 +160,8 @@ func (s ReadySpans) See(node *Node, now time.Time) {
 	}
 }
 
-// NotReadyFor returns a node made before born that has not been Ready for as long as
-// needed, and is not out of service.
+// NotReadyFor returns a node created before born that has not been Ready for as long as needed, and
+// is not out of service.
 func (n *Nodes) NotReadyFor(need time.Duration, born time.Time) (node string, is bool) {
 	for _, object := range n.informer.GetStore().List() {
 		node, ok := object.(*Node)

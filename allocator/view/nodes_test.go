@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-func TestForHowLongANodeHasBeenReady(t *testing.T) {
+func TestHowLongANodeHasBeenReady(t *testing.T) {
 	t.Parallel()
 	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	node := func(uid types.UID, ready bool, since time.Time) *Node {
@@ -16,15 +16,15 @@ func TestForHowLongANodeHasBeenReady(t *testing.T) {
 	}
 	ready := node("1", true, noon.Add(-time.Hour))
 	for name, c := range map[string]struct {
-		seen []*Node // one a minute, from noon on
+		seen []*Node // one per minute, from noon on
 		want time.Duration
 	}{
-		"since it was first seen, whatever it says": {[]*Node{ready}, 10 * time.Minute},
-		"what is seen again changes nothing":        {[]*Node{ready, ready, ready}, 10 * time.Minute},
-		"not while it is away":                      {[]*Node{ready, node("1", false, noon)}, 0},
-		"from the moment that it is back":           {[]*Node{ready, node("1", false, noon), node("1", true, noon)}, 8 * time.Minute},
-		"away for a moment that the watch missed":   {[]*Node{ready, node("1", true, noon)}, 9 * time.Minute},
-		"another node of the name":                  {[]*Node{ready, node("2", true, ready.Since)}, 9 * time.Minute},
+		"since it was first seen, whatever it says":    {[]*Node{ready}, 10 * time.Minute},
+		"what is seen again changes nothing":           {[]*Node{ready, ready, ready}, 10 * time.Minute},
+		"not while it is not Ready":                    {[]*Node{ready, node("1", false, noon)}, 0},
+		"from the moment that it is Ready again":       {[]*Node{ready, node("1", false, noon), node("1", true, noon)}, 8 * time.Minute},
+		"not Ready for a moment that the watch missed": {[]*Node{ready, node("1", true, noon)}, 9 * time.Minute},
+		"another node of the same name":                {[]*Node{ready, node("2", true, ready.Since)}, 9 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,39 +14,39 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Pod is what is kept of a pod: all that decisions look at, little enough for
-// 100,000 of them. It is never changed.
+// Pod is what is kept of a pod: everything that decisions need, little enough for 100,000 of them.
+// It is immutable.
 type Pod struct {
-	// ObjectMeta has namespace, name, UID, resourceVersion, creation and
-	// deletion time and the controller reference, nothing else.
+	// ObjectMeta has namespace, name, UID, resourceVersion, creation and deletion time and the
+	// controller reference, nothing else.
 	metav1.ObjectMeta
 	Revision uint64 // the resourceVersion
 	Node     string // empty until the pod is bound
 	Finished bool
-	Token    string // of its reservations; empty where it has none
+	Token    string // of its reservations; may be empty
 	Assigned []crdv1.Assigned
-	Claims   []crdv1.Claim // the addresses of Assigned with their pools
-	Foreign  []netip.Addr  // addresses that it has and does not claim
-	Grace    time.Duration // how long it may go on after it was told to end
+	Claims   []crdv1.Claim // the addresses of Assigned, with their pools
+	Foreign  []netip.Addr  // addresses that it has but does not claim
+	Grace    time.Duration // how long it may go on running after its deletion
 
-	// What late binding looks at.
+	// For late binding.
 	Admitted       bool // the webhook has seen it, and gave it no address
 	HostNetwork    bool // on its node's network
-	Static         bool // made by a kubelet from a file
+	Static         bool // created by a kubelet from a file
 	Gated          bool // by our scheduling gate
-	ForeignGated   bool // gated by somebody else's
+	ForeignGated   bool // by the gate of another controller
 	Priority       int32
-	ConditionStale bool // it has addresses, and its condition AddressAssigned should say so and does not
+	ConditionStale bool // it has addresses, but its condition AddressAssigned does not say so
 }
 
-// Waits reports whether the pod has no address, neither of ours nor of anybody
-// else, and may still be given one.
+// Waits reports whether the pod has no address, neither ours nor another IPAM's, and may still be
+// given one.
 func (p *Pod) Waits() bool {
 	return len(p.Assigned) == 0 && len(p.Foreign) == 0 && !p.HostNetwork && !p.Finished && p.DeletionTimestamp.IsZero()
 }
 
-// NewPod returns what is kept of a pod. It fails on what no API server stores: a
-// resourceVersion that is no number, an annotation of ours that cannot be read.
+// NewPod returns what is kept of a pod. It fails on what no API server stores: a resourceVersion
+// that is not a number, or one of our annotations that cannot be parsed.
 func NewPod(pod *corev1.Pod) (*Pod, error) {
 	revision, err := strconv.ParseUint(pod.ResourceVersion, 10, 64)
 	if err != nil {
@@ -84,7 +84,7 @@ func NewPod(pod *corev1.Pod) (*Pod, error) {
 	return p, nil
 }
 
-// keepForBinding keeps what late binding looks at.
+// keepForBinding sets what late binding needs.
 func (p *Pod) keepForBinding(pod *corev1.Pod) {
 	_, p.Static = pod.Annotations[corev1.MirrorPodAnnotationKey]
 	for _, g := range pod.Spec.SchedulingGates {
@@ -100,13 +100,13 @@ func (p *Pod) keepForBinding(pod *corev1.Pod) {
 	p.ConditionStale = len(p.Assigned) > 0 && (said == nil && late || said != nil && said.Status != corev1.ConditionTrue)
 }
 
-// neverBound reports whether a pod was deleted before it had a node. Finalizers
-// may keep its object for ever, but no node: the API server binds no pod that is
-// being deleted.
+// neverBound reports whether a pod was deleted before it had a node. A finalizer may keep the
+// object indefinitely, but it gets no node: the API server does not bind a pod that is being
+// deleted.
 func neverBound(pod *corev1.Pod) bool { return pod.DeletionTimestamp != nil && pod.Spec.NodeName == "" }
 
-// foreign returns the addresses that a kubelet reported and the pod does not
-// claim. Those on the node's network are the node's.
+// foreign returns the addresses that a kubelet reported and the pod does not claim. Those of a pod
+// on the host's network belong to the node.
 func (p *Pod) foreign(reported []corev1.PodIP) []netip.Addr {
 	var list []netip.Addr
 	for _, ip := range reported {
@@ -122,8 +122,8 @@ func (p *Pod) foreign(reported []corev1.PodIP) []netip.Addr {
 	return list
 }
 
-// graceOf returns how long a pod may go on after it was told to end; what its
-// deletion said counts too.
+// graceOf returns how long a pod may go on running after its deletion; a grace in the delete
+// request counts too.
 func graceOf(pod *corev1.Pod) time.Duration {
 	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
 	if s := pod.Spec.TerminationGracePeriodSeconds; s != nil {
@@ -135,11 +135,10 @@ func graceOf(pod *corev1.Pod) time.Duration {
 	return allocator.GraceOf(seconds) // a user may have written any number
 }
 
-// Finished reports whether a pod has ended: its phase says so, and no container
-// of it runs. The phase alone proves nothing: whoever may write pods/status can
-// set it, and the containers go on. Nor does that of the pod garbage collector,
-// which writes it when the node is gone from the API: there each container's
-// end must have been reported.
+// Finished reports whether a pod has ended: its phase says so, and none of its containers runs. The
+// phase alone proves nothing: anyone who may write pods/status can set it while the containers go
+// on. Nor does a phase written by the pod garbage collector, which sets it when the node's object
+// is gone: then the end of each container must have been reported.
 func Finished(pod *corev1.Pod) bool {
 	s := &pod.Status
 	if s.Phase != corev1.PodSucceeded && s.Phase != corev1.PodFailed {
@@ -171,7 +170,7 @@ func collected(s *corev1.PodStatus) bool {
 	})
 }
 
-// podGC is the reason that the pod garbage collector gives.
+// podGC is the reason that the pod garbage collector sets.
 const podGC = "DeletionByPodGC"
 
 // Carries reports whether the pod claims an address of a pool.
@@ -196,14 +195,13 @@ func (p *Pod) Live() bool { return !p.Finished }
 // String returns namespace/name.
 func (p *Pod) String() string { return p.Namespace + "/" + p.Name }
 
-// LeftOver reports whether a pod that waits for nothing looks as if it did: our
-// gate is on it, or its condition does not say that it has its addresses.
+// LeftOver reports whether a pod that no longer waits for addresses looks as if it did: it has our
+// gate, or its condition does not say that it has its addresses.
 func (p *Pod) LeftOver() bool {
 	return p.Live() && p.DeletionTimestamp.IsZero() && !p.Waits() && (p.Gated || p.ConditionStale)
 }
 
-// AddressCondition returns the condition AddressAssigned of a pod; nil where it
-// has none.
+// AddressCondition returns the condition AddressAssigned of a pod, or nil.
 func AddressCondition(pod *corev1.Pod) *corev1.PodCondition {
 	for i := range pod.Status.Conditions {
 		if c := &pod.Status.Conditions[i]; c.Type == crdv1.ConditionAddressAssigned {

@@ -21,9 +21,9 @@ func TestFinished(t *testing.T) {
 		status corev1.PodStatus
 		want   bool
 	}{
-		"failed by the pod garbage collector, starting": {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected, ContainerStatuses: starting}, false},
-		"failed by the pod garbage collector, unheard":  {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected}, false},
-		"failed by the pod garbage collector, ended":    {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected, ContainerStatuses: ended}, true},
+		"failed by the pod garbage collector, starting":            {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected, ContainerStatuses: starting}, false},
+		"failed by the pod garbage collector, no container status": {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected}, false},
+		"failed by the pod garbage collector, ended":               {corev1.PodStatus{Phase: corev1.PodFailed, Conditions: collected, ContainerStatuses: ended}, true},
 		"running":                                      {corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: running}, false},
 		"pending":                                      {corev1.PodStatus{Phase: corev1.PodPending}, false},
 		"unknown":                                      {corev1.PodStatus{Phase: corev1.PodUnknown}, false},
@@ -55,7 +55,7 @@ func TestAPodIsKeptAsItIs(t *testing.T) {
 	}{
 		"the default grace is written as nothing": {pod: corev1.Pod{}},
 		"a long grace": {pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(3600))}}, wantGrace: time.Hour},
-		"a grace that no duration can say is as long as one can be": {
+		"a grace beyond the longest duration is capped": {
 			pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(math.MaxInt64))}}, wantGrace: allocator.GraceOf(math.MaxInt64),
 		},
 		"one that overflows": {

@@ -15,18 +15,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
 
-// Restored watches whether the cluster is still the one that this process knows
-// (I11): kube-system keeps its UID, and resource versions only rise. Otherwise
-// etcd was restored from a backup, or the address leads to another cluster, and
-// everything in memory is void.
+// Restored checks that the cluster is still the one that this process knows (I11): kube-system
+// keeps its UID, and resource versions only rise. Otherwise etcd was restored from a backup, or the
+// address leads to another cluster, and everything in memory is invalid.
 type Restored struct {
 	api               client.Reader // not a cache
 	claims            *Claims
 	onClusterRestored func(error) // ends the process
 
-	// Only Start touches what follows.
-	uid      types.UID // of kube-system; empty before the first look
-	revision uint64    // of the API server at the last look
+	// Used by Start only.
+	uid      types.UID // of kube-system; empty before the first check
+	revision uint64    // of the API server at the last check
 }
 
 var (
@@ -35,17 +34,17 @@ var (
 	_ cache.ResourceEventHandler     = (*Restored)(nil)
 )
 
-// NewRestored returns a watch that tells void, which MUST end the process.
-func NewRestored(api client.Reader, claims *Claims, void func(error)) *Restored {
-	return &Restored{api: api, claims: claims, onClusterRestored: void}
+// NewRestored returns a Restored; onClusterRestored MUST end the process.
+func NewRestored(api client.Reader, claims *Claims, onClusterRestored func(error)) *Restored {
+	return &Restored{api: api, claims: claims, onClusterRestored: onClusterRestored}
 }
 
-// restoredInterval is how often the cluster is asked who it is.
+// restoredInterval is how often the cluster is checked.
 const restoredInterval = 5 * time.Second
 
 var namespaceListKind = schema.GroupVersionKind{Version: "v1", Kind: "NamespaceList"}
 
-// Start looks until ctx ends.
+// Start checks until ctx ends.
 func (r *Restored) Start(ctx context.Context) error {
 	_, err := r.claims.AddEventHandler(r)
 	if err != nil {
@@ -66,11 +65,11 @@ func (r *Restored) Start(ctx context.Context) error {
 	}
 }
 
-// NeedLeaderElection says that every replica looks: each remembers what it wrote.
+// NeedLeaderElection returns false, since every replica checks: each remembers what it wrote.
 func (*Restored) NeedLeaderElection() bool { return false }
 
-// look returns an error if the cluster is another one. It asks for the revision
-// that the API server is at: a watch that is ahead of it waits without a word.
+// look returns an error if the cluster is another one. It reads the API server's revision, since a
+// watch that is ahead of a restored API server just waits silently.
 func (r *Restored) look(ctx context.Context) error {
 	var list metav1.PartialObjectMetadataList
 	list.SetGroupVersionKind(namespaceListKind)
@@ -94,8 +93,8 @@ func (r *Restored) look(ctx context.Context) error {
 	return nil
 }
 
-// OnAdd implements cache.ResourceEventHandler: Restored is told of each change of
-// a pod, since many happen between two looks.
+// OnAdd implements cache.ResourceEventHandler: Restored gets each change of a pod, since many
+// happen between two checks.
 func (*Restored) OnAdd(any, bool) {}
 
 // OnUpdate ends the process when a pod is older than it was.

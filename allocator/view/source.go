@@ -10,20 +10,21 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
-// Queue is what a controller works off.
+// Queue is the work queue of a controller.
 type Queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// Source feeds a controller from the claims index: from all pods that it
-// has, and then from the watch. told is given the revision of the former.
-func Source(claims *Claims, handler func(Queue) cache.ResourceEventHandler, told func(uint64)) source.Source {
-	return &pods{claims: claims, handler: handler, told: told}
+// Source feeds a controller from the claims index: first all pods in it, then the events of the
+// watch. Once the handler has seen the former, synced is called with the revision that they are at
+// least at.
+func Source(claims *Claims, handler func(Queue) cache.ResourceEventHandler, synced func(uint64)) source.Source {
+	return &pods{claims: claims, handler: handler, synced: synced}
 }
 
 type pods struct {
 	claims       *Claims
 	handler      func(Queue) cache.ResourceEventHandler
-	told         func(uint64)
-	from         uint64 // revision of what the handler is told first
+	synced       func(uint64)
+	from         uint64 // at least the revision of the initial pods
 	registration cache.ResourceEventHandlerRegistration
 }
 
@@ -36,11 +37,11 @@ func (p *pods) Start(_ context.Context, q Queue) (err error) {
 	return err
 }
 
-// WaitForSync waits until the handler was told of all pods there are (I11).
+// WaitForSync waits until the handler has seen all existing pods (I11).
 func (p *pods) WaitForSync(ctx context.Context) error {
 	if !cache.WaitForCacheSync(ctx.Done(), p.registration.HasSynced) {
 		return fmt.Errorf("waiting for the list of pods: %w", context.Cause(ctx))
 	}
-	p.told(p.from)
+	p.synced(p.from)
 	return nil
 }

@@ -303,7 +303,7 @@ func views() []Mutation {
 		{
 			Name:    "a node that was away for a moment has been Ready all the time",
 			Edits:   []Edit{{"allocator/view/nodes.go", "	case !node.Ready:\n		delete(s, node.Name)\n", ""}, {"allocator/view/nodes.go", " || !span.since.Equal(node.Since):", ":"}},
-			Package: view, Test: "TestForHowLongANodeHasBeenReady", Says: "Ready",
+			Package: view, Test: "TestHowLongANodeHasBeenReady", Says: "Ready",
 		},
 	}
 }
