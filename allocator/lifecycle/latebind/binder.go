@@ -26,57 +26,56 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// serveTimeout bounds the tries to bind pods of one pass: all others wait for
-// them.
-const serveTimeout = 15 * time.Second
+// bindTimeout limits how long the binds of one pass may take: all other pods wait for them.
+const bindTimeout = 15 * time.Second
 
-// retry is how soon a pod that a pool refused is tried again when the watch
-// shows nothing new; failures double it, up to longestRetry.
+// retry is how soon a pod that a pool refused is tried again if the watch shows nothing new; each
+// failure doubles it, up to longestRetry.
 const (
 	retry        = time.Second
 	longestRetry = 30 * time.Second
 )
 
-// errOutdated says that a decision rests on what is not so any more.
+// errOutdated says that a decision rests on outdated data.
 var errOutdated = errors.New("what was reserved for the pod before is not reserved any more")
 
-// failure is what happened at the last try to bind a pod.
+// failure is the result of the last failed attempt to bind a pod.
 type failure struct {
 	reason, message string
 	failures        int
-	notBefore       time.Time // of the next try
-	refused         uint64    // revision of the pod with which no try can succeed; 0 for none
+	notBefore       time.Time // of the next attempt
+	refused         uint64    // revision of the pod for which no attempt can succeed; 0 where one may
 }
 
-// stands reports whether the pod is not to be tried now.
-func (f failure) stands(p *view.Pod, now time.Time) bool {
-	return f.lasts(p) || now.Before(f.notBefore)
+// active reports whether the pod must not be tried now.
+func (f failure) active(p *view.Pod, now time.Time) bool {
+	return f.permanent(p) || now.Before(f.notBefore)
 }
 
-// lasts reports whether the pod is as it was when the API server refused it.
-func (f failure) lasts(p *view.Pod) bool { return f.refused > 0 && f.refused == p.Revision }
+// permanent reports whether the pod has not changed since the API server refused it.
+func (f failure) permanent(p *view.Pod) bool { return f.refused > 0 && f.refused == p.Revision }
 
-// attempt is a try to bind a pod.
+// attempt is one attempt to bind a pod.
 type attempt struct {
 	*pendingPod
 	verdict    verdict
 	capacities map[string]*capacity
 
-	result string        // empty where there was no time for a try
-	full   []string      // pools that had no address after all
-	claims []crdv1.Claim // what the pod was given; nil where it was not
-	said   bool          // the condition says that the pod has its addresses
+	result   string        // empty if there was no time for it
+	full     []string      // pools that turned out to have no address
+	claims   []crdv1.Claim // what the pod was given; nil where it was not
+	reported bool          // the condition says that the pod has its addresses
 }
 
-// binder binds one pod. The order of its steps makes up for being a leader of
-// yesterday, or one that loses its lead in between:
+// binder binds one pod. The order of its steps is safe even if this leader is an old one, or loses
+// leadership in between:
 //
-//	read the pod ─▶ reserve, fenced ─▶ write to the pod, if it is as it was read
+//	read the pod ─▶ reserve, fenced ─▶ write to the pod, if it has not changed since
 //
-// A reservation of a pod that waits is never taken away, and a token is a function
-// of the pod, so whoever binds the pod next finds the same addresses reserved.
-// What is found is confirmed by a read: the ledger answers from what it knows
-// where there is nothing to write, and that may be of a time when this leader led.
+// A reservation of a pending pod is never taken away, and the token is a function of the pod, so
+// the next leader that binds the pod finds the same addresses reserved. An address that was found
+// is confirmed by a read: where there is nothing to write, the ledger answers from memory, which
+// may date from before this leader lost its leadership.
 type binder struct {
 	statusWriter
 	api              client.Reader // not a cache
@@ -88,11 +87,10 @@ type binder struct {
 	onLeadershipLost func(error)
 }
 
-// serve tries to bind a pod and notes in s what came of it. An error says that
-// another leads.
-func (r binder) serve(ctx context.Context, s *attempt, now time.Time) error {
+// bind tries to bind a pod and records the result in s. It returns an error if leadership was lost.
+func (r binder) bind(ctx context.Context, s *attempt, now time.Time) error {
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the time of this pass is up, and there will be another
+		return nil //nolint:nilerr // the time of this pass is up; the next one continues
 	}
 	claims, err := r.reserve(ctx, s)
 	if err == nil {
@@ -118,7 +116,7 @@ func (r binder) serve(ctx context.Context, s *attempt, now time.Time) error {
 	return nil
 }
 
-// stop stops leading where err says that another leads, and returns err.
+// stop gives up leadership if err says that it was lost, and returns err.
 func (r binder) stop(err error) error {
 	if errors.Is(err, ledger.ErrLeadershipLost) {
 		r.onLeadershipLost(err)
@@ -127,17 +125,16 @@ func (r binder) stop(err error) error {
 	return err
 }
 
-// StepBound is what the log and the metrics call that an address was written to a
-// pod that waited.
+// StepBound is the verb in logs and metrics for writing an address to a pending pod.
 const StepBound = "bound"
 
-// reserve takes what was decided upon.
+// reserve takes what was decided.
 func (r binder) reserve(ctx context.Context, s *attempt) ([]crdv1.Claim, error) {
 	v := s.chosen.Reservation
 	v.Token = s.verdict.token
 	v.Pod = allocator.PodRef{Namespace: s.pod.Namespace, Name: s.pod.Name, UID: string(s.pod.UID)}
 	var mu sync.Mutex
-	found := map[string]map[netip.Addr]bool{} // pool -> the addresses that it had for the token
+	found := map[string]map[netip.Addr]bool{} // pool -> the addresses that it already had for the token
 	claims, err := r.ledger.Bind(ctx, v, s.slots(), func(tx *ledger.Tx) error {
 		p, ok := s.capacities[tx.Pool.Name]
 		if !ok || p.foreign {
@@ -171,9 +168,9 @@ func (r binder) reserve(ctx context.Context, s *attempt) ([]crdv1.Claim, error) 
 	return claims, nil
 }
 
-// slots returns for each slot the pool that was decided upon: to fall back to
-// another would be to overtake those who wait there. Where the pod has a stable
-// identity the others follow, since one of them may keep its address.
+// slots limits each slot to the pool that was decided: falling back to another pool would overtake
+// the pods that are queued there. For a pod with a stable identity the others follow, since one of
+// them may keep its address.
 func (s *attempt) slots() []choice.Slot {
 	slots := slices.Clone(s.verdict.slots)
 	for i, g := range s.verdict.grants {
@@ -190,7 +187,8 @@ func (s *attempt) slots() []choice.Slot {
 	return slots
 }
 
-// confirm reads whether a reservation stands and the pool is this leader's.
+// confirm reads whether the reservation is still there and the pool is still under this leader's
+// term.
 func (r binder) confirm(ctx context.Context, c crdv1.Claim, token allocator.Token) error {
 	var pool crdv1.SpiderIPPool
 	if err := r.api.Get(ctx, types.NamespacedName{Name: c.Pool}, &pool); err != nil {
@@ -212,7 +210,7 @@ func (r binder) confirm(ctx context.Context, c crdv1.Claim, token allocator.Toke
 	return nil
 }
 
-// write gives the pod its addresses and takes our gate away.
+// write writes the addresses to the pod and removes our gate.
 func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) error {
 	given, err := guard(func() (choice.Patch, error) { return s.chosen.Patch(string(s.verdict.token), claims) })
 	if err != nil {
@@ -224,7 +222,7 @@ func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) err
 	}
 	whole := s.object
 	pod, err := r.patch(ctx, whole, given)
-	for try := 0; try < rewrites && apierrors.IsConflict(err); try++ {
+	for try := 0; try < maxRewrites && apierrors.IsConflict(err); try++ {
 		now, asBefore := r.reread(ctx, whole)
 		if !asBefore {
 			break
@@ -243,13 +241,13 @@ func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) err
 	return s.update(pod)
 }
 
-// rewrites is how often a write to a pod is tried again because its status was
-// written meanwhile. Kubelets do that whenever a pod's network cannot be set up,
-// which is all the time for a pod that has a node and no address.
-const rewrites = 3
+// maxRewrites is how often a write to a pod is retried after a conflict with a write to its status.
+// For a pod that has a node but no address these are frequent: the kubelet writes whenever setting
+// up the network fails.
+const maxRewrites = 3
 
-// reread reads a pod again, and reports whether all that was decided of it
-// stands: it still waits, and nothing but its status has changed.
+// reread reads a pod again, and reports whether the decision still holds: the pod is still pending,
+// and only its status has changed.
 func (r binder) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod, asBefore bool) {
 	now = &corev1.Pod{}
 	if err := r.api.Get(ctx, types.NamespacedName{Namespace: before.Namespace, Name: before.Name}, now); err != nil {
@@ -264,7 +262,7 @@ func (r binder) reread(ctx context.Context, before *corev1.Pod) (now *corev1.Pod
 		same(now.OwnerReferences, before.OwnerReferences)
 }
 
-// bound notes that a pod has its addresses.
+// bound records that a pod has its addresses.
 func (r binder) bound(ctx context.Context, s *attempt, claims []crdv1.Claim) {
 	s.result, s.claims = resultBound, claims
 	for _, c := range claims {
@@ -274,9 +272,9 @@ func (r binder) bound(ctx context.Context, s *attempt, claims []crdv1.Claim) {
 	r.events.assigned(s.pod, claims)
 }
 
-// say has the condition of a pod say that it has its addresses. That comes after
-// all pods of the pass were given theirs: it is what they wait for.
-func (r binder) say(ctx context.Context, s *attempt) {
+// reportAssigned sets the pod's condition to true. It comes after all pods of the pass got their
+// addresses, which is what they wait for.
+func (r binder) reportAssigned(ctx context.Context, s *attempt) {
 	if s.claims == nil {
 		return
 	}
@@ -284,10 +282,10 @@ func (r binder) say(ctx context.Context, s *attempt) {
 		log.FromContext(ctx).V(1).Info("the condition of a pod was not written", "pod", s.pod.String(), "reason", err.Error())
 		return
 	}
-	s.said = true
+	s.reported = true
 }
 
-// fail notes why a try came to nothing.
+// fail records why an attempt failed.
 func (s *attempt) fail(err error, now time.Time) {
 	var exhausted *ledger.ExhaustedError
 	switch {
@@ -296,7 +294,7 @@ func (s *attempt) fail(err error, now time.Time) {
 	case errors.Is(err, errOutdated), errors.Is(err, ledger.ErrReplaced), apierrors.IsConflict(err):
 		s.result = resultChanged
 		s.forget()
-	case apierrors.IsNotFound(err): // of the pod: what is reserved for it is given back by expiry
+	case apierrors.IsNotFound(err): // the pod is gone, and its reservation will expire
 		s.result = resultGone
 		s.forget()
 	default:
@@ -310,23 +308,22 @@ func (s *attempt) fail(err error, now time.Time) {
 		if apierrors.IsInvalid(err) && by == byAPIServer { // the same write cannot succeed; policies say Invalid too, and may change
 			s.failure.refused = s.pod.Revision
 		}
-		s.forget() // it may have been written all the same
+		s.forget() // it may have been written in spite of the error
 		s.failure.failures++
 		s.failure.notBefore = now.Add(min(retry<<min(s.failure.failures-1, 10), longestRetry))
 	}
 }
 
-// byWebhook and byPolicy find who refused a write. The API server says it in the
-// message alone.
+// byWebhook and byPolicy find what refused a write. The API server says it only in the message.
 var (
 	byWebhook = regexp.MustCompile(`(?:admission|calling) webhook "([^"]+)"`)
 	byPolicy  = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'`)
 )
 
-// byAPIServer is who refuses a write that nobody else has refused.
+// byAPIServer is named when nothing else has refused a write.
 const byAPIServer = "the API server"
 
-// refuser says who refused a write to a pod; empty where nobody did.
+// refuser returns what refused a write to a pod; empty where nothing did.
 func refuser(err error) string {
 	if m := byWebhook.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Sprintf("webhook %q", m[1])
@@ -340,8 +337,8 @@ func refuser(err error) string {
 	return ""
 }
 
-// refused notes what pools have against giving an address. That one is full the
-// next decision says better.
+// refused records why pools refused an address. That a pool is full is left to the next decision,
+// which has a better message.
 func (s *attempt) refused(e *ledger.ExhaustedError, now time.Time) {
 	s.result = resultRefused
 	texts := make([]string, len(e.Refusals))
@@ -355,10 +352,10 @@ func (s *attempt) refused(e *ledger.ExhaustedError, now time.Time) {
 		return
 	}
 	s.failure.notBefore = now.Add(retry)
-	s.failure.reason, s.failure.message = e.Cause(), s.verdict.tell(texts)
+	s.failure.reason, s.failure.message = e.Cause(), s.verdict.describe(texts)
 }
 
-// ungate takes our gate from a pod that waits for no address.
+// ungate removes our gate from a pod that needs no address from us.
 func (r binder) ungate(ctx context.Context, l *pendingPod) {
 	pod, err := r.patch(ctx, l.object, choice.Patch{Gate: choice.GateRemoved})
 	if err == nil {
@@ -366,7 +363,7 @@ func (r binder) ungate(ctx context.Context, l *pendingPod) {
 	}
 	switch {
 	case err == nil:
-		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", l.pod.String(), "uid", l.pod.UID)
+		log.FromContext(ctx).Info("removed the gate: the pod needs no address from us", "pod", l.pod.String(), "uid", l.pod.UID)
 		r.events.ungated(l.pod)
 		return
 	case !apierrors.IsConflict(err) && !apierrors.IsNotFound(err):
@@ -375,14 +372,14 @@ func (r binder) ungate(ctx context.Context, l *pendingPod) {
 	l.forget()
 }
 
-// patch changes a pod in one write, if the pod is as it was read.
+// patch changes a pod in one write, if it has not changed since it was read.
 func (r binder) patch(ctx context.Context, pod *corev1.Pod, p choice.Patch) (*corev1.Pod, error) {
 	data, err := p.Merge(pod)
 	if err != nil {
 		return nil, err
 	}
 	written := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name}}
-	if err := r.client.Patch(ctx, written, client.RawPatch(types.MergePatchType, data), owner); err != nil {
+	if err := r.client.Patch(ctx, written, client.RawPatch(types.MergePatchType, data), fieldManager); err != nil {
 		return nil, fmt.Errorf("writing to pod %s/%s: %w", pod.Namespace, pod.Name, err)
 	}
 	return written, nil

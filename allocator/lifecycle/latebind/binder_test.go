@@ -18,10 +18,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// cachedLedger answers Bind from a version of a pool, as a ledger does that
-// finds nothing to write there.
+// cachedLedger answers Bind from a version of a pool, as a ledger does that finds nothing to write.
 type cachedLedger struct {
-	Ledger // of nothing else
+	Ledger // for nothing else
 	state  *ledger.State
 }
 
@@ -38,9 +37,9 @@ func (c *cachedLedger) Bind(_ context.Context, r allocator.Reservation, _ []choi
 	return []crdv1.Claim{{Pool: c.state.Pool.Name, Address: a, NIC: crdv1.DefaultNIC}}, nil
 }
 
-// storedPool is a pool that can be read; nil where it is gone.
+// storedPool is the pool in the API server; nil where it is gone.
 type storedPool struct {
-	client.Reader // of nothing else
+	client.Reader // for nothing else
 	pool          *crdv1.SpiderIPPool
 }
 
@@ -63,8 +62,8 @@ func (leading) TookOver(*crdv1.SpiderIPPool) bool { return true }
 
 func (leading) Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error) { return ledger.Read(pool) }
 
-// poolVersion returns a version of pool "a" of a term, with what is reserved for
-// the pod p, if anything.
+// poolVersion returns a version of pool "a" under a term, with a reservation of the given address,
+// if any, for the pod p.
 func poolVersion(t *testing.T, term, reserved string) *ledger.State {
 	t.Helper()
 	pool := &crdv1.SpiderIPPool{
@@ -82,8 +81,8 @@ func poolVersion(t *testing.T, term, reserved string) *ledger.State {
 	return state
 }
 
-// What is reserved for a pod is written to it only where this leader has the
-// pool, and what was found is confirmed: the ledger may know an old version.
+// What is reserved for a pod is written to it only where this leader has the pool, and a
+// reservation that was found is confirmed: the ledger may have an old version.
 func TestReservingForAPodThatExists(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -95,13 +94,13 @@ func TestReservingForAPodThatExists(t *testing.T) {
 		wantErr string
 	}{
 		"nothing was reserved":                                 {known: poolVersion(t, ourTerm, ""), uid: "uid-a", want: "10.0.0.1"},
-		"what was reserved stands":                             {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, "10.0.0.2"), uid: "uid-a", want: "10.0.0.2"},
+		"what was reserved is still there":                     {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, "10.0.0.2"), uid: "uid-a", want: "10.0.0.2"},
 		"another leader has the pool, and it is known":         {known: poolVersion(t, "other", ""), uid: "uid-a", wantErr: ledger.ErrLeadershipLost.Error()},
 		"another leader has the pool, and it is not known yet": {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, "other", "10.0.0.2"), uid: "uid-a", wantErr: ledger.ErrLeadershipLost.Error()},
-		"what was reserved is not any more":                    {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, ""), uid: "uid-a", wantErr: errOutdated.Error()},
+		"what was reserved is no longer there":                 {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, ""), uid: "uid-a", wantErr: errOutdated.Error()},
 		"another address is reserved":                          {known: poolVersion(t, ourTerm, "10.0.0.2"), stored: poolVersion(t, ourTerm, "10.0.0.3"), uid: "uid-a", wantErr: errOutdated.Error()},
 		"the pool is gone":                                     {known: poolVersion(t, ourTerm, "10.0.0.2"), uid: "uid-a", wantErr: errOutdated.Error()},
-		"the pool was made anew":                               {known: poolVersion(t, ourTerm, ""), uid: "uid-before", wantErr: ledger.ErrReplaced.Error()},
+		"the pool was recreated":                               {known: poolVersion(t, ourTerm, ""), uid: "uid-before", wantErr: ledger.ErrReplaced.Error()},
 		"the pool is not one that this leader has taken over":  {known: poolVersion(t, ourTerm, ""), uid: "uid-a", foreign: true, wantErr: "not one that was decided upon"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,22 +128,22 @@ func TestReservingForAPodThatExists(t *testing.T) {
 	}
 }
 
-func TestALeaderOfYesterdayIsDeposed(t *testing.T) {
+func TestAnOldLeaderLosesLeadership(t *testing.T) {
 	t.Parallel()
-	var told error
-	r := binder{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, leader: leading{}, onLeadershipLost: func(err error) { told = err }}
+	var lost error
+	r := binder{api: storedPool{}, ledger: &cachedLedger{state: poolVersion(t, "other", "")}, leader: leading{}, onLeadershipLost: func(err error) { lost = err }}
 	s := &attempt{
 		pendingPod: pendingOf(t, gated()),
 		verdict:    verdict{request: waiter("p", 0, []string{"a"}), grants: []grant{{pool: "a"}}},
 		capacities: map[string]*capacity{"a": {uid: "uid-a"}},
 	}
-	if err := r.serve(t.Context(), s, noon); err == nil || !errors.Is(told, ledger.ErrLeadershipLost) {
-		t.Errorf("got %v, told %v", err, told)
+	if err := r.bind(t.Context(), s, noon); err == nil || !errors.Is(lost, ledger.ErrLeadershipLost) {
+		t.Errorf("got %v, leadership lost by %v", err, lost)
 	}
 }
 
-// Only where one of them may keep the pod's own address are other candidates
-// asked than the one that was decided upon.
+// Candidates other than the decided one are asked only where one of them may keep the pod's own
+// address.
 func TestWhichPoolsAreAsked(t *testing.T) {
 	t.Parallel()
 	slots := [][]string{{"a", "b", "c"}, {"d"}}
@@ -154,7 +153,7 @@ func TestWhichPoolsAreAsked(t *testing.T) {
 		want [][]string
 	}{
 		"for a pod without an identity": {waiter("p", 0, slots...), [][]string{{"b"}, {"d"}}},
-		"for one with an identity":      {stable(waiter("p", 0, slots...)), [][]string{{"b", "a"}, {"d"}}},
+		"for a pod with an identity":    {stable(waiter("p", 0, slots...)), [][]string{{"b", "a"}, {"d"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

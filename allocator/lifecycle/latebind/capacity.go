@@ -7,16 +7,16 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// exhaustion is a pool that had no address although the watch showed some: it is
-// believed until the watch shows a newer version.
+// exhaustion marks a pool that had no address although the watch showed some. It is valid until the
+// watch shows a newer version of the pool.
 type exhaustion struct {
 	version string
 	until   time.Time
 }
 
-// capacities returns what the pools that are asked for can give.
+// capacities returns what the requested pools can give.
 func (b *reconciler) capacities(all []*request, now time.Time) map[string]*capacity {
-	asking := map[string]int{} // pool -> how many may want an address of it
+	asking := map[string]int{} // pool -> how many addresses of it may be requested
 	for _, a := range all {
 		for _, slot := range a.slots {
 			for _, pool := range slot.Pools {
@@ -25,11 +25,11 @@ func (b *reconciler) capacities(all []*request, now time.Time) map[string]*capac
 		}
 	}
 	maps.DeleteFunc(b.exhausted, func(_ string, d exhaustion) bool { return now.After(d.until) })
-	supplies := map[string]*capacity{}
+	capacities := map[string]*capacity{}
 	for pool, limit := range asking {
-		supplies[pool] = b.capacityOf(pool, limit)
+		capacities[pool] = b.capacityOf(pool, limit)
 	}
-	return supplies
+	return capacities
 }
 
 func (b *reconciler) capacityOf(name string, limit int) *capacity {

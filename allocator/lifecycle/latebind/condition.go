@@ -21,43 +21,43 @@ import (
 )
 
 const (
-	// lasting is how long a reason must last before it is told: most that are
-	// over sooner are followed by the addresses.
-	lasting = 500 * time.Millisecond
-	// tellEvery is how often tellsPerPass pods are told something: each thing told
-	// is an event that asks for another pass.
-	tellEvery = 200 * time.Millisecond
-	// repeat is how often the event of a reason that lasts is repeated.
+	// minReportAge is how long a reason must last before it is reported: shorter ones usually end
+	// with the pod getting its addresses.
+	minReportAge = 500 * time.Millisecond
+	// reportEvery is how often reportsPerPass pods are reported on: each report causes a watch
+	// event, which triggers another pass.
+	reportEvery = 200 * time.Millisecond
+	// repeat is how often the event of a lasting reason is repeated.
 	repeat = 5 * time.Minute
 )
 
-// reportedStatus is what a pod waits for, and what was said of it.
+// reportedStatus is why a pod is pending, and what was reported of that.
 type reportedStatus struct {
-	reason, message string // empty while it is not known to wait
+	reason, message string // empty unless it is known to be pending
 	since           time.Time
-	counted         time.Time // when the figures in the message were taken
-	recounted       bool      // they are not those that were told first
+	counted         time.Time // when the numbers in the message were taken
+	recounted       bool      // they are not those of the first report
 
 	event   string // reason of the last event
 	eventAt time.Time
 }
 
-// statusBackoff is what came of the tries to write a pod's condition: one that cannot
-// be written must not stand before those of others for ever.
+// statusBackoff is the backoff for writing a pod's condition: one that cannot be written must not
+// keep those of others from being written.
 type statusBackoff struct {
 	failures int
-	until    time.Time // before it there is no other try
+	until    time.Time // no attempt before it
 }
 
 func (m *statusBackoff) fail(now time.Time) {
-	m.until = now.Add(min(tellEvery<<min(m.failures, 10), longestRetry))
+	m.until = now.Add(min(reportEvery<<min(m.failures, 10), longestRetry))
 	m.failures++
 }
 
-// waits notes why the pod waits. That other figures stand in the message is no
-// news: they change with every pod, each of thousands who wait would be written to
-// for it, and a reason whose figures never rest would never be told. They are
-// brought up to date when the event is repeated.
+// waits records why the pod is pending. Other numbers in the message do not count as a change: they
+// change with every pod, so each of thousands of pending pods would be written to each time, and a
+// reason with numbers that always change would never be reported. They are updated when the event
+// is repeated.
 func (t *reportedStatus) waits(reason, message string, now time.Time) {
 	switch {
 	case t.reason != reason || !sameGist(t.message, message):
@@ -67,35 +67,34 @@ func (t *reportedStatus) waits(reason, message string, now time.Time) {
 	}
 }
 
-// sameGist reports whether two messages differ in nothing but figures.
+// sameGist reports whether two messages differ only in numbers.
 func sameGist(a, b string) bool { return a == b || ledger.Gist(a) == ledger.Gist(b) }
 
-// report is what is to be told of a pod.
-type report struct{ condition, event bool }
+// reportNeeds is what has to be reported about a pod.
+type reportNeeds struct{ condition, event bool }
 
-// toTell says what people do not know yet of why a pod waits. A former leader
-// that wrote the condition sent the event too. A condition that could not be
-// written does not keep the event back.
-func (l *pendingPod) toTell(now time.Time) report {
-	if l.reason == "" || l.object == nil || now.Sub(l.since) < lasting {
-		return report{}
+// needsReport returns what was not reported yet of why a pod is pending. A former leader that wrote
+// the condition sent the event too. A condition that cannot be written does not hold back the
+// event.
+func (l *pendingPod) needsReport(now time.Time) reportNeeds {
+	if l.reason == "" || l.object == nil || now.Sub(l.since) < minReportAge {
+		return reportNeeds{}
 	}
-	same := l.toldBy(view.AddressCondition(l.object))
+	same := l.matches(view.AddressCondition(l.object))
 	if same && l.event == "" {
 		l.event, l.eventAt = l.reason, now
 	}
-	return report{condition: !same && !now.Before(l.backoff.until), event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
+	return reportNeeds{condition: !same && !now.Before(l.backoff.until), event: l.event != l.reason || now.Sub(l.eventAt) >= repeat}
 }
 
-// toldBy reports whether a condition says why the pod waits.
-func (t *reportedStatus) toldBy(c *corev1.PodCondition) bool {
+// matches reports whether a condition says why the pod is pending.
+func (t *reportedStatus) matches(c *corev1.PodCondition) bool {
 	return c != nil && c.Status == corev1.ConditionFalse && c.Reason == t.reason &&
 		(c.Message == t.message || !t.recounted && sameGist(c.Message, t.message))
 }
 
-// tellAll tells of some of those who wait, in the order in which they are served,
-// what is not known yet.
-func (b *reconciler) tellAll(ctx context.Context, p *pass) {
+// reportAll reports on some of the pending pods, in the order in which they are served.
+func (b *reconciler) reportAll(ctx context.Context, p *pass) {
 	var waits []waitSince
 	var due []*pendingPod
 	for _, l := range p.all {
@@ -104,27 +103,27 @@ func (b *reconciler) tellAll(ctx context.Context, p *pass) {
 		}
 		waits = append(waits, waitSince{l.reason, l.pod.CreationTimestamp.Time})
 		switch {
-		case p.now.Sub(l.since) < lasting:
-			p.soon(lasting - p.now.Sub(l.since))
-		case l.toTell(p.now) == report{}:
+		case p.now.Sub(l.since) < minReportAge:
+			p.soon(minReportAge - p.now.Sub(l.since))
+		case l.needsReport(p.now) == reportNeeds{}:
 			if wait := l.backoff.until.Sub(p.now); wait > 0 {
 				p.soon(wait)
 			}
-		case len(due) == tellsPerPass, p.now.Before(b.nextTell):
-			p.soon(max(b.nextTell.Sub(p.now), tellEvery))
+		case len(due) == reportsPerPass, p.now.Before(b.nextReport):
+			p.soon(max(b.nextReport.Sub(p.now), reportEvery))
 		default:
 			due = append(due, l)
 		}
 	}
 	b.metrics.waits(waits)
 	if len(due) > 0 {
-		b.nextTell = p.now.Add(tellEvery)
+		b.nextReport = p.now.Add(reportEvery)
 	}
-	parallel.Do(atOnce, due, func(l *pendingPod) error { b.tell(ctx, l, p.now); return nil })
+	parallel.Do(parallelism, due, func(l *pendingPod) error { b.report(ctx, l, p.now); return nil })
 }
 
-func (b *reconciler) tell(ctx context.Context, l *pendingPod, now time.Time) {
-	say := l.toTell(now)
+func (b *reconciler) report(ctx context.Context, l *pendingPod, now time.Time) {
+	say := l.needsReport(now)
 	if say.condition {
 		err := b.waiting(ctx, l)
 		switch {
@@ -134,7 +133,7 @@ func (b *reconciler) tell(ctx context.Context, l *pendingPod, now time.Time) {
 			return
 		case err != nil:
 			l.backoff.fail(now)
-			log.FromContext(ctx).Error(err, "telling why a pod waits", "pod", l.pod.String(), "uid", l.pod.UID)
+			log.FromContext(ctx).Error(err, "writing why a pod waits", "pod", l.pod.String(), "uid", l.pod.UID)
 		default:
 			l.backoff = statusBackoff{}
 		}
@@ -148,7 +147,7 @@ func (b *reconciler) tell(ctx context.Context, l *pendingPod, now time.Time) {
 // statusWriter writes the condition AddressAssigned.
 type statusWriter struct{ client client.Client }
 
-// waiting writes why a pod waits, if the pod is still as it was read.
+// waiting writes why a pod is pending, if it has not changed since it was read.
 func (s statusWriter) waiting(ctx context.Context, l *pendingPod) error {
 	c := corev1.PodCondition{
 		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionFalse, Reason: l.reason, Message: l.message, LastTransitionTime: metav1.Now(),
@@ -163,7 +162,7 @@ func (s statusWriter) waiting(ctx context.Context, l *pendingPod) error {
 	return l.update(pod)
 }
 
-// assigned writes that a pod has its addresses, whatever else has changed of it.
+// assigned writes that a pod has its addresses, even if it has changed.
 func (s statusWriter) assigned(ctx context.Context, p *view.Pod, claims []crdv1.Claim) error {
 	_, err := s.write(ctx, p, "", corev1.PodCondition{
 		Type: crdv1.ConditionAddressAssigned, Status: corev1.ConditionTrue, Reason: crdv1.ReasonAssigned, Message: view.AssignedText(claims),
@@ -172,8 +171,7 @@ func (s statusWriter) assigned(ctx context.Context, p *view.Pod, claims []crdv1.
 	return err
 }
 
-// write sets the condition and leaves all others as they are: the list of
-// conditions is merged by type.
+// write sets the condition and keeps all others: the list of conditions is merged by type.
 func (s statusWriter) write(ctx context.Context, p *view.Pod, revision string, c corev1.PodCondition) (*corev1.Pod, error) {
 	patch := struct {
 		Metadata choice.Preconditions `json:"metadata"`
@@ -184,11 +182,11 @@ func (s statusWriter) write(ctx context.Context, p *view.Pod, revision string, c
 		return nil, fmt.Errorf("encoding a condition of pod %s: %w", p, err)
 	}
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}}
-	if err := s.client.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, data), owner); err != nil {
+	if err := s.client.Status().Patch(ctx, pod, client.RawPatch(types.StrategicMergePatchType, data), fieldManager); err != nil {
 		return nil, fmt.Errorf("writing the condition of pod %s: %w", p, err)
 	}
 	return pod, nil
 }
 
-// owner is the field manager of what is written to pods.
-const owner = client.FieldOwner("spiderpool")
+// fieldManager is the field manager for writes to pods.
+const fieldManager = client.FieldOwner("spiderpool")

@@ -1,26 +1,26 @@
-// Package latebind gives addresses to pods that exist and have none: those that were
-// admitted while their pools were full, over a cap or not Ready, those gated by
-// somebody else, those that the webhook missed.
+// Package latebind gives addresses to existing pods that have none (pending pods): those admitted
+// while their pools were full, over a cap or not Ready, those with gates of others, and those that
+// the webhook missed.
 //
-//	latebind.go    what it works with
+//	latebind.go    Options and Setup: what it works with
 //	reconciler.go  passes over all pending pods
-//	pending.go     what is known of a pending pod; the resolver finds out what it
-//	               asks for
-//	capacity.go    what pools can give, and those found exhausted
-//	waiting.go     who is served now, and who waits for what: a pure decision
+//	pending.go     what is known of a pending pod; the resolver finds out what it asks for
+//	capacity.go    what pools can give, and which were found exhausted
+//	waiting.go     which pods are served now, and why the others wait: a pure decision
 //	binder.go      reserves for one pod and writes to it
-//	condition.go   the condition AddressAssigned and events
-//	leftovers.go   pods that a leader did not come to the end with
+//	condition.go   the condition AddressAssigned
+//	events.go      events on pods
+//	leftovers.go   finishes pods that a former leader left half done
+//	step.go        the same steps one by one, for the model
 //
-// What it keeps:
+// Invariants:
 //
-//   - Higher priority first, then the oldest. A pod gets all that it asks for or
-//     nothing, and nobody overtakes it in the pool that it lacks.
-//   - A reservation of a pending pod is made in the name of that pod (namespace,
-//     name and UID) and is never given back by time: a leader that wakes up late
-//     could write it to the pod.
+//   - Higher priority is served first, then the oldest. A pod gets everything it asks for or
+//     nothing, and no other pod overtakes it in the pool that it lacks.
+//   - A reservation for a pending pod names that pod (namespace, name and UID) and never expires: a
+//     leader that was paused could still write it to the pod.
 //   - Only pods without sandbox and podIP are bound.
 //
-// What does not live here: which pools serve a pod (package admission/selection),
-// the taking over of pools (package lifecycle).
+// What does not live here: which pools serve a pod (package admission/selection), and taking over
+// pools (package lifecycle).
 package latebind

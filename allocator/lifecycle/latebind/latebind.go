@@ -23,24 +23,24 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Options are what late binding works with.
+// Options is what late binding works with.
 type Options struct {
 	Ledger  Ledger
 	Pools   Pools
 	Claims  *view.Claims
 	Leader  Leader
 	Chooser Chooser
-	// Recorder tells people what happens to pods.
+	// Recorder records events on pods.
 	Recorder view.Recorder
 	// Metrics may be nil.
 	Metrics *Metrics
 	// Step counts a step in the life of an address, by its verb in the log.
 	Step func(verb string)
-	// OnLeadershipLost is told when another leader was found.
+	// OnLeadershipLost is called when another leader was found.
 	OnLeadershipLost func(error)
 }
 
-// Ledger reserves for pods that exist: a *ledger.Ledger.
+// Ledger reserves for existing pods: a *ledger.Ledger.
 type Ledger interface {
 	Apply(ctx context.Context, pool string, change ledger.Change) error
 	Bind(ctx context.Context, r allocator.Reservation, slots []choice.Slot, fence func(*ledger.Tx) error) ([]crdv1.Claim, error)
@@ -49,18 +49,17 @@ type Ledger interface {
 
 var _ Ledger = (*ledger.Ledger)(nil)
 
-// Pools are the pools as a watch has shown them.
+// Pools are the pools as the watch has shown them.
 type Pools interface {
 	ledger.Pools
-	// All yields all pools, in no order, as objects that nobody changes.
+	// All yields all pools, in any order; the objects MUST NOT be changed.
 	All() iter.Seq[*crdv1.SpiderIPPool]
 }
 
 // Leader is the leadership under which pods are bound.
 type Leader interface {
 	Term() ledger.Term
-	// TookOver reports whether this leader has taken a pool over, and so may write
-	// to it.
+	// TookOver reports whether this leader has taken over a pool, and so may write to it.
 	TookOver(pool *crdv1.SpiderIPPool) bool
 	// Decode is ledger.Read.
 	Decode(pool *crdv1.SpiderIPPool) (*ledger.State, error)
@@ -75,9 +74,9 @@ func Setup(mgr manager.Manager, o Options) error {
 			events: &events{o.Recorder}, metrics: o.Metrics, step: o.Step, onLeadershipLost: o.OnLeadershipLost,
 		},
 		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, now: time.Now,
-		known: map[types.UID]*pendingPod{}, exhausted: map[string]exhaustion{}, finished: map[types.UID]uint64{}, told: map[types.UID]bool{},
+		known: map[types.UID]*pendingPod{}, exhausted: map[string]exhaustion{}, finished: map[types.UID]uint64{}, eventSent: map[types.UID]bool{},
 	}
-	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{everybody} })
+	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{passRequest} })
 	return ctrl.NewControllerManagedBy(mgr).Named("binding").WithOptions(controller.Options{MaxConcurrentReconciles: 1}).
 		Watches(&crdv1.SpiderIPPool{}, all).
 		Watches(&corev1.Namespace{}, all, ctrlbuilder.WithPredicates(predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).

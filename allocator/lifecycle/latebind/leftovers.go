@@ -14,38 +14,37 @@ import (
 	"spidernet.io/spiderpool/allocator/view"
 )
 
-// finishAll puts pods right that a leader did not come to the end with, or that
-// somebody put our gate on.
+// finishAll finishes pods that a former leader left half done, or that a user put our gate on.
 func (b *reconciler) finishAll(ctx context.Context, p *pass) {
 	var due []*view.Pod
-	stands := map[types.UID]bool{}
+	leftOver := map[types.UID]bool{}
 	for _, pod := range b.claims.LeftOver() {
-		stands[pod.UID] = true
+		leftOver[pod.UID] = true
 		switch {
 		case b.finished[pod.UID] >= pod.Revision:
-		case len(due) == tellsPerPass:
+		case len(due) == reportsPerPass:
 			p.soon(0)
 		default:
 			due = append(due, pod)
 		}
 	}
-	errs := parallel.Do(atOnce, due, func(pod *view.Pod) error { return b.finish(ctx, pod, b.told[pod.UID]) })
+	errs := parallel.Do(parallelism, due, func(pod *view.Pod) error { return b.finish(ctx, pod, b.eventSent[pod.UID]) })
 	for i, err := range errs {
 		switch {
 		case err == nil:
 			b.finished[due[i].UID] = due[i].Revision
-		case apierrors.IsNotFound(err): // the watch will tell
+		case apierrors.IsNotFound(err): // the watch will show it
 		default:
 			p.soon(retry)
-			log.FromContext(ctx).V(1).Info("a pod with addresses still looks as if it waited", "pod", due[i].String(), "reason", err.Error())
+			log.FromContext(ctx).V(1).Info("a pod with addresses still looks as if it waited for them", "pod", due[i].String(), "reason", err.Error())
 		}
 	}
-	maps.DeleteFunc(b.told, func(uid types.UID, _ bool) bool { return !stands[uid] && b.known[uid] == nil })
-	maps.DeleteFunc(b.finished, func(uid types.UID, _ uint64) bool { return !stands[uid] && b.known[uid] == nil })
+	maps.DeleteFunc(b.eventSent, func(uid types.UID, _ bool) bool { return !leftOver[uid] && b.known[uid] == nil })
+	maps.DeleteFunc(b.finished, func(uid types.UID, _ uint64) bool { return !leftOver[uid] && b.known[uid] == nil })
 }
 
-// finish puts one pod right; told says that an event told of its addresses.
-func (b *reconciler) finish(ctx context.Context, p *view.Pod, told bool) error {
+// finish finishes one pod; eventSent says that the event with its addresses was sent.
+func (b *reconciler) finish(ctx context.Context, p *view.Pod, eventSent bool) error {
 	if p.Gated {
 		var pod corev1.Pod
 		if err := b.binder.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod); err != nil || pod.UID != p.UID {
@@ -54,7 +53,7 @@ func (b *reconciler) finish(ctx context.Context, p *view.Pod, told bool) error {
 		if _, err := b.patch(ctx, &pod, choice.Patch{Gate: choice.GateRemoved}); err != nil {
 			return err
 		}
-		log.FromContext(ctx).Info("removed the gate: the pod waits for no address", "pod", p.String(), "uid", p.UID)
+		log.FromContext(ctx).Info("removed the gate: the pod needs no address from us", "pod", p.String(), "uid", p.UID)
 		b.events.ungated(p)
 	}
 	if !p.ConditionStale {
@@ -63,8 +62,8 @@ func (b *reconciler) finish(ctx context.Context, p *view.Pod, told bool) error {
 	if err := b.assigned(ctx, p, p.Claims); err != nil {
 		return err
 	}
-	if !told {
-		b.events.assigned(p, p.Claims) // the leader that bound it may not have come to that either
+	if !eventSent {
+		b.events.assigned(p, p.Claims) // the leader that bound it may have stopped before the event
 	}
 	return nil
 }

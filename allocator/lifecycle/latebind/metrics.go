@@ -7,14 +7,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Metrics count pods that wait and what becomes of them. Their methods do nothing on
-// nil.
+// Metrics count pending pods and the results of binding them. The methods do nothing on nil.
 type Metrics struct {
 	waiting      *waitingMetrics
 	lateBindings *prometheus.CounterVec
 }
 
-// NewMetrics makes the metrics and registers them.
+// NewMetrics creates and registers the metrics.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		waiting: &waitingMetrics{now: time.Now},
@@ -27,13 +26,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Results of a try to bind a pod late.
+// Results of an attempt to bind a pod.
 const (
 	resultBound   = "bound"
 	resultRefused = "refused"
-	resultChanged = "changed" // the pod, meanwhile
+	resultChanged = "changed" // the pod has changed meanwhile
 	resultGone    = "gone"
-	resultDenied  = "denied" // somebody refuses the write to the pod
+	resultDenied  = "denied" // something refuses the write to the pod
 	resultFailed  = "failed"
 )
 
@@ -43,13 +42,13 @@ func (m *Metrics) lateBinding(result string) {
 	}
 }
 
-// waitSince is one pod that waits.
+// waitSince is one pending pod.
 type waitSince struct {
 	reason string
 	since  time.Time
 }
 
-// waits replaces what is told of the pods that wait.
+// waits replaces the list of pending pods.
 func (m *Metrics) waits(all []waitSince) {
 	if m == nil {
 		return
@@ -59,8 +58,8 @@ func (m *Metrics) waits(all []waitSince) {
 	m.waiting.all = all
 }
 
-// waitingMetrics are computed when they are asked for: how long the oldest pod
-// has waited grows by itself.
+// waitingMetrics are computed at collection, since the age of the oldest pending pod grows without
+// any event.
 type waitingMetrics struct {
 	now func() time.Time
 

@@ -21,72 +21,71 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Chooser says what a pod that exists asks for. It is called from several
-// goroutines. Where no pools can be named for the pod its error is a
-// *NoPoolError; every other error is an internal one.
+// Chooser says what an existing pod asks for. It is called from several goroutines. Where no pool
+// can be named for the pod its error is a *NoPoolError; every other error is an internal one.
 type Chooser interface {
 	Choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, error)
 }
 
-// NoPoolError says that no pool serves a pod as things are.
+// NoPoolError says that no pool serves a pod at the moment.
 type NoPoolError struct {
-	Reason string // crdv1.ReasonNoPool, or ReasonPoolNotReady where nothing is to be mended
+	Reason string // crdv1.ReasonNoPool, or ReasonPoolNotReady where the user need not fix anything
 	Err    error
 }
 
 func (e *NoPoolError) Error() string { return e.Err.Error() }
 
-// Unwrap returns what the message is of.
+// Unwrap returns the cause.
 func (e *NoPoolError) Unwrap() error { return e.Err }
 
 const (
-	// passing is how long a pod without our gate is left alone: pods of other
-	// networks, too, have no podIP for a moment.
-	passing = 3 * time.Second
-	// rechoose is how often a pod is chosen for again although nothing that is
-	// watched here has changed; relook the same for pods that were none of ours,
-	// which have to be read for it.
-	rechoose = time.Minute
-	relook   = 5 * time.Minute
+	// ungatedDelay is how long a pod without our gate is left alone: pods of other networks have no
+	// podIP for a moment either.
+	ungatedDelay = 3 * time.Second
+	// rechoose is how often pools are chosen again for a pod although nothing that is watched has
+	// changed; rechooseLeftAlone is the same for pods that are not ours, which must be read again
+	// for it.
+	rechoose          = time.Minute
+	rechooseLeftAlone = 5 * time.Minute
 )
 
-// resolution is what a pod that waits is to us.
+// resolution is the result of resolving a pending pod.
 type resolution int
 
 const (
-	unresolved   resolution = iota
-	leftAlone               // none of ours, or not one to be given addresses
-	gatedInVain             // none of ours, and our gate is on it
-	resolved                // it is to be given what chosen says
-	unresolvable            // err says why nothing was chosen
+	unresolved      resolution = iota
+	leftAlone                  // not ours, or a pod that must not get addresses
+	needlesslyGated            // not ours, but it has our gate
+	resolved                   // it is to get what chosen says
+	unresolvable               // err says why nothing was chosen
 )
 
-// pendingPod is what is remembered of a pod that waits from one pass to the next.
+// pendingPod is what is remembered of a pending pod between passes.
 type pendingPod struct {
-	pod   *view.Pod // the newest version known
+	pod   *view.Pod // the newest known version
 	first time.Time // when it was first seen, on this leader's clock
 
-	object     *corev1.Pod // the version that pod is of, as it was read; nil where it is not needed
+	object     *corev1.Pod // the object as it was read, in the version of pod; nil where it is not needed
 	resolution resolution
 	chosen     choice.Choice
 	err        error
-	basis      basis // what the standing rests on
+	basis      basis // what the resolution is based on
 	at         time.Time
 
-	failure        failure // of the last try to bind it
-	noted          bool    // people were told how the pod came
-	reportedStatus         // why it waits, and what people know of it
+	failure        failure // of the last attempt to bind it
+	noted          bool    // an event or log line says that it did not come through the webhook
+	reportedStatus         // why it is pending, and what was reported of that
 	backoff        statusBackoff
 }
 
-// basis is what choosing depends on, as far as it is watched.
+// basis is the watched state that choosing depends on.
 type basis struct {
 	pod       uint64 // revision
 	pools     uint64 // digest of their specs and conditions
 	namespace string // resourceVersion
 }
 
-// current reports whether the standing rests on b.
+// current reports whether the resolution is based on b and not too old.
 func (l *pendingPod) current(b basis, now time.Time) bool {
 	b.pod = l.pod.Revision
 	age := now.Sub(l.at)
@@ -94,26 +93,26 @@ func (l *pendingPod) current(b basis, now time.Time) bool {
 	case l.basis != b:
 		return false
 	case l.resolution == leftAlone:
-		return age < relook
+		return age < rechooseLeftAlone
 	}
 	return age < rechoose
 }
 
-// due is when a pod may first be looked at.
+// due returns when a pod may be looked at first.
 func (l *pendingPod) due() time.Time {
 	if l.pod.Gated {
 		return time.Time{}
 	}
 	if created := l.pod.CreationTimestamp.Time; created.Before(l.first) {
-		return created.Add(passing)
+		return created.Add(ungatedDelay)
 	}
-	return l.first.Add(passing) // the clocks differ
+	return l.first.Add(ungatedDelay) // the clocks differ
 }
 
 // forget makes the next pass read the pod again.
 func (l *pendingPod) forget() { l.object, l.basis = nil, basis{} }
 
-// update takes over a version that was read or written.
+// update takes a version that was read or written.
 func (l *pendingPod) update(pod *corev1.Pod) error {
 	compact, err := view.NewPod(pod)
 	if err != nil {
@@ -129,15 +128,15 @@ type resolver struct {
 	chooser Chooser
 }
 
-// look reads a pod where a newer version than the one read is known, and chooses
-// for it. An error says that it could not be read.
-func (k resolver) look(ctx context.Context, l *pendingPod, b basis, now time.Time) error {
+// resolve reads a pod if a newer version than the last one read is known, and chooses for it. It
+// returns an error if it could not be read.
+func (k resolver) resolve(ctx context.Context, l *pendingPod, b basis, now time.Time) error {
 	if l.object == nil || l.object.ResourceVersion != l.pod.ResourceVersion {
 		var pod corev1.Pod
 		err := k.api.Get(ctx, types.NamespacedName{Namespace: l.pod.Namespace, Name: l.pod.Name}, &pod)
 		switch {
 		case apierrors.IsNotFound(err) || err == nil && pod.UID != l.pod.UID:
-			l.resolution, l.basis = leftAlone, basis{} // the watch will tell
+			l.resolution, l.basis = leftAlone, basis{} // the watch will show it
 			return nil
 		case err != nil:
 			return fmt.Errorf("reading pod %s: %w", l.pod, err)
@@ -150,7 +149,7 @@ func (k resolver) look(ctx context.Context, l *pendingPod, b basis, now time.Tim
 	l.basis, l.at = b, now
 	k.judge(ctx, l)
 	if l.resolution == leftAlone {
-		l.object = nil // thousands of them may wait for others than us
+		l.object = nil // thousands of pods may wait for something else
 	}
 	return nil
 }
@@ -161,7 +160,7 @@ func (k resolver) judge(ctx context.Context, l *pendingPod) {
 		return
 	}
 	pod := l.object
-	if l.pod.Static { // what it would ask for, were it none
+	if l.pod.Static { // choose as if it were not static
 		pod = pod.DeepCopy()
 		delete(pod.Annotations, corev1.MirrorPodAnnotationKey)
 	}
@@ -172,11 +171,11 @@ func (k resolver) judge(ctx context.Context, l *pendingPod) {
 	case l.chosen.Ours:
 		l.resolution = resolved
 	case l.pod.Gated:
-		l.resolution = gatedInVain
+		l.resolution = needlesslyGated
 	}
 }
 
-// logPanic says where a panic was.
+// logPanic logs where a panic was.
 func logPanic(ctx context.Context, err error, p *view.Pod) {
 	var caught *panicError
 	if errors.As(err, &caught) {
@@ -193,7 +192,7 @@ func (k resolver) choose(ctx context.Context, pod *corev1.Pod) (choice.Choice, e
 	return c, err
 }
 
-// why returns reason and message of a pod that nothing was chosen for.
+// why returns reason and message of a pod for which nothing was chosen.
 func (l *pendingPod) why() (reason, message string) {
 	var none *NoPoolError
 	if l.err == nil {
@@ -205,8 +204,8 @@ func (l *pendingPod) why() (reason, message string) {
 	return crdv1.ReasonInternal, "choosing pools for the pod: " + l.err.Error()
 }
 
-// guard turns a panic into an error: one pod must not end the leader, and the
-// next one, and the one after that.
+// guard turns a panic into an error: one pod must not end the leader, and then each leader after
+// it.
 func guard[T any](do func() (T, error)) (result T, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -216,8 +215,8 @@ func guard[T any](do func() (T, error)) (result T, err error) {
 	return do()
 }
 
-// panicError is a panic that one pod caused. People are told what it was; where it
-// was is for the log.
+// panicError is a panic that one pod caused. Its text has only the value; the stack goes to the
+// log.
 type panicError struct {
 	value any
 	stack []byte
@@ -225,8 +224,8 @@ type panicError struct {
 
 func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
 
-// sandboxed reports whether a pod has, or had, a sandbox: its network was set up
-// by whatever it was then, and is not ours to change.
+// sandboxed reports whether a pod has or had a sandbox: its network was set up by whatever it was
+// then, and must not be changed.
 func sandboxed(pod *corev1.Pod) bool {
 	ready := func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReadyToStartContainers && c.Status == corev1.ConditionTrue
@@ -242,8 +241,8 @@ func sandboxed(pod *corev1.Pod) bool {
 // seed makes digests differ between processes, which does not matter.
 var seed = maphash.MakeSeed()
 
-// digest returns a number that changes with what choosing may see of pools. It
-// does not change when addresses are taken or come free.
+// digest returns a number that changes with what choosing may see of pools. It does not change when
+// addresses are taken or become free.
 func digest(pools Pools) uint64 {
 	type seen struct {
 		name            string
@@ -260,7 +259,7 @@ func digest(pools Pools) uint64 {
 		if c := meta.FindStatusCondition(p.Status.Conditions, crdv1.ConditionReady); c != nil {
 			s.judged, s.status, s.reason, s.message = c.ObservedGeneration, string(c.Status), c.Reason, c.Message
 		}
-		sum += maphash.Comparable(seed, s) // in whatever order they come
+		sum += maphash.Comparable(seed, s) // independent of their order
 	}
 	return sum
 }

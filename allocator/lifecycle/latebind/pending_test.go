@@ -19,9 +19,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// stored are the pods that can be read, and how often they were.
+// stored is the pods in the API server, and counts reads.
 type stored struct {
-	client.Reader // of nothing else
+	client.Reader // for nothing else
 	pods          map[types.NamespacedName]*corev1.Pod
 	reads         int
 }
@@ -47,7 +47,7 @@ func ours(*corev1.Pod) (choice.Choice, error) {
 
 func notOurs(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, nil }
 
-// gated returns a pod as it was admitted without an address, edited.
+// gated returns a pod that was admitted without an address, edited.
 func gated(edits ...func(*corev1.Pod)) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "uid-p", ResourceVersion: "7"},
@@ -75,7 +75,7 @@ func pendingOf(t *testing.T, pod *corev1.Pod) *pendingPod {
 	return &pendingPod{pod: p, first: noon}
 }
 
-func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
+func TestResolvingAPendingPod(t *testing.T) {
 	t.Parallel()
 	refusal := &NoPoolError{Reason: crdv1.ReasonNoPool, Err: errors.New("no pool is named")}
 	for name, c := range map[string]struct {
@@ -87,15 +87,15 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 	}{
 		"ours and gated":                {pod: gated(), chooser: ours, want: resolved},
 		"ours and without our gate":     {pod: gated(ungated), chooser: ours, want: resolved},
-		"not ours and gated":            {pod: gated(), chooser: notOurs, want: gatedInVain},
+		"not ours and gated":            {pod: gated(), chooser: notOurs, want: needlesslyGated},
 		"not ours and without our gate": {pod: gated(ungated), chooser: notOurs, want: leftAlone},
 		"one that no pool serves":       {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, refusal }, want: unresolvable, wantReason: crdv1.ReasonNoPool, wantMessage: "no pool is named"},
-		"one for whom choosing fails":   {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, errors.New("away") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
-		"one for whom choosing panics":  {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { panic("oh") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
-		"one that is to wait on purpose": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) {
+		"one for which choosing fails":  {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { return choice.Choice{}, errors.New("away") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: away"},
+		"one for which choosing panics": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) { panic("oh") }, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: panic: oh"},
+		"one that waits on purpose": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) {
 			return choice.Choice{Ours: true, Slots: slotsOf([]string{"a"}), NotYet: &choice.Reason{Reason: crdv1.ReasonQueued, Message: "its node decides"}}, nil
 		}, want: resolved, wantReason: crdv1.ReasonQueued, wantMessage: "its node decides"},
-		"one that is given no pool, nor told why": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) {
+		"one that is given neither a pool nor a reason": {pod: gated(), chooser: func(*corev1.Pod) (choice.Choice, error) {
 			return choice.Choice{Ours: true, Rule: "it", Slots: slotsOf([]string{"a"}, nil)}, nil
 		}, want: unresolvable, wantReason: crdv1.ReasonInternal, wantMessage: "choosing pools for the pod: it leaves an address without a pool"},
 		"one that has a sandbox":            {pod: gated(ungated, func(p *corev1.Pod) { p.Status.ContainerStatuses = []corev1.ContainerStatus{{ContainerID: "x"}} }), chooser: ours, want: leftAlone},
@@ -111,7 +111,7 @@ func TestWhatAPodThatWaitsIsToUs(t *testing.T) {
 			t.Parallel()
 			l := pendingOf(t, gated())
 			k := resolver{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: c.pod}}, chooser: c.chooser}
-			if err := k.look(t.Context(), l, basis{}, noon); err != nil {
+			if err := k.resolve(t.Context(), l, basis{}, noon); err != nil {
 				t.Fatal(err)
 			}
 			if l.resolution != c.want {
@@ -140,19 +140,19 @@ func TestAPodIsReadAndChosenForOnlyWhenSomethingChanged(t *testing.T) {
 		wantAgain bool
 		wantReads int
 	}{
-		"nothing changed":                        {chooser: ours, basis: first, revision: 7, wantReads: 1},
-		"the pools changed":                      {chooser: ours, basis: basis{pools: 2, namespace: "1"}, revision: 7, wantAgain: true, wantReads: 1},
-		"its namespace changed":                  {chooser: ours, basis: basis{pools: 1, namespace: "2"}, revision: 7, wantAgain: true, wantReads: 1},
-		"it changed":                             {chooser: ours, basis: first, revision: 8, wantAgain: true, wantReads: 2},
-		"much time went by":                      {chooser: ours, basis: first, revision: 7, later: rechoose, wantAgain: true, wantReads: 1},
-		"much time went by, and it is not ours":  {chooser: notOurs, basis: first, revision: 7, later: rechoose, wantReads: 1},
-		"the pools changed, and it was not ours": {chooser: notOurs, basis: basis{pools: 2, namespace: "1"}, revision: 7, wantAgain: true, wantReads: 2},
+		"nothing changed":                            {chooser: ours, basis: first, revision: 7, wantReads: 1},
+		"the pools changed":                          {chooser: ours, basis: basis{pools: 2, namespace: "1"}, revision: 7, wantAgain: true, wantReads: 1},
+		"its namespace changed":                      {chooser: ours, basis: basis{pools: 1, namespace: "2"}, revision: 7, wantAgain: true, wantReads: 1},
+		"it changed":                                 {chooser: ours, basis: first, revision: 8, wantAgain: true, wantReads: 2},
+		"a long time has passed":                     {chooser: ours, basis: first, revision: 7, later: rechoose, wantAgain: true, wantReads: 1},
+		"a long time has passed, and it is not ours": {chooser: notOurs, basis: first, revision: 7, later: rechoose, wantReads: 1},
+		"the pools changed, and it was not ours":     {chooser: notOurs, basis: basis{pools: 2, namespace: "1"}, revision: 7, wantAgain: true, wantReads: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: gated(ungated)}}
 			k, l := resolver{api: s, chooser: c.chooser}, pendingOf(t, gated(ungated))
-			if err := k.look(t.Context(), l, first, noon); err != nil {
+			if err := k.resolve(t.Context(), l, first, noon); err != nil {
 				t.Fatal(err)
 			}
 			if c.revision > l.pod.Revision { // as the watch shows it
@@ -165,7 +165,7 @@ func TestAPodIsReadAndChosenForOnlyWhenSomethingChanged(t *testing.T) {
 				t.Errorf("looked at again: %t", again)
 			}
 			if again {
-				if err := k.look(t.Context(), l, c.basis, noon); err != nil {
+				if err := k.resolve(t.Context(), l, c.basis, noon); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -176,12 +176,12 @@ func TestAPodIsReadAndChosenForOnlyWhenSomethingChanged(t *testing.T) {
 	}
 }
 
-func TestAnotherPodOfTheNameIsNotServed(t *testing.T) {
+func TestAnotherPodOfTheSameNameIsNotResolved(t *testing.T) {
 	t.Parallel()
 	l := pendingOf(t, gated())
 	other := gated(func(p *corev1.Pod) { p.UID = "uid-other" })
 	k := resolver{api: &stored{pods: map[types.NamespacedName]*corev1.Pod{{Namespace: "ns", Name: "p"}: other}}, chooser: choosing(ours)}
-	if err := k.look(t.Context(), l, basis{}, noon); err != nil {
+	if err := k.resolve(t.Context(), l, basis{}, noon); err != nil {
 		t.Fatal(err)
 	}
 	if l.resolution != leftAlone || l.pod.UID != "uid-p" {
@@ -196,10 +196,10 @@ func TestAPodWithoutOurGateIsLeftAloneForAMoment(t *testing.T) {
 		created time.Time
 		want    time.Time
 	}{
-		"gated":                             {gated(), noon, time.Time{}},
-		"created before it was seen":        {gated(ungated), noon.Add(-time.Second), noon.Add(2 * time.Second)},
-		"created later, by another's clock": {gated(ungated), noon.Add(time.Hour), noon.Add(3 * time.Second)},
-		"older than the installation of us": {gated(ungated), noon.Add(-time.Hour), noon.Add(-time.Hour + 3*time.Second)},
+		"gated":                           {gated(), noon, time.Time{}},
+		"created before it was seen":      {gated(ungated), noon.Add(-time.Second), noon.Add(2 * time.Second)},
+		"created later, by another clock": {gated(ungated), noon.Add(time.Hour), noon.Add(3 * time.Second)},
+		"older than our installation":     {gated(ungated), noon.Add(-time.Hour), noon.Add(-time.Hour + 3*time.Second)},
 		"gated by us, and by others as well": {gated(func(p *corev1.Pod) {
 			p.Spec.SchedulingGates = append(p.Spec.SchedulingGates, corev1.PodSchedulingGate{Name: "x/y"})
 		}), noon, time.Time{}},
@@ -254,7 +254,7 @@ func (s shownPools) Pool(name string) (*crdv1.SpiderIPPool, bool) { p, ok := s[n
 
 func (s shownPools) All() iter.Seq[*crdv1.SpiderIPPool] { return maps.Values(s) }
 
-func TestDigestChangesWithWhatChoosingSees(t *testing.T) {
+func TestDigestChangesWithWhatChoosingReads(t *testing.T) {
 	t.Parallel()
 	pools := func(edit func(*crdv1.SpiderIPPool)) shownPools {
 		a := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "1", Generation: 1}}
@@ -267,13 +267,13 @@ func TestDigestChangesWithWhatChoosingSees(t *testing.T) {
 		edit func(*crdv1.SpiderIPPool)
 		want bool
 	}{
-		"nothing":            {same, false},
-		"an address taken":   {func(p *crdv1.SpiderIPPool) { p.ResourceVersion, p.Status.Settled = "9", []string{"10.0.0.1"} }, false},
-		"somebody waits":     {func(p *crdv1.SpiderIPPool) { p.Status.WaitedFor = true }, false},
-		"another spec":       {func(p *crdv1.SpiderIPPool) { p.Generation = 2 }, true},
-		"made anew":          {func(p *crdv1.SpiderIPPool) { p.UID = "3" }, true},
-		"deleted":            {func(p *crdv1.SpiderIPPool) { p.DeletionTimestamp = &metav1.Time{Time: noon} }, true},
-		"not ready any more": {func(p *crdv1.SpiderIPPool) { p.Status.Conditions[0].Status = metav1.ConditionFalse }, true},
+		"nothing":          {same, false},
+		"an address taken": {func(p *crdv1.SpiderIPPool) { p.ResourceVersion, p.Status.Settled = "9", []string{"10.0.0.1"} }, false},
+		"a pod waits":      {func(p *crdv1.SpiderIPPool) { p.Status.WaitedFor = true }, false},
+		"another spec":     {func(p *crdv1.SpiderIPPool) { p.Generation = 2 }, true},
+		"recreated":        {func(p *crdv1.SpiderIPPool) { p.UID = "3" }, true},
+		"deleted":          {func(p *crdv1.SpiderIPPool) { p.DeletionTimestamp = &metav1.Time{Time: noon} }, true},
+		"no longer ready":  {func(p *crdv1.SpiderIPPool) { p.Status.Conditions[0].Status = metav1.ConditionFalse }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

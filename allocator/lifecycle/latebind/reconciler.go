@@ -21,21 +21,21 @@ import (
 )
 
 const (
-	// lookAgain is how often all who wait are looked at when nothing happens.
-	lookAgain = 5 * time.Second
-	// atOnce is how many pods are read, or bound, at one moment. Those bound
-	// share the writes of their pools.
-	atOnce = 64
-	// looksPerPass, servesPerPass and tellsPerPass bound how long a pass takes,
-	// and how much of the API server many waiting pods use at once.
-	looksPerPass  = 500
-	servesPerPass = 500
-	tellsPerPass  = 20
+	// resyncPeriod is how often all pending pods are looked at when nothing happens.
+	resyncPeriod = 5 * time.Second
+	// parallelism is how many pods are read, or bound, at the same time. Those that are bound share
+	// the writes of their pools.
+	parallelism = 64
+	// resolvesPerPass, bindsPerPass and reportsPerPass limit how long a pass takes, and how much
+	// load many pending pods put on the API server at once.
+	resolvesPerPass = 500
+	bindsPerPass    = 500
+	reportsPerPass  = 20
 )
 
-// reconciler gives pods that exist their addresses: those that were admitted
-// without one, and those that were not admitted by us. It works in passes over all
-// of them, since who is served first is a question about all of them.
+// reconciler gives existing pods their addresses: those that were admitted without one, and those
+// that we did not admit. It works in passes over all of them, since which is served first depends
+// on all of them.
 type reconciler struct {
 	resolver
 	binder
@@ -44,19 +44,19 @@ type reconciler struct {
 	claims     *view.Claims
 	now        func() time.Time
 
-	// Only Reconcile touches what follows, and only one runs.
-	known     map[types.UID]*pendingPod
-	exhausted map[string]exhaustion // pool -> what it was found to be
-	finished  map[types.UID]uint64  // pod -> revision with which all was done
-	told      map[types.UID]bool    // pods that were told of their addresses by an event
-	next      time.Time             // before it there is no pass
-	nextTell  time.Time             // before it nobody is told anything
+	// Used by Reconcile only, which never runs concurrently.
+	known      map[types.UID]*pendingPod
+	exhausted  map[string]exhaustion // pool -> what it was found to be
+	finished   map[types.UID]uint64  // pod -> revision at which nothing was left to do
+	eventSent  map[types.UID]bool    // pods with an event about their addresses
+	next       time.Time             // no pass before it
+	nextReport time.Time             // no report before it
 }
 
-// everybody is the one request there is.
-var everybody = reconcile.Request{NamespacedName: types.NamespacedName{Name: "everybody"}}
+// passRequest is the only request in the queue: it asks for a pass.
+var passRequest = reconcile.Request{NamespacedName: types.NamespacedName{Name: "all"}}
 
-// waitingEvents asks for a pass when a pod that waits, or did, has changed.
+// waitingEvents asks for a pass when a pod that is, or was, pending has changed.
 func waitingEvents(q view.Queue) cache.ResourceEventHandler {
 	concerns := func(object any) bool {
 		p, ok := object.(*view.Pod)
@@ -64,29 +64,29 @@ func waitingEvents(q view.Queue) cache.ResourceEventHandler {
 	}
 	enqueue := func(object any) {
 		if concerns(object) {
-			q.Add(everybody)
+			q.Add(passRequest)
 		}
 	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: enqueue,
 		UpdateFunc: func(before, after any) {
 			if concerns(before) || concerns(after) {
-				q.Add(everybody)
+				q.Add(passRequest)
 			}
 		},
 		DeleteFunc: enqueue,
 	}
 }
 
-// pass is one look at all who wait.
+// pass is one pass over all pending pods.
 type pass struct {
 	now    time.Time
 	all    []*pendingPod // in the order in which they are served
-	asking []*pendingPod // those of whom it is to be decided
-	// sure says that all was found out about everybody. Nothing is concluded
-	// from somebody not waiting for a pool otherwise.
-	sure  bool
-	again time.Duration // until the next pass
+	asking []*pendingPod // those to decide on
+	// complete says that this pass has resolved every pod. Otherwise it must not conclude that no
+	// pod waits for a pool.
+	complete bool
+	again    time.Duration // until the next pass
 }
 
 func (p *pass) soon(d time.Duration) { p.again = min(p.again, max(d, 0)) }
@@ -97,22 +97,22 @@ func (b *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		return reconcile.Result{RequeueAfter: wait}, nil
 	}
 	p := b.begin()
-	b.lookAll(ctx, p)
-	b.sortAll(ctx, p)
-	if err := b.serveAll(ctx, p); err != nil {
+	b.resolveAll(ctx, p)
+	b.classifyAll(ctx, p)
+	if err := b.bindAll(ctx, p); err != nil {
 		return reconcile.Result{}, err
 	}
 	b.finishAll(ctx, p)
-	b.tellAll(ctx, p)
-	// The more there are, the dearer is a pass, and the more events ask for one.
+	b.reportAll(ctx, p)
+	// The more pods are pending, the more a pass costs, and the more events ask for one.
 	pause := 20*time.Millisecond + time.Duration(len(p.all))*20*time.Microsecond
 	b.next = b.now().Add(pause)
 	return reconcile.Result{RequeueAfter: max(p.again, pause)}, nil
 }
 
-// begin finds who waits, and forgets those who do not any more.
+// begin lists the pending pods, and forgets those that no longer are.
 func (b *reconciler) begin() *pass {
-	p := &pass{now: b.now(), sure: true, again: lookAgain}
+	p := &pass{now: b.now(), complete: true, again: resyncPeriod}
 	known := map[types.UID]*pendingPod{}
 	for _, pod := range b.claims.Waiting() {
 		l, ok := b.known[pod.UID]
@@ -130,8 +130,8 @@ func (b *reconciler) begin() *pass {
 	return p
 }
 
-// lookAll finds out what those ask for of whom it is not known.
-func (b *reconciler) lookAll(ctx context.Context, p *pass) {
+// resolveAll resolves the pods for which that is due.
+func (b *reconciler) resolveAll(ctx context.Context, p *pass) {
 	sum := digest(b.pools)
 	versions := map[string]string{} // namespace -> resourceVersion
 	bases := map[*pendingPod]basis{}
@@ -151,43 +151,43 @@ func (b *reconciler) lookAll(ctx context.Context, p *pass) {
 			due = append(due, l)
 		}
 	}
-	if len(due) > looksPerPass {
-		due, p.sure, p.again = due[:looksPerPass], false, 0
+	if len(due) > resolvesPerPass {
+		due, p.complete, p.again = due[:resolvesPerPass], false, 0
 	}
-	errs := parallel.Do(atOnce, due, func(l *pendingPod) error { return b.look(ctx, l, bases[l], p.now) })
+	errs := parallel.Do(parallelism, due, func(l *pendingPod) error { return b.resolve(ctx, l, bases[l], p.now) })
 	if err := errors.Join(errs...); err != nil {
-		p.sure = false
+		p.complete = false
 		p.soon(time.Second)
-		log.FromContext(ctx).Error(err, "looking at pods that wait for addresses")
+		log.FromContext(ctx).Error(err, "reading pending pods")
 	}
 }
 
-// version returns the resourceVersion of a namespace, empty where there is none.
+// version returns the resourceVersion of a namespace; empty where it cannot be read.
 func (b *reconciler) version(ctx context.Context, namespace string) string {
 	var ns corev1.Namespace
 	if err := b.namespaces.Get(ctx, types.NamespacedName{Name: namespace}, &ns); err != nil {
-		return "" // choosing says what is the matter
+		return "" // choosing returns the error
 	}
 	return ns.ResourceVersion
 }
 
-// sortAll finds out of whom it is to be decided, and why the others wait.
-func (b *reconciler) sortAll(ctx context.Context, p *pass) {
+// classifyAll finds the pods to decide on, and records why the others wait.
+func (b *reconciler) classifyAll(ctx context.Context, p *pass) {
 	var needlessly []*pendingPod
 	for _, l := range p.all {
-		if l.resolution == gatedInVain && l.object != nil {
+		if l.resolution == needlesslyGated && l.object != nil {
 			needlessly = append(needlessly, l)
 		}
-		b.sort(ctx, p, l)
+		b.classify(ctx, p, l)
 	}
-	parallel.Do(atOnce, needlessly, func(l *pendingPod) error { b.ungate(ctx, l); return nil })
+	parallel.Do(parallelism, needlessly, func(l *pendingPod) error { b.ungate(ctx, l); return nil })
 }
 
-func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
+func (b *reconciler) classify(ctx context.Context, p *pass, l *pendingPod) {
 	if l.resolution != resolved && l.resolution != unresolvable || l.pod.Static {
 		l.reportedStatus = reportedStatus{}
 	}
-	b.note(ctx, l)
+	b.noteArrival(ctx, l)
 	switch {
 	case l.pod.Static:
 	case l.resolution == unresolvable, l.resolution == resolved && l.chosen.NotYet != nil:
@@ -197,7 +197,7 @@ func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
 	case l.object == nil: // forgotten, and not due to be read again yet
 	case l.pod.ForeignGated:
 		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
-	case l.failure.stands(l.pod, p.now):
+	case l.failure.active(l.pod, p.now):
 		l.waits(l.failure.reason, l.failure.message, p.now)
 		if wait := l.failure.notBefore.Sub(p.now); wait > 0 {
 			p.soon(wait)
@@ -207,8 +207,8 @@ func (b *reconciler) sort(ctx context.Context, p *pass, l *pendingPod) {
 	}
 }
 
-// note tells once of a pod that came in another way than through the webhook.
-func (b *reconciler) note(ctx context.Context, l *pendingPod) {
+// noteArrival logs and records, once, that a pod did not come through the webhook.
+func (b *reconciler) noteArrival(ctx context.Context, l *pendingPod) {
 	if l.noted || l.resolution != resolved || l.pod.Gated || l.pod.Admitted {
 		return
 	}
@@ -223,27 +223,27 @@ func (b *reconciler) note(ctx context.Context, l *pendingPod) {
 	b.events.missed(l.pod)
 }
 
-// serveAll decides of all who ask, and binds those who are to be bound. An error
-// says that another leads.
-func (b *reconciler) serveAll(ctx context.Context, p *pass) error {
+// bindAll decides on all requests, and binds the pods that get addresses. It returns an error if
+// leadership was lost.
+func (b *reconciler) bindAll(ctx context.Context, p *pass) error {
 	asked := make([]*request, len(p.asking))
-	byAsks := map[*request]*pendingPod{}
+	podOf := map[*request]*pendingPod{}
 	for i, l := range p.asking {
 		asked[i] = l.request()
-		byAsks[asked[i]] = l
+		podOf[asked[i]] = l
 	}
-	supplies := b.capacities(asked, p.now)
-	waitedFor := map[string]bool{} // pool -> somebody waits for its addresses
-	var served []*attempt
-	for _, v := range decide(asked, supplies) {
-		l := byAsks[v.request]
+	capacities := b.capacities(asked, p.now)
+	waitedFor := map[string]bool{} // pool -> a pod waits for its addresses
+	var attempts []*attempt
+	for _, v := range decide(asked, capacities) {
+		l := podOf[v.request]
 		switch {
-		case v.grants != nil && len(served) == servesPerPass:
-			p.sure = false
+		case v.grants != nil && len(attempts) == bindsPerPass:
+			p.complete = false
 			p.soon(0)
 			continue
 		case v.grants != nil:
-			served = append(served, &attempt{pendingPod: l, verdict: v, capacities: supplies})
+			attempts = append(attempts, &attempt{pendingPod: l, verdict: v, capacities: capacities})
 			continue
 		}
 		l.waits(v.reason, v.message, p.now)
@@ -254,21 +254,21 @@ func (b *reconciler) serveAll(ctx context.Context, p *pass) error {
 	if err := b.mark(ctx, p, waitedFor, true); err != nil { // before others can take what is meant for these
 		return err
 	}
-	if err := b.serveThese(ctx, p, served); err != nil || !p.sure {
+	if err := b.runBinds(ctx, p, attempts); err != nil || !p.complete {
 		return err
 	}
 	return b.mark(ctx, p, waitedFor, false)
 }
 
-func (b *reconciler) serveThese(ctx context.Context, p *pass, all []*attempt) error {
-	limited, cancel := context.WithTimeout(ctx, serveTimeout)
+func (b *reconciler) runBinds(ctx context.Context, p *pass, all []*attempt) error {
+	limited, cancel := context.WithTimeout(ctx, bindTimeout)
 	defer cancel()
-	errs := parallel.Do(atOnce, all, func(s *attempt) error { return b.serve(limited, s, p.now) })
-	again, cancel := context.WithTimeout(ctx, serveTimeout)
+	errs := parallel.Do(parallelism, all, func(s *attempt) error { return b.bind(limited, s, p.now) })
+	again, cancel := context.WithTimeout(ctx, bindTimeout)
 	defer cancel()
-	parallel.Do(atOnce, all, func(s *attempt) error { b.say(again, s); return nil })
+	parallel.Do(parallelism, all, func(s *attempt) error { b.reportAssigned(again, s); return nil })
 	for _, s := range all {
-		b.served(p, s)
+		b.afterBind(p, s)
 	}
 	return errors.Join(errs...)
 }
@@ -281,30 +281,30 @@ func (l *pendingPod) request() *request {
 	}
 }
 
-// served draws the conclusions of a try to bind a pod.
-func (b *reconciler) served(p *pass, s *attempt) {
+// afterBind evaluates the result of an attempt.
+func (b *reconciler) afterBind(p *pass, s *attempt) {
 	if s.result != "" {
 		b.metrics.lateBinding(s.result)
 	}
 	switch s.result {
 	case resultBound:
 		s.reportedStatus, s.failure = reportedStatus{}, failure{}
-		b.told[s.pod.UID] = true
-		if s.said {
+		b.eventSent[s.pod.UID] = true
+		if s.reported {
 			b.finished[s.pod.UID] = s.pod.Revision
 		}
 		return
 	case resultRefused:
 		for _, pool := range s.full {
-			b.exhausted[pool] = exhaustion{s.capacities[pool].version, p.now.Add(lookAgain)}
+			b.exhausted[pool] = exhaustion{s.capacities[pool].version, p.now.Add(resyncPeriod)}
 		}
 	}
-	p.sure = false
+	p.complete = false
 	p.soon(0)
 }
 
-// mark writes into pools that somebody waits for their addresses, as want says,
-// or that nobody does. An error says that another leads.
+// mark writes status.waitedFor: true into pools that pods wait for, or false into the others. It
+// returns an error if leadership was lost.
 func (b *reconciler) mark(ctx context.Context, p *pass, want map[string]bool, marked bool) error {
 	var wrong []*crdv1.SpiderIPPool
 	for pool := range b.pools.All() {
@@ -315,8 +315,8 @@ func (b *reconciler) mark(ctx context.Context, p *pass, want map[string]bool, ma
 			wrong = append(wrong, pool)
 		}
 	}
-	errs := parallel.Do(atOnce, wrong, func(pool *crdv1.SpiderIPPool) error {
-		ctx, cancel := context.WithTimeout(ctx, serveTimeout)
+	errs := parallel.Do(parallelism, wrong, func(pool *crdv1.SpiderIPPool) error {
+		ctx, cancel := context.WithTimeout(ctx, bindTimeout)
 		defer cancel()
 		return b.ledger.Apply(ctx, pool.Name, ledger.Change{Do: ledger.Fence(b.leader.Term(), pool.UID, func(tx *ledger.Tx) error {
 			tx.WaitedFor = marked
@@ -329,7 +329,7 @@ func (b *reconciler) mark(ctx context.Context, p *pass, want map[string]bool, ma
 			return b.stop(err)
 		case err != nil:
 			p.soon(time.Second)
-			log.FromContext(ctx).V(1).Info("whether a pool is waited for was not written", "pool", wrong[i].Name, "reason", err.Error())
+			log.FromContext(ctx).V(1).Info("waitedFor of a pool was not written", "pool", wrong[i].Name, "reason", err.Error())
 		}
 	}
 	return nil

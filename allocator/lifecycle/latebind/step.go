@@ -12,19 +12,18 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Binding is one pod that is being bound, step by step: what the reconciler does in
-// one go, a model can interleave with what others do.
+// Binding is the binding of one pod, step by step: what the reconciler does in one go, the model
+// can interleave with other actions.
 type Binding struct {
 	try    attempt
 	claims []crdv1.Claim // reserved; nil before
 }
 
-// Decide says what is to be reserved for a pod as it is seen; nil where it is given
-// nothing now.
+// Decide returns what is to be reserved for a pod as it is seen; nil where it is given nothing now.
 func Decide(ctx context.Context, o Options, api client.Reader, pod *view.Pod, now time.Time) *Binding {
 	p := &pendingPod{pod: pod}
 	r := resolver{api: api, chooser: o.Chooser}
-	if err := r.look(ctx, p, basis{}, now); err != nil || p.resolution != resolved {
+	if err := r.resolve(ctx, p, basis{}, now); err != nil || p.resolution != resolved {
 		return nil
 	}
 	all := []*request{p.request()}
@@ -37,8 +36,8 @@ func Decide(ctx context.Context, o Options, api client.Reader, pod *view.Pod, no
 	return &Binding{try: attempt{pendingPod: p, verdict: v, capacities: capacities}}
 }
 
-// Step reserves, or where that was done writes to the pod, and returns what is left
-// to do; nil where nothing is. It leaves b as it was. lost says that another leads.
+// Step reserves or, if that is done, writes to the pod, and returns what is left to do; nil where
+// nothing is. It does not change b. lost says that leadership was lost.
 func (b *Binding) Step(ctx context.Context, o Options, c client.Client, api client.Reader) (next *Binding, lost bool) {
 	p, try := *b.try.pendingPod, b.try
 	try.pendingPod = &p

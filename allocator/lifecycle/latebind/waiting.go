@@ -15,50 +15,49 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// request is one waiting pod and what it asks for.
+// request is one pending pod and what it asks for.
 type request struct {
 	pod      *view.Pod
-	rule     string             // that chose the pools, for messages
+	rule     string             // the rule that chose the pools, for messages
 	passed   string             // pools that it passed over and why, for messages
 	slots    []choice.Slot      // the addresses
-	token    allocator.Token    // that its reservations have
-	identity allocator.Identity // its stable identity; zero where it has none
+	token    allocator.Token    // the token of its reservations
+	identity allocator.Identity // its stable identity; may be the zero value
 }
 
 // capacity is what one pool can give.
 type capacity struct {
-	foreign  bool   // this leader has not taken it over, so it may not write to it; unready says so
-	unready  string // why it gives nothing new, be it full or not; empty where it is ready
-	version  string // of the pool
-	uid      types.UID
-	size     uint64
-	free     int               // new addresses that it can give, counted as far as they are asked for
-	withheld uint64            // addresses that are not taken and are not handed out either
-	record   *allocator.Record // empty where it cannot be read
-	fullText string            // see full; empty before that is asked
-	vacant   map[string]int    // ledger.Vacancies of it; nil before that is asked
+	foreign    bool   // this leader has not taken it over, so it must not write to it; unready says so
+	unready    string // why it gives nothing new, full or not; empty where it is ready
+	version    string // of the pool
+	uid        types.UID
+	size       uint64
+	free       int               // new addresses that it can give, counted up to the number requested
+	withheld   uint64            // addresses that are neither taken nor handed out
+	record     *allocator.Record // empty where it cannot be read
+	fullText   string            // cache of full
+	unassigned map[string]int    // cache of ledger.Unassigned of it; nil before
 }
 
-// verdict is what was decided of one pod.
+// verdict is the decision on one pod.
 type verdict struct {
 	*request
 	// grants has for each slot what the pod is given now; nil where it waits.
 	grants []grant
 	// reason and message say why it waits.
 	reason, message string
-	// waitsFor are the pools of whose addresses the next one is the pod's, or of
-	// one before it.
+	// waitsFor are the pools in which the next free address goes to this pod or to one before it.
 	waitsFor []string
 }
 
 // grant is where an address of a pod comes from.
 type grant struct {
 	pool  string
-	fresh bool // one of the pool's free addresses, not one that is the pod's already
-	found bool // reserved for the pod before
+	fresh bool // one of the pool's free addresses, not one that the pod already has
+	found bool // already reserved for the pod
 }
 
-// compareWaiting orders pods by who is served first: higher priority, then older.
+// compareWaiting orders pods by which is served first: higher priority, then older.
 func compareWaiting(a, b *view.Pod) int {
 	return cmp.Or(
 		cmp.Compare(b.Priority, a.Priority),
@@ -68,14 +67,13 @@ func compareWaiting(a, b *view.Pod) int {
 	)
 }
 
-// decide says who is served now and who waits for what, in the order in which
-// they are served.
+// decide returns which pods are served now and why the others wait, in the order in which they are
+// served.
 //
-// A pod gets all that it asks for or nothing: one that lacks an address in one
-// pool takes none in another. Where it lacks one, all candidates have nothing
-// left for it, so nobody behind it gets anything there either; whom it does not
-// compete with, it does not hold up. A pod that waits for its own address, or
-// for a pool to become ready, holds up nobody.
+// A pod gets everything it asks for or nothing: one that lacks an address in one pool takes none in
+// another. Where it lacks one, all candidates have nothing left for it, so no later pod gets
+// anything there either; it does not hold up pods that it does not compete with. A pod that waits
+// for its own address, or for a pool to become ready, holds up no other pod.
 func decide(all []*request, pools map[string]*capacity) []verdict {
 	d := decision{pools: pools, left: map[string]int{}, queued: map[string]bool{}}
 	for name, s := range pools {
@@ -91,14 +89,14 @@ func decide(all []*request, pools map[string]*capacity) []verdict {
 
 type decision struct {
 	pools  map[string]*capacity // pool -> what it can give
-	left   map[string]int       // pool -> what of it nobody was given
-	queued map[string]bool      // pool -> somebody waits for an address of it
+	left   map[string]int       // pool -> what is left of it
+	queued map[string]bool      // pool -> a pod waits for an address of it
 }
 
-// shortage says why a candidate gives a pod nothing.
+// shortage is why a candidate gives a pod nothing.
 type shortage struct{ pool, reason, text string }
 
-// next decides of the pod that comes next.
+// next decides on the next pod.
 func (d *decision) next(a *request) verdict {
 	v := verdict{request: a}
 	var lacks []shortage
@@ -129,8 +127,8 @@ func (d *decision) next(a *request) verdict {
 	return v
 }
 
-// slot says which candidate gives a pod one of its addresses, or why none does.
-// What is there for it already goes before all that is new.
+// slot returns which candidate gives a pod one of its addresses, or why none does. What the pool
+// already has for it is preferred to anything new.
 func (d *decision) slot(a *request, slot choice.Slot) (grant, []shortage) {
 	if g, why, there := d.present(a, slot); there {
 		return g, why
@@ -140,7 +138,7 @@ func (d *decision) slot(a *request, slot choice.Slot) (grant, []shortage) {
 		switch s := d.pools[pool]; {
 		case s.unready != "":
 			lacks = append(lacks, shortage{pool, crdv1.ReasonPoolNotReady, s.unready})
-		case s.keepsEnough(a.identity) != "": // before it is granted what it will be refused
+		case s.keepsEnough(a.identity) != "": // before granting what the ledger would refuse
 			lacks = append(lacks, shortage{pool, crdv1.ReasonOverCap, s.keepsEnough(a.identity)})
 		case d.left[pool] > 0:
 			return grant{pool: pool, fresh: true}, nil
@@ -153,8 +151,8 @@ func (d *decision) slot(a *request, slot choice.Slot) (grant, []shortage) {
 	return grant{}, lacks
 }
 
-// present reports whether a candidate has something for the pod already: what was
-// reserved for it before, or the address kept for its identity.
+// present reports whether a candidate already has something for the pod: a reservation, or the
+// address kept for its identity.
 func (d *decision) present(a *request, slot choice.Slot) (grant, []shortage, bool) {
 	for _, pool := range slot.Pools {
 		s := d.pools[pool]
@@ -178,7 +176,7 @@ func (d *decision) present(a *request, slot choice.Slot) (grant, []shortage, boo
 	return grant{}, nil, false
 }
 
-// full says that the pool has no address to give, and when there may be one.
+// full says that the pool has no address to give, and when it may have one.
 func (s *capacity) full() string {
 	if s.fullText == "" {
 		u := ledger.Usage{Size: s.size, Counts: s.record.Counts(), Given: s.free}
@@ -190,8 +188,8 @@ func (s *capacity) full() string {
 	return s.fullText
 }
 
-// kept reports whether the pool keeps an address for an identity, and what it
-// waits for before the next pod may have it; nil where that is nothing.
+// kept reports whether the pool keeps an address for an identity, and what that waits for before
+// the next pod may have it; nil where nothing.
 func (s *capacity) kept(i allocator.Identity) (*shortage, bool) {
 	if i == (allocator.Identity{}) {
 		return nil, false
@@ -206,32 +204,31 @@ func (s *capacity) kept(i allocator.Identity) (*shortage, bool) {
 	return nil, true
 }
 
-// keepsEnough says why the pool keeps no more addresses for the identities of a
-// namespace; empty where it may.
+// keepsEnough says why the pool keeps no more addresses for the identities of a namespace; empty
+// where it may.
 func (s *capacity) keepsEnough(i allocator.Identity) string {
 	if i == (allocator.Identity{}) {
 		return ""
 	}
-	if s.vacant == nil {
-		s.vacant = ledger.Unassigned(s.record)
+	if s.unassigned == nil {
+		s.unassigned = ledger.Unassigned(s.record)
 	}
-	return ledger.KeepsEnough(s.vacant, i.Namespace, s.size)
+	return ledger.KeepsEnough(s.unassigned, i.Namespace, s.size)
 }
 
-// explain returns the weightiest reason, and a message that names every
-// candidate.
+// explain returns the weightiest reason, and a message that names every candidate.
 func explain(a *request, lacks []shortage) (reason, message string) {
 	reasons, texts := make([]string, len(lacks)), make([]string, len(lacks))
 	for i, l := range lacks {
 		reasons[i] = l.reason
 		texts[i] = fmt.Sprintf("pool %q: %s", l.pool, l.text)
 	}
-	return ledger.Weightiest(reasons), a.tell(texts)
+	return ledger.Weightiest(reasons), a.describe(texts)
 }
 
-// tell says which rule chose the pools, what each has against giving an
-// address, and which were passed over.
-func (a *request) tell(texts []string) string {
+// describe says which rule chose the pools, why none of them gives an address, and which were
+// passed over.
+func (a *request) describe(texts []string) string {
 	text := "pools chosen by " + a.rule + ": " + strings.Join(texts, "; ")
 	if a.passed != "" {
 		text += "; passed over: " + a.passed

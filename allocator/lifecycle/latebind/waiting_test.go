@@ -43,7 +43,7 @@ func slotsOf(pools ...[]string) []choice.Slot {
 	return all
 }
 
-// onTwoNICs has the second address of a waiter on another NIC.
+// onTwoNICs moves the second address of a waiter to another NIC.
 func onTwoNICs(a *request) *request {
 	a.slots[1].NIC, a.slots[1].Family = "net1", choice.IPv4
 	return a
@@ -65,7 +65,7 @@ func stable(a *request) *request {
 	return a
 }
 
-// having returns a pool of 11 addresses of which so many can be given.
+// having returns a pool of 11 addresses with so many that can be given.
 func having(free int) *capacity {
 	return &capacity{size: 11, free: free, record: &allocator.Record{}}
 }
@@ -79,13 +79,13 @@ func (s *capacity) with(t *testing.T, change func(*allocator.Record) error) *cap
 	return s
 }
 
-func promised(token allocator.Token, name string) func(*allocator.Record) error {
+func pendingAdmission(token allocator.Token, name string) func(*allocator.Record) error {
 	return func(r *allocator.Record) error {
 		return r.Reserve(x, allocator.Reservation{Token: token, Pod: allocator.PodRef{Namespace: "ns"}, For: identityOfWaiter(name)})
 	}
 }
 
-// keepingWeb0 retains x for the pod web-0, in the use that then brings it into.
+// keepingWeb0 retains x for the pod web-0 and then changes the record further.
 func keepingWeb0(then ...func(*allocator.Record) error) func(*allocator.Record) error {
 	return func(r *allocator.Record) error {
 		if err := r.PutBack(x, 1, identityOfWaiter("web-0"), ""); err != nil {
@@ -120,10 +120,10 @@ func TestDecide(t *testing.T) {
 	for name, c := range map[string]struct {
 		asks  []*request
 		pools pools
-		// want says of each pod, in the order in which they are served, its pools,
-		// or reason and message.
+		// want has for each pod, in the order in which they are served, its pools, or reason and
+		// message.
 		want         []string
-		wantWaitsFor []string // pools for which anybody waits
+		wantWaitsFor []string // pools that any pod waits for
 	}{
 		"the oldest is served first": {
 			asks:  []*request{waiter("young", 2, []string{"a"}), waiter("old", 1, []string{"a"})},
@@ -135,17 +135,17 @@ func TestDecide(t *testing.T) {
 			pools: pools{"a": having(1)},
 			want:  []string{"young: a", `old: PoolFull pool "a": ` + given}, wantWaitsFor: []string{"a"},
 		},
-		"of one moment the name decides": {
+		"of the same age the name decides": {
 			asks:  []*request{waiter("b", 1, []string{"a"}), waiter("a", 1, []string{"a"})},
 			pools: pools{"a": having(1)},
 			want:  []string{"a: a", `b: PoolFull pool "a": ` + given}, wantWaitsFor: []string{"a"},
 		},
-		"who is not the first to wait for a pool is told so": {
+		"a pod that is not the first in the queue of a pool says so": {
 			asks:  []*request{waiter("first", 1, []string{"a"}), waiter("second", 2, []string{"a"})},
 			pools: pools{"a": having(0)},
 			want:  []string{`first: PoolFull pool "a": ` + full, `second: OthersWaitLonger pool "a": ` + full + ", and other pods wait longer for one"}, wantWaitsFor: []string{"a"},
 		},
-		"one pool may serve two NICs of a pod, all or none": {
+		"one pool may serve two NICs of a pod, all or nothing": {
 			asks:  []*request{onTwoNICs(waiter("two", 1, []string{"a"}, []string{"a"})), waiter("one", 2, []string{"a"})},
 			pools: map[string]*capacity{"a": having(2)},
 			want:  []string{"two: a a", `one: PoolFull pool "a": ` + full + " (2 given to pods before it)"}, wantWaitsFor: []string{"a"},
@@ -160,7 +160,7 @@ func TestDecide(t *testing.T) {
 			pools: pools{"a": having(0), "b": having(1)},
 			want:  []string{"p: b"},
 		},
-		"who lacks one family takes nothing in the other, and holds up nobody there": {
+		"a pod that lacks one family takes nothing in the other, and holds up no pod there": {
 			asks:  []*request{waiter("both", 1, []string{"v4"}, []string{"v6"}), waiter("one", 2, []string{"v4"}), waiter("other", 3, []string{"v6"})},
 			pools: pools{"v4": having(1), "v6": having(0)},
 			want: []string{
@@ -168,7 +168,7 @@ func TestDecide(t *testing.T) {
 				`other: OthersWaitLonger pool "v6": ` + full + ", and other pods wait longer for one",
 			}, wantWaitsFor: []string{"v6"},
 		},
-		"who gets both families takes from both": {
+		"a pod that gets both families takes from both": {
 			asks:  []*request{waiter("both", 1, []string{"v4"}, []string{"v6"}), waiter("one", 2, []string{"v4"})},
 			pools: pools{"v4": having(1), "v6": having(1)},
 			want:  []string{"both: v4 v6", `one: PoolFull pool "v4": ` + given}, wantWaitsFor: []string{"v4"},
@@ -178,12 +178,12 @@ func TestDecide(t *testing.T) {
 			pools: pools{"a": notReady(having(5), "it is disabled"), "b": having(1)},
 			want:  []string{`p: PoolNotReady pool "a": it is disabled`, "q: b"},
 		},
-		"of two causes the weightier is the reason, and the message has both": {
+		"of two causes the reason is the weightier, and the message has both": {
 			asks:  []*request{waiter("p", 1, []string{"a", "b"})},
 			pools: pools{"a": having(0), "b": notReady(having(5), "it is disabled")},
 			want:  []string{`p: PoolNotReady pool "a": ` + full + `; pool "b": it is disabled`}, wantWaitsFor: []string{"a"},
 		},
-		"whose namespace keeps half of the pool holds up nobody": {
+		"a pod of a namespace that keeps half of the pool holds up no pod": {
 			asks:  []*request{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
 			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release)))},
 			want: []string{
@@ -220,14 +220,14 @@ func TestDecide(t *testing.T) {
 			pools: pools{"b": having(1), "a": having(0).with(t, keepingWeb0(release))},
 			want:  []string{"web-0: a (kept)"},
 		},
-		"an identity waits for its predecessor, takes no other address and holds up nobody": {
+		"an identity waits for its predecessor, takes no other address and holds up no pod": {
 			asks:  []*request{stable(waiter("web-0", 1, []string{"a", "b"})), waiter("q", 2, []string{"a"})},
 			pools: pools{"a": having(1).with(t, keepingWeb0()), "b": having(1)},
 			want:  []string{`web-0: PredecessorNotEnded pool "a": the pod's address 10.0.0.1 is still its predecessor's, whose end was not seen yet`, "q: a"},
 		},
 		"an identity waits for an earlier admission": {
 			asks:  []*request{stable(waiter("web-0", 1, []string{"a"}))},
-			pools: pools{"a": having(1).with(t, promised(tokenA, "web-0"))},
+			pools: pools{"a": having(1).with(t, pendingAdmission(tokenA, "web-0"))},
 			want:  []string{`web-0: PredecessorNotEnded pool "a": the pod's address 10.0.0.1 was given to an earlier admission of the pod, which may still bring it`},
 		},
 		"an identity waits for a hold": {
@@ -247,7 +247,7 @@ func TestDecide(t *testing.T) {
 			pools: pools{"a": having(1).with(t, keepingWeb0())},
 			want:  []string{"web-1: a"},
 		},
-		"pools that the rule passed over are told": {
+		"the message names the pools that the rule passed over": {
 			asks:  []*request{{pod: waiter("p", 1).pod, rule: "a rule", passed: `"z" is of the other family`, slots: slotsOf([]string{"a"})}},
 			pools: pools{"a": having(0)},
 			want:  []string{`p: PoolFull pool "a": ` + full + `; passed over: "z" is of the other family`}, wantWaitsFor: []string{"a"},
@@ -295,10 +295,9 @@ func verdictText(v verdict) string {
 	return text
 }
 
-// Whatever is asked for: all or none, never more than there is, nobody served
-// before another in a pool that the other lacks, and nobody waits who could be
-// served.
-func TestNobodyOvertakesInThePoolHeLacks(t *testing.T) {
+// Whatever is asked for: a pod gets all or nothing, no more is given than there is, no pod is
+// served before another in a pool that the other lacks, and no pod waits that could be served.
+func TestNoPodOvertakesInThePoolThatAnotherLacks(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		names := []string{"a", "b", "c", "d", "e"}
@@ -334,7 +333,7 @@ func TestNobodyOvertakesInThePoolHeLacks(t *testing.T) {
 	})
 }
 
-// remember reserves an address for a pod, as a leader before would have.
+// remember reserves an address for a pod, as a former leader would have.
 func remember(t *rapid.T, r *allocator.Record, a *request, i int) {
 	address := netip.AddrFrom4([4]byte{10, 0, 0, byte(100 + i)})
 	ref := allocator.PodRef{Namespace: a.pod.Namespace, Name: a.pod.Name, UID: string(a.pod.UID)}
@@ -355,7 +354,7 @@ func checkVerdicts(t *rapid.T, verdicts []verdict, pools map[string]*capacity) {
 				lacking[pool] = v.pod.Name
 			}
 			if v.reason == "" || v.message == "" {
-				t.Fatalf("%s waits and nobody knows why", v.pod)
+				t.Fatalf("%s waits without a reason", v.pod)
 			}
 			continue
 		}

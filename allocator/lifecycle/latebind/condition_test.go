@@ -29,7 +29,7 @@ func conditioned(status corev1.ConditionStatus, reason, message string) func(*co
 	}
 }
 
-func TestWhatIsToldOfWaiting(t *testing.T) {
+func TestWhatIsReportedOfAPendingPod(t *testing.T) {
 	t.Parallel()
 	const reason, message = crdv1.ReasonPoolFull, "all taken"
 	since := reportedStatus{reason: reason, message: message, since: noon}
@@ -42,35 +42,35 @@ func TestWhatIsToldOfWaiting(t *testing.T) {
 		return t
 	}
 	for name, c := range map[string]struct {
-		pod  *corev1.Pod
-		told reportedStatus
-		want report
-		at   time.Duration
+		pod    *corev1.Pod
+		status reportedStatus
+		want   reportNeeds
+		at     time.Duration
 	}{
-		"nothing in the first moment":                   {gated(), since, report{}, lasting - 1},
-		"all when nothing was told":                     {gated(), since, report{true, true}, lasting},
-		"nothing of one that does not wait":             {gated(), reportedStatus{}, report{}, time.Hour},
-		"nothing more once it was told":                 {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{}, time.Minute},
-		"no event that a former leader has sent":        {gated(conditioned(corev1.ConditionFalse, reason, message)), since, report{}, time.Minute},
-		"the event again when it lasts":                 {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), report{event: true}, repeat},
-		"another message, without an event":             {gated(conditioned(corev1.ConditionFalse, reason, "other")), after(since, reason, noon), report{condition: true}, time.Minute},
-		"another reason":                                {gated(conditioned(corev1.ConditionFalse, crdv1.ReasonQueued, message)), after(since, crdv1.ReasonQueued, noon), report{true, true}, time.Minute},
-		"nothing where only the figures differ":         {gated(conditioned(corev1.ConditionFalse, reason, then)), figures, report{}, time.Minute},
-		"the figures once they were brought up to date": {gated(conditioned(corev1.ConditionFalse, reason, then)), recounted, report{condition: true}, time.Minute},
-		"that one waits again that had addresses once":  {gated(conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")), since, report{true, true}, time.Minute},
+		"nothing in the first moment":                            {gated(), since, reportNeeds{}, minReportAge - 1},
+		"both when nothing was reported":                         {gated(), since, reportNeeds{true, true}, minReportAge},
+		"nothing of a pod that does not wait":                    {gated(), reportedStatus{}, reportNeeds{}, time.Hour},
+		"nothing more once it was reported":                      {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), reportNeeds{}, time.Minute},
+		"no event that a former leader has sent":                 {gated(conditioned(corev1.ConditionFalse, reason, message)), since, reportNeeds{}, time.Minute},
+		"the event again when it lasts":                          {gated(conditioned(corev1.ConditionFalse, reason, message)), after(since, reason, noon), reportNeeds{event: true}, repeat},
+		"another message, without an event":                      {gated(conditioned(corev1.ConditionFalse, reason, "other")), after(since, reason, noon), reportNeeds{condition: true}, time.Minute},
+		"another reason":                                         {gated(conditioned(corev1.ConditionFalse, crdv1.ReasonQueued, message)), after(since, crdv1.ReasonQueued, noon), reportNeeds{true, true}, time.Minute},
+		"nothing where only the figures differ":                  {gated(conditioned(corev1.ConditionFalse, reason, then)), figures, reportNeeds{}, time.Minute},
+		"the figures once they were brought up to date":          {gated(conditioned(corev1.ConditionFalse, reason, then)), recounted, reportNeeds{condition: true}, time.Minute},
+		"both for a pod that waits again after it had addresses": {gated(conditioned(corev1.ConditionTrue, crdv1.ReasonAssigned, "")), since, reportNeeds{true, true}, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := pendingOf(t, c.pod)
-			l.object, l.reportedStatus = c.pod, c.told
-			if got := l.toTell(noon.Add(c.at)); got != c.want {
-				t.Errorf("to tell: %+v, want %+v", got, c.want)
+			l.object, l.reportedStatus = c.pod, c.status
+			if got := l.needsReport(noon.Add(c.at)); got != c.want {
+				t.Errorf("needs %+v, want %+v", got, c.want)
 			}
 		})
 	}
 }
 
-func TestTheMomentOfAReasonIsThatOfItsBeginning(t *testing.T) {
+func TestAReasonKeepsTheTimeOfItsStart(t *testing.T) {
 	t.Parallel()
 	var w reportedStatus
 	w.waits("a", "m", noon)
@@ -84,7 +84,7 @@ func TestTheMomentOfAReasonIsThatOfItsBeginning(t *testing.T) {
 	}
 }
 
-func TestFiguresAreBroughtUpToDateNowAndThen(t *testing.T) {
+func TestNumbersInMessagesAreUpdatedNowAndThen(t *testing.T) {
 	t.Parallel()
 	var w reportedStatus
 	w.waits("a", "taken (3 in use)", noon)
@@ -102,7 +102,7 @@ func TestFiguresAreBroughtUpToDateNowAndThen(t *testing.T) {
 	}
 }
 
-func TestWhyATryToBindCameToNothing(t *testing.T) {
+func TestWhyAnAttemptToBindFailed(t *testing.T) {
 	t.Parallel()
 	pods := corev1.Resource("pods")
 	refused := func(causes ...string) error {
@@ -118,7 +118,7 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 		wantFull  []string
 		wantLater time.Duration
 		wantWhy   string
-		wantKept  bool // what was read of the pod
+		wantKept  bool // the pod that was read is kept
 	}{
 		"the pool was full after all": {err: refused(crdv1.ReasonPoolFull), want: resultRefused, wantFull: []string{"pool-0"}, wantKept: true},
 		"a predecessor has not ended": {
@@ -131,7 +131,7 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 		},
 		"the pod has changed":     {err: apierrors.NewConflict(pods, "p", nil), want: resultChanged},
 		"the reservation is gone": {err: errOutdated, want: resultChanged},
-		"the pool was made anew":  {err: ledger.ErrReplaced, want: resultChanged},
+		"the pool was recreated":  {err: ledger.ErrReplaced, want: resultChanged},
 		"the pod is gone":         {err: apierrors.NewNotFound(pods, "p"), want: resultGone},
 		"another product's webhook refuses it": {
 			err:  apierrors.NewForbidden(pods, "p", errors.New(`admission webhook "labels.example.com" denied the request: no`)),
@@ -148,7 +148,7 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 			want: resultDenied, wantLater: 4 * retry, wantWhy: `WriteRefused admission policy "frozen" refuses the write that gives the pod its addresses: binding: ` +
 				`pods "p" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`,
 		},
-		"nobody knows whether it succeeded": {err: errors.New("away"), want: resultFailed, wantLater: 4 * retry, wantWhy: "InternalError away"},
+		"it is unknown whether it succeeded": {err: errors.New("away"), want: resultFailed, wantLater: 4 * retry, wantWhy: "InternalError away"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,29 +179,29 @@ func TestWhyATryToBindCameToNothing(t *testing.T) {
 	}
 }
 
-// What the API server finds invalid stays so until the pod changes. A policy that
-// refuses a write may change meanwhile, and its refusals are called Invalid too.
+// A write that the API server finds invalid stays invalid until the pod changes. A policy that refuses
+// it may change before, although the API server calls that refusal Invalid too.
 func TestAWriteThatCannotSucceedIsTriedAgainOnlyWhenThePodHasChanged(t *testing.T) {
 	t.Parallel()
 	l := pendingOf(t, gated())
 	(&attempt{pendingPod: l}).fail(apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil), noon)
-	if l.failure.reason != crdv1.ReasonWriteRefused || !l.failure.lasts(l.pod) {
+	if l.failure.reason != crdv1.ReasonWriteRefused || !l.failure.permanent(l.pod) {
 		t.Errorf("%+v", l.failure)
 	}
 	policy := apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil)
 	policy.ErrStatus.Message = `pods "p" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`
 	other := pendingOf(t, gated())
-	if (&attempt{pendingPod: other}).fail(policy, noon); other.failure.reason != crdv1.ReasonWriteRefused || other.failure.lasts(other.pod) {
+	if (&attempt{pendingPod: other}).fail(policy, noon); other.failure.reason != crdv1.ReasonWriteRefused || other.failure.permanent(other.pod) {
 		t.Errorf("refused by a policy: %+v", other.failure)
 	}
 	changed := *l.pod
 	changed.Revision++
-	if l.failure.lasts(&changed) {
+	if l.failure.permanent(&changed) {
 		t.Error("the pod has changed, and is not tried again")
 	}
 }
 
-func TestTriesThatFailBecomeRare(t *testing.T) {
+func TestFailingAttemptsBackOff(t *testing.T) {
 	t.Parallel()
 	l := pendingOf(t, gated())
 	for range 100 {
@@ -216,8 +216,8 @@ func TestEvents(t *testing.T) {
 	t.Parallel()
 	p := &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "p", UID: "uid-p"}, Node: "n1"}
 	for name, c := range map[string]struct {
-		tell func(*events)
-		want []string
+		record func(*events)
+		want   []string
 	}{
 		"waits":   {func(e *events) { e.waits(p, crdv1.ReasonPoolFull, "100% taken") }, []string{"Warning PoolFull 100% taken"}},
 		"missed":  {func(e *events) { e.missed(p) }, []string{"Warning MissedAdmission the pod was admitted without the webhook, which did not answer or was not installed; it is given its addresses now"}},
@@ -233,7 +233,7 @@ func TestEvents(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			recorder := recording.NewFakeRecorder(10)
-			c.tell(&events{view.Recorder{EventRecorder: recorder}})
+			c.record(&events{view.Recorder{EventRecorder: recorder}})
 			close(recorder.Events)
 			var got []string
 			for text := range recorder.Events {
@@ -246,7 +246,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-func TestMetricsOfWaiting(t *testing.T) {
+func TestMetricsOfPendingPods(t *testing.T) {
 	t.Parallel()
 	var none *Metrics
 	none.waits(nil)
@@ -276,7 +276,7 @@ spiderpool_waiting_pods{reason="PoolNotReady"} 1
 	}
 }
 
-func TestPodsThatLookAsIfTheyWaited(t *testing.T) {
+func TestPodsThatLookAsIfTheyStillWaited(t *testing.T) {
 	t.Parallel()
 	with := func(token string) func(*corev1.Pod) {
 		return func(p *corev1.Pod) {
@@ -299,8 +299,8 @@ func TestPodsThatLookAsIfTheyWaited(t *testing.T) {
 		"the same with the condition False":            {[]func(*corev1.Pod){ungated, early, isFalse}, true},
 		"one bound late that says so":                  {[]func(*corev1.Pod){ungated, late, isTrue}, false},
 		"one bound late that says nothing":             {[]func(*corev1.Pod){ungated, late}, true},
-		"one bound late that says the contrary":        {[]func(*corev1.Pod){ungated, late, isFalse}, true},
-		"one on its node's network with our gate":      {[]func(*corev1.Pod){func(p *corev1.Pod) { p.Spec.HostNetwork = true }}, true},
+		"one bound late with the condition False":      {[]func(*corev1.Pod){ungated, late, isFalse}, true},
+		"one on the host's network with our gate":      {[]func(*corev1.Pod){func(p *corev1.Pod) { p.Spec.HostNetwork = true }}, true},
 		"one that is being deleted":                    {[]func(*corev1.Pod){late, func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: noon} }}, false},
 		"one that has finished":                        {[]func(*corev1.Pod){late, func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }}, false},
 	} {
