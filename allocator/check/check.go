@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Violations returns all that is wrong in s, in a stable order.
+// Violations returns everything that is wrong in s, in a stable order.
 func Violations(s Snapshot) []Violation {
 	live := holders(s.Pods)
 	pools, found := readPools(s.Pools)
@@ -33,7 +33,7 @@ func Violations(s Snapshot) []Violation {
 	return found
 }
 
-// Check returns all that is wrong at this moment. See Read for the reader.
+// Check returns everything that is wrong at this moment. See Read for the reader.
 func Check(ctx context.Context, c client.Reader) ([]Violation, error) {
 	s, err := Read(ctx, c)
 	if err != nil {
@@ -42,11 +42,11 @@ func Check(ctx context.Context, c client.Reader) ([]Violation, error) {
 	return Violations(s), nil
 }
 
-// poll is how often Settled looks.
+// poll is how often Settled checks.
 const poll = 200 * time.Millisecond
 
-// Settled checks until nothing is wrong, and gives what may pass that long, and its own patience on
-// top. What cannot pass ends it at once. Nothing returned means all is well.
+// Settled checks until nothing is wrong. A violation that may pass gets the time within, plus its
+// own Patience; one that cannot pass ends the wait at once. An empty result means that all is well.
 func Settled(ctx context.Context, c client.Reader, within time.Duration) ([]Violation, error) {
 	return SettledOf(ctx, c, within, func(s Snapshot) Snapshot { return s })
 }

@@ -2,9 +2,9 @@ package check
 
 import "fmt"
 
-// checkCounters compares counters with the sets they count. The total and what is free follow the
-// spec with the next write; what is taken is counted in the write that takes it. What is free was
-// not counted before the first write of this release.
+// checkCounters compares counters with the sets they count. The total and the number of free
+// addresses follow the spec with the leader's next write; the number of taken addresses changes in
+// the same write as the set. Releases before this one did not count free addresses.
 func checkCounters(pools map[string]pool) []Violation { // pools: name -> pool
 	var found []Violation
 	for _, p := range pools {

@@ -5,10 +5,10 @@ import (
 	"net/netip"
 )
 
-// checkDoubles is I1.
+// checkDoubles checks I1.
 func checkDoubles(holders []holder) []Violation {
 	var found []Violation
-	first := map[netip.Addr]holder{} // address -> who was seen with it first
+	first := map[netip.Addr]holder{} // address -> the first holder that was seen
 	for _, h := range holders {
 		for _, c := range h.claims {
 			if other, ok := first[c.Address]; ok {

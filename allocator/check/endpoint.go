@@ -6,8 +6,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// checkEndpoints compares endpoints with the live pods of their names. Endpoints are derived and
-// follow pods, so all that differs may pass.
+// checkEndpoints compares endpoints with the live pods of the same name. Endpoints are derived from
+// pods and follow them, so every difference may pass.
 func checkEndpoints(holders []holder, endpoints []crdv1.SpiderEndpoint) []Violation {
 	byName := map[string]*crdv1.SpiderEndpoint{} // namespace/name -> endpoint
 	for i := range endpoints {
@@ -39,7 +39,7 @@ func checkEndpoints(holders []holder, endpoints []crdv1.SpiderEndpoint) []Violat
 	return found
 }
 
-// differs says what of e is not as h carries it; empty if nothing.
+// differs says how e differs from what h has; empty if it does not.
 func differs(h holder, e *crdv1.EndpointAllocation) string {
 	if e == nil {
 		return "says nothing of its pod"

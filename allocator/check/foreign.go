@@ -10,7 +10,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// checkSpace is the part of I7 that records show: all of it is what the pool may hand out.
+// checkSpace checks the part of I7 that records show: a pool records only what it may hand out.
 func checkSpace(pools map[string]pool) []Violation { // pools: name -> pool
 	var found []Violation
 	for _, p := range pools {
@@ -26,10 +26,10 @@ func checkSpace(pools map[string]pool) []Violation { // pools: name -> pool
 	return found
 }
 
-// checkForeign is the part of I7 that pods and nodes show: nobody else has an address that a pod
-// carries, neither a node nor a pod that does not claim it.
+// checkForeign checks the part of I7 that pods and nodes show: no node, and no pod that does not
+// claim it, has an address that a pod claims.
 func checkForeign(holders []holder, nodes []corev1.Node) []Violation {
-	users := map[netip.Addr]string{} // address -> who uses it without a claim
+	users := map[netip.Addr]string{} // address -> what uses it without a claim
 	for _, h := range holders {
 		for _, a := range runsWith(h.Pod) {
 			if !slices.ContainsFunc(h.claims, func(c crdv1.Claim) bool { return c.Address == a }) {

@@ -34,7 +34,7 @@ func TestARecordHasOnlyWhatThePoolHandsOut(t *testing.T) {
 	})
 }
 
-func TestNobodyElseUsesWhatAPodCarries(t *testing.T) {
+func TestNothingElseUsesThePodsAddresses(t *testing.T) {
 	t.Parallel()
 	foreign := func(ip string, change ...func(*corev1.Pod)) func(*Snapshot) {
 		return func(s *Snapshot) {
@@ -47,21 +47,21 @@ func TestNobodyElseUsesWhatAPodCarries(t *testing.T) {
 		}
 	}
 	expect(t, faults{
-		"a pod of somebody else does": {
+		"a pod of another IPAM does": {
 			foreign("10.0.0.2"),
 			[]Violation{{
 				RuleForeign, "pod shop/reserved", "carries 10.0.0.2, and pod shop/foreign (foreign-uid) runs with it and does not claim it", false, 0,
 			}},
 		},
-		"a pod of somebody else says so in other words": {
+		"a pod of another IPAM does, in another spelling": {
 			foreign("::ffff:10.0.0.2"),
 			[]Violation{{
 				RuleForeign, "pod shop/reserved", "carries 10.0.0.2, and pod shop/foreign (foreign-uid) runs with it and does not claim it", false, 0,
 			}},
 		},
-		"a pod of somebody else runs with another": {foreign("10.0.0.9"), nil},
-		"a pod on a node's network":                {foreign("10.0.0.2", func(p *corev1.Pod) { p.Spec.HostNetwork = true }), nil},
-		"a pod that has finished":                  {foreign("10.0.0.2", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), nil},
+		"a pod of another IPAM runs with another": {foreign("10.0.0.9"), nil},
+		"a pod on a node's network":               {foreign("10.0.0.2", func(p *corev1.Pod) { p.Spec.HostNetwork = true }), nil},
+		"a pod that has finished":                 {foreign("10.0.0.2", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), nil},
 		"a node does": {
 			func(s *Snapshot) { s.Nodes[0].Status.Addresses[1].Address = "10.0.0.2" },
 			[]Violation{{RuleForeign, "pod shop/reserved", "carries 10.0.0.2, and it is an address of node node1", false, 0}},

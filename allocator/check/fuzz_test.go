@@ -19,7 +19,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// FuzzRecord holds readRecord against the engine's Decode. The package comment lists how they may
+// FuzzRecord compares readRecord with the engine's Decode. The package comment lists how they may
 // differ.
 func FuzzRecord(f *testing.F) {
 	add := func(s *crdv1.IPPoolStatus) {
@@ -60,7 +60,7 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// agree has both read a status.
+// agree reads a status with both.
 func agree(t failer, s *crdv1.IPPoolStatus) {
 	t.Helper()
 	got, gotErr := readRecord(s)
@@ -87,7 +87,7 @@ func agree(t failer, s *crdv1.IPPoolStatus) {
 
 // sharesAName reports whether a token or an identity has several addresses.
 func sharesAName(r *record) bool {
-	seen := map[any]bool{} // token or identity -> stands already
+	seen := map[any]bool{} // token or identity -> seen before
 	for _, e := range r.entries {
 		var names []any
 		if e.awaits != nil {
@@ -109,7 +109,7 @@ func sharesAName(r *record) bool {
 	return false
 }
 
-// difference says in what the engine's record is another.
+// difference says how the engine's record differs.
 func difference(theirs *allocator.Record, got *record) string {
 	if n := theirs.Count(); int64(n) != got.count() {
 		return fmt.Sprintf("-%d addresses\n+%d addresses", n, got.count())
@@ -122,7 +122,7 @@ func difference(theirs *allocator.Record, got *record) string {
 	}
 	diff := gocmp.Diff(want, said, gocmp.AllowUnexported(record{}, entry{}, place{}, identity{}, reservation{}, hold{}), gocmp.Comparer(sameAddress))
 	if diff != "" || theirs.Settled().Len() > 1<<12 {
-		return diff // of very many, the number says enough
+		return diff // of very many entries the number is enough
 	}
 	for a := range theirs.Settled().All() {
 		if !got.settled.Contains(a) {
@@ -134,9 +134,9 @@ func difference(theirs *allocator.Record, got *record) string {
 
 func sameAddress(a, b netip.Addr) bool { return a == b }
 
-// entriesOf writes the engine's record down as it is here.
+// entriesOf converts the engine's record.
 func entriesOf(r *allocator.Record) []entry {
-	all := map[netip.Addr]entry{} // address -> what is said of it
+	all := map[netip.Addr]entry{} // address -> its entry
 	for a, v := range r.Retained() {
 		id := identityOf(v.Identity, v.OwnerUID)
 		all[a] = entry{addr: a, kept: &id, inUse: v.InUse()}
@@ -166,14 +166,14 @@ func identityOf(i allocator.Identity, uid string) identity {
 	return identity{Owner: Owner{Namespace: i.Namespace, Group: i.Group, Kind: i.Kind, Name: i.Name}, pod: i.Pod, ownerUID: uid}
 }
 
-// TestWhatTheEngineWritesIsReadEqual has the engine write records down after random transitions,
-// and then one thing in the text changed: what both read is the same, or both refuse it.
+// TestWhatTheEngineWritesIsReadEqual has the engine write records after random transitions, and
+// then changes one thing in the text: both readers read the same, or both refuse it.
 func TestWhatTheEngineWritesIsReadEqual(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, agreeOnRecords)
 }
 
-// FuzzEngineRecord is the same property, steered by coverage.
+// FuzzEngineRecord is the same property, guided by coverage.
 func FuzzEngineRecord(f *testing.F) { f.Fuzz(rapid.MakeFuzz(agreeOnRecords)) }
 
 func agreeOnRecords(t *rapid.T) {
@@ -192,7 +192,7 @@ func agreeOnRecords(t *rapid.T) {
 	}
 }
 
-// randomRecord returns what some transitions make, those that the engine refuses left out.
+// randomRecord returns the result of some transitions, without those that the engine refuses.
 func randomRecord(t *rapid.T) *allocator.Record {
 	first := rapid.SampledFrom([]string{"10.0.0.250", "fc00::2fa"}).Draw(t, "first")
 	addresses := []netip.Addr{netip.MustParseAddr(first)}
@@ -213,7 +213,7 @@ func randomRecord(t *rapid.T) *allocator.Record {
 	r := &allocator.Record{}
 	for range rapid.IntRange(0, 40).Draw(t, "transitions") {
 		a := address.Draw(t, "address")
-		// Refused transitions change nothing.
+		// Transitions that are refused change nothing.
 		switch rapid.IntRange(0, 5).Draw(t, "transition") {
 		case 0:
 			_ = r.PutBack(a, uint64(rapid.IntRange(0, 99).Draw(t, "revision")), someone(), pick("5e1f", "5e1f", "0b7c", ""))
@@ -236,7 +236,7 @@ func randomRecord(t *rapid.T) *allocator.Record {
 			})
 		case 3:
 			_ = r.Release(a)
-		case 4: // up to the end of a block: this one, the next, or that behind it
+		case 4: // up to the end of a block: this one, the next, or the one after it
 			blocks := rapid.IntRange(1, 3).Draw(t, "blocks")
 			for last := a; blocks > 0; last = last.Next() {
 				_ = r.PutBack(last, 0, allocator.Identity{}, "")
@@ -284,7 +284,7 @@ func edit(t *rapid.T, s *crdv1.IPPoolStatus) {
 			" ", " by:rqkmtdcs", " grace:60s", " for:Bare/web/web-0", " of:5e1f", " 31s", "~31s", "*", " -7=10.0.1.9", " zz=10.0.1.9", ",255", "-255",
 		}).Draw(t, "word")
 		(*set)[i] = line + word
-	case 6: // one line as two
+	case 6: // split a line in two
 		for _, sep := range []string{",", " "} {
 			if j := strings.LastIndex(line, sep); j >= 0 && rapid.Bool().Draw(t, "here") {
 				head := ""
@@ -296,7 +296,7 @@ func edit(t *rapid.T, s *crdv1.IPPoolStatus) {
 				return
 			}
 		}
-	case 7: // a number as its neighbour
+	case 7: // change a number by one
 		j := strings.LastIndexAny(line[:at], "0123456789")
 		if j >= 0 {
 			(*set)[i] = line[:j] + string(line[j]+byte(rapid.SampledFrom([]int{1, 255}).Draw(t, "neighbour"))) + line[j+1:]
@@ -309,9 +309,9 @@ func edit(t *rapid.T, s *crdv1.IPPoolStatus) {
 	}
 }
 
-// FuzzSpec holds readSpec against the product's two readers of a spec. What admission accepts is
-// read equal, and what the ledger refuses is refused; in between this one is as strict as it
-// likes.
+// FuzzSpec compares readSpec with the product's two readers of a spec. What admission accepts is
+// read the same, and what the ledger refuses is refused; in between this reader may be as strict as
+// it likes.
 func FuzzSpec(f *testing.F) {
 	f.Add("10.0.0.0/24", "10.0.0.1-10.0.0.9\n10.0.0.20", "10.0.0.5", "10.0.0.1", "10.0.0.2")
 	f.Add("fc00::/64", "fc00::1-fc00::ffff:ffff:ffff:ffff", "fc00::10-fc00::20", "fc00::1", "")

@@ -6,14 +6,14 @@ import (
 	"time"
 )
 
-// hold is what is said of an address of a pod that vanished, and no kubelet confirmed its end.
+// hold is the entry of an address of a pod that vanished without a kubelet confirming its end.
 type hold struct {
-	node  string // empty where it is not known
+	node  string // empty where it is unknown
 	since time.Time
-	grace time.Duration // of the pod; zero for the usual one
+	grace time.Duration // of the pod; zero for the default
 }
 
-// readHeld reads a line: address, node or -, time, and a grace that is not the usual one.
+// readHeld reads a line: address, node or -, time, and a grace that is not the default.
 func readHeld(line string) ([]entry, error) {
 	f := strings.Split(line, " ")
 	if len(f) < 3 || len(f) > 4 {
@@ -30,10 +30,10 @@ func readHeld(line string) ([]entry, error) {
 	return []entry{{addr: a, held: h}}, nil
 }
 
-// readHold reads the parts of a hold; of graces there is one at most.
+// readHold reads the parts of a hold; there is at most one grace.
 func readHold(node, since string, graces []string) (h *hold, err error) {
 	h = &hold{}
-	if h.node, err = readNameOrNobody("node", node); err != nil {
+	if h.node, err = readNameOrUnknown("node", node); err != nil {
 		return nil, err
 	}
 	if h.since, err = readTime(since); err != nil {

@@ -9,7 +9,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// holder is a live pod with the addresses that it carries, of which several may be of one pool.
+// holder is a live pod with the addresses that it claims, several of which may be of one pool.
 type holder struct {
 	*corev1.Pod
 	claims []crdv1.Claim
@@ -19,12 +19,12 @@ type holder struct {
 
 func (h holder) name() string { return h.Namespace + "/" + h.Name }
 
-// live reports whether pod may still use its addresses: it does until it is finished, and a
-// terminal phase alone does not make it so, since others than the kubelet write phases. The garbage
-// collector writes one when the node is gone from the API, which says nothing of containers.
+// live reports whether pod may still use its addresses: it may until it is finished. A terminal
+// phase alone does not prove that, since not only the kubelet writes phases. The pod garbage
+// collector writes one when the node's object is gone, which says nothing about containers.
 func live(pod *corev1.Pod) bool {
 	if pod.DeletionTimestamp != nil && pod.Spec.NodeName == "" {
-		return false // no node is ever given it
+		return false // it will never get a node
 	}
 	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 		return true
@@ -46,8 +46,8 @@ func live(pod *corev1.Pod) bool {
 	), func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
 }
 
-// runsWith returns the addresses on the pod network that a kubelet reported for pod. On the network
-// of its node it has none of its own.
+// runsWith returns the addresses on the pod network that a kubelet reported for pod. A pod on the
+// host's network has none of its own.
 func runsWith(pod *corev1.Pod) []netip.Addr {
 	var all []netip.Addr
 	for _, ip := range pod.Status.PodIPs {

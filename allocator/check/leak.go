@@ -9,16 +9,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// checkLeaks is I3. Records do not say since when an address is what it is, so a leak shows only by
-// staying.
+// checkLeaks checks I3. A record does not say since when an address is in its state, so a leak
+// shows only by staying.
 func checkLeaks(holders []holder, pools map[string]pool, owners Owners, nodes []corev1.Node) []Violation { // pools: name -> pool
-	carried := carriedOf(holders)
+	claimed := claimedOf(holders)
 	var found []Violation
 	for _, p := range pools {
 		if p.record == nil {
 			continue
 		}
-		c := carried[p.Name]
+		c := claimed[p.Name]
 		if c == nil {
 			c = &netipx.IPSet{}
 		}
@@ -29,8 +29,8 @@ func checkLeaks(holders []holder, pools map[string]pool, owners Owners, nodes []
 	return found
 }
 
-// carriedOf returns what live pods carry of each pool.
-func carriedOf(holders []holder) map[string]*netipx.IPSet { // pool -> addresses
+// claimedOf returns what live pods claim of each pool.
+func claimedOf(holders []holder) map[string]*netipx.IPSet { // pool -> addresses
 	builders := map[string]*netipx.IPSetBuilder{}
 	for _, h := range holders {
 		for _, c := range h.claims {
@@ -54,13 +54,14 @@ type leak struct {
 	patience time.Duration
 }
 
-// leaks says what nobody has or may still come for, where live pods carry what is carried.
-func (r *record) leaks(carried *netipx.IPSet, owners Owners, nodes []corev1.Node) []leak {
+// leaks returns the addresses that no pod has or may still come for; claimed is what live pods
+// claim.
+func (r *record) leaks(claimed *netipx.IPSet, owners Owners, nodes []corev1.Node) []leak {
 	var found []leak
 	add := func(patience time.Duration, format string, args ...any) {
 		found = append(found, leak{fmt.Sprintf(format, args...), patience})
 	}
-	for _, lost := range without(r.settled, carried) {
+	for _, lost := range without(r.settled, claimed) {
 		if lost.From() == lost.To() {
 			add(0, "%s is settled and no live pod carries it", lost.From())
 		} else {
@@ -69,11 +70,11 @@ func (r *record) leaks(carried *netipx.IPSet, owners Owners, nodes []corev1.Node
 	}
 	for _, e := range r.entries {
 		switch {
-		case e.vacant():
+		case e.unassigned():
 			if why := owners.misses(*e.kept); why != "" {
 				add(0, "%s is retained for pod %s/%s, and %s", e.addr, e.kept.Namespace, e.kept.pod, why)
 			}
-		case carried.Contains(e.addr):
+		case claimed.Contains(e.addr):
 		case e.inUse:
 			add(0, "%s is in use by pod %s/%s and no live pod carries it", e.addr, e.kept.Namespace, e.kept.pod)
 		case e.awaits != nil:
@@ -88,16 +89,16 @@ func (r *record) leaks(carried *netipx.IPSet, owners Owners, nodes []corev1.Node
 }
 
 const (
-	// readyAgain is how long a node must have been Ready, beside the pod's termination grace, for a
-	// hold to end.
+	// readyAgain is how long a node must have been Ready, in addition to the pod's termination
+	// grace, for a hold to end.
 	readyAgain = time.Minute
-	// longestWait is what nobody waits beyond: a hold of a pod with a long termination grace, or of
-	// one of which nothing is known any more.
+	// longestWait is the longest time that a check waits for a hold. It is exceeded by the hold of
+	// a pod with a long termination grace, or of one about which nothing is known any more.
 	longestWait = 5 * time.Minute
 )
 
-// mayEnd says why a hold may end as the nodes stand now, and after how long at most; nothing while
-// it has to stay.
+// mayEnd says why a hold may end by the state of the nodes, and after how long at most; empty while
+// it must stay.
 func (h *hold) mayEnd(nodes []corev1.Node) (why string, after time.Duration) {
 	proof := readyAgain + max(h.grace, usualGrace)
 	if h.node == "" {

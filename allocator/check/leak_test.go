@@ -28,7 +28,7 @@ func TestLeaksAreFound(t *testing.T) {
 			append(leaking("10.0.0.0 is settled and no live pod carries it", 0),
 				leaking("10.0.0.11-10.0.0.14 are settled and no live pod carries them", 0)...),
 		},
-		"more settled addresses than anybody could tell one by one": {
+		"more settled addresses than can be listed one by one": {
 			func(s *Snapshot) {
 				s.Pools[1].Spec.Subnet, s.Pools[1].Spec.IPs = "fc00::/64", []string{"fc00::-fc00::ffff:ffff:ffff:ffff"}
 				s.Pools[1].Status.TotalIPCount = new(int64(math.MaxInt64))
@@ -57,26 +57,26 @@ func TestLeaksAreFound(t *testing.T) {
 func TestRetainedAddressesNeedTheirOwner(t *testing.T) {
 	t.Parallel()
 	expect(t, faults{
-		"a vacant one whose owner is gone": {
+		"an unassigned one with an owner that is gone": {
 			func(s *Snapshot) { s.Owners = nil },
 			leaking("10.0.0.6 is retained for pod shop/db-2, and StatefulSet db does not exist", 0),
 		},
-		"a vacant one whose owner does not cover it": {
+		"an unassigned one with an owner that does not cover it": {
 			func(s *Snapshot) { s.Owners = Owners{db: {Below: 2}} },
 			leaking("10.0.0.6 is retained for pod shop/db-2, and StatefulSet db has ordinals from 0 to 1 only", 0),
 		},
-		"a vacant one before those of its owner": {
+		"an unassigned one before those of its owner": {
 			func(s *Snapshot) { s.Owners = Owners{db: {From: 3, Below: 5}} },
 			leaking("10.0.0.6 is retained for pod shop/db-2, and StatefulSet db has ordinals from 3 to 4 only", 0),
 		},
-		"a vacant one whose owner does not tell": {func(s *Snapshot) { s.Owners = Owners{db: {All: true}} }, nil},
+		"an unassigned one with an owner that is not understood": {func(s *Snapshot) { s.Owners = Owners{db: {All: true}} }, nil},
 		"one in use without a live pod": {
 			func(s *Snapshot) { s.Pods[inUse].Status.Phase = corev1.PodSucceeded },
 			leaking("10.0.0.3 is in use by pod shop/db-0 and no live pod carries it", 0),
 		},
-		"one promised without a live pod": {
-			func(s *Snapshot) { s.Pods[promised].Status.Phase = corev1.PodFailed },
-			leaking("10.0.0.5 is promised for token "+tokenC+" in namespace shop, and no live pod carries it", 0),
+		"one pending admission without a live pod": {
+			func(s *Snapshot) { s.Pods[pendingAdmission].Status.Phase = corev1.PodFailed },
+			leaking("10.0.0.5 is pending admission for token "+tokenC+" in namespace shop, and no live pod carries it", 0),
 		},
 	})
 }
@@ -97,10 +97,10 @@ func TestHoldsEndWhenTheirNodeAllowsIt(t *testing.T) {
 			func(s *Snapshot) { s.Nodes[0].Spec.Taints = []corev1.Taint{{Key: corev1.TaintNodeOutOfService}} },
 			both("node node1 is out of service", 0),
 		},
-		"its node is Ready":                    {func(s *Snapshot) { s.Nodes[0] = node("node1", corev1.ConditionTrue) }, both("node node1 is Ready", wait)},
-		"its node is not heard of":             {func(s *Snapshot) { s.Nodes[0] = node("node1", corev1.ConditionUnknown) }, nil},
-		"its node is not known and one is not": {hold("- 2026-11-23T10:00:00Z"), nil},
-		"its node is not known and all are Ready": {
+		"its node is Ready":                        {func(s *Snapshot) { s.Nodes[0] = node("node1", corev1.ConditionTrue) }, both("node node1 is Ready", wait)},
+		"its node is not Ready":                    {func(s *Snapshot) { s.Nodes[0] = node("node1", corev1.ConditionUnknown) }, nil},
+		"its node is unknown and one is not Ready": {hold("- 2026-11-23T10:00:00Z"), nil},
+		"its node is unknown and all are Ready": {
 			func(s *Snapshot) {
 				hold("- 2026-11-23T10:00:00Z")(s)
 				s.Nodes[0] = node("node1", corev1.ConditionTrue)
@@ -115,7 +115,7 @@ func TestHoldsEndWhenTheirNodeAllowsIt(t *testing.T) {
 			},
 			leaking("10.0.0.4 is held since 2026-11-23T10:00:00Z, and node node2 is Ready", 160*time.Second),
 		},
-		"its pod had a grace that nobody waits for": {
+		"its pod had a grace that is too long to wait for": {
 			func(s *Snapshot) {
 				hold("node2 2026-11-23T10:00:00Z 3600s")(s)
 				s.Nodes = append(s.Nodes, node("node2", corev1.ConditionTrue))

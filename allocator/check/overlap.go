@@ -8,7 +8,8 @@ import (
 	"go4.org/netipx"
 )
 
-// checkOverlap finds Ready pools with an address in common, and says the first of each two.
+// checkOverlap finds Ready pools with an address in common, and names the first address of each
+// pair.
 func checkOverlap(pools map[string]pool) []Violation { // pools: name -> pool
 	type part struct {
 		netipx.IPRange
@@ -27,17 +28,17 @@ func checkOverlap(pools map[string]pool) []Violation { // pools: name -> pool
 		return cmp.Or(a.From().Compare(b.From()), cmp.Compare(a.pool, b.pool))
 	})
 	var found []Violation
-	told := map[[2]string]bool{} // two names, in order -> said already
+	reported := map[[2]string]bool{} // two names, in order -> reported already
 	for i, a := range parts {
 		for _, b := range parts[i+1:] {
 			if a.To().Less(b.From()) {
-				break // so do all that follow
+				break // nor does any later one overlap
 			}
 			two := [2]string{min(a.pool, b.pool), max(a.pool, b.pool)}
-			if told[two] {
+			if reported[two] {
 				continue
 			}
-			told[two] = true
+			reported[two] = true
 			end := a.To()
 			if b.To().Less(end) {
 				end = b.To()

@@ -9,14 +9,14 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Owners are those that addresses are retained for: each that exists.
+// existing owner -> what it covers
 type Owners map[Owner]Covered // owner -> what it covers
 
-// Covered says which pods an owner may bring back: those whose ordinals are at least From and less
+// Covered says which pods an owner may create again: those with ordinals of at least From and less
 // than Below.
 type Covered struct {
 	From, Below int64
-	All         bool // nothing tells, so none is ruled out
+	All         bool // unknown, so every pod may come
 }
 
 // misses says why no pod of the identity may come any more; empty where one may.
@@ -40,15 +40,15 @@ func (o Owners) misses(i identity) string {
 var statefulSet = schema.GroupKind{Group: "apps", Kind: "StatefulSet"}
 
 // coveredBy reads which ordinals the pods of an owner may have. A StatefulSet of Kubernetes has as
-// many from start on as it has replicas. With others no reading of the spec is ruled out:
-// OpenKruise begins at 0 whatever start says, unless a feature gate is on, and leaves reserved
-// ordinals out. Whoever is called a StatefulSet and names no replicas has one.
+// many from start on as it has replicas. For others every reading of the spec counts: OpenKruise
+// starts at 0 whatever start says, unless a feature gate is on, and skips reserved ordinals. Any
+// kind called StatefulSet has one replica by default.
 func coveredBy(kind schema.GroupKind, o *unstructured.Unstructured) Covered {
-	replicas, told, err := unstructured.NestedInt64(o.Object, "spec", "replicas")
-	if err != nil || !told && kind.Kind != "StatefulSet" {
+	replicas, found, err := unstructured.NestedInt64(o.Object, "spec", "replicas")
+	if err != nil || !found && kind.Kind != "StatefulSet" {
 		return Covered{All: true}
 	}
-	if !told {
+	if !found {
 		replicas = 1
 	}
 	start, _, err := unstructured.NestedInt64(o.Object, "spec", "ordinals", "start")
@@ -66,7 +66,7 @@ func coveredBy(kind schema.GroupKind, o *unstructured.Unstructured) Covered {
 	return Covered{Below: below}
 }
 
-// ordinalsIn returns how many ordinals an entry of reserveOrdinals means: a number is one, a text
+// ordinalsIn returns how many ordinals an entry of reserveOrdinals means: a number is one, a string
 // is a range.
 func ordinalsIn(entry any) int64 {
 	text, ok := entry.(string)

@@ -18,8 +18,8 @@ func TestAnOwnerCoversWhatAnyReadingOfItsSpecAllows(t *testing.T) {
 		want Covered
 	}{
 		"replicas":           {statefulSet, map[string]any{"replicas": int64(3)}, Covered{Below: 3}},
-		"none named":         {statefulSet, map[string]any{}, Covered{Below: 1}},
-		"none wanted":        {statefulSet, map[string]any{"replicas": int64(0)}, Covered{}},
+		"no replicas named":  {statefulSet, map[string]any{}, Covered{Below: 1}},
+		"zero replicas":      {statefulSet, map[string]any{"replicas": int64(0)}, Covered{}},
 		"a start":            {statefulSet, map[string]any{"replicas": int64(3), "ordinals": startAt5}, Covered{From: 5, Below: 8}},
 		"a start of another": {kruise, map[string]any{"replicas": int64(3), "ordinals": startAt5}, Covered{Below: 8}},
 		"a start and reserved numbers": {
@@ -31,8 +31,8 @@ func TestAnOwnerCoversWhatAnyReadingOfItsSpecAllows(t *testing.T) {
 		"no replicas named, of another": {kruise, map[string]any{}, Covered{Below: 1}},
 		"reserved numbers":              {kruise, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{int64(0), int64(7)}}, Covered{Below: 4}},
 		"a reserved range":              {kruise, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{"3-5", int64(0)}}, Covered{Below: 6}},
-		"a range of nonsense":           {kruise, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{"5-3", "x"}}, Covered{Below: 4}},
-		"a start of nonsense":           {kruise, map[string]any{"replicas": int64(2), "ordinals": "5"}, Covered{All: true}},
+		"a malformed range":             {kruise, map[string]any{"replicas": int64(2), "reserveOrdinals": []any{"5-3", "x"}}, Covered{Below: 4}},
+		"a malformed start":             {kruise, map[string]any{"replicas": int64(2), "ordinals": "5"}, Covered{All: true}},
 		"another kind, counted":         {game, map[string]any{"replicas": int64(2)}, Covered{Below: 2}},
 		"another kind":                  {game, map[string]any{}, Covered{All: true}},
 	}
@@ -54,12 +54,12 @@ func TestWhatAnOwnerDoesNotCoverItMisses(t *testing.T) {
 		owners Owners
 		want   string
 	}{
-		"covered":         {Owners{db: {Below: 3}}, ""},
-		"beyond":          {Owners{db: {Below: 2}}, "StatefulSet db has ordinals from 0 to 1 only"},
-		"before":          {Owners{db: {From: 3, Below: 5}}, "StatefulSet db has ordinals from 3 to 4 only"},
-		"scaled to zero":  {Owners{db: {}}, "StatefulSet db has no ordinals"},
-		"nothing is told": {Owners{db: {All: true}}, ""},
-		"gone":            {Owners{}, "StatefulSet db does not exist"},
+		"covered":        {Owners{db: {Below: 3}}, ""},
+		"beyond":         {Owners{db: {Below: 2}}, "StatefulSet db has ordinals from 0 to 1 only"},
+		"before":         {Owners{db: {From: 3, Below: 5}}, "StatefulSet db has ordinals from 3 to 4 only"},
+		"scaled to zero": {Owners{db: {}}, "StatefulSet db has no ordinals"},
+		"unknown":        {Owners{db: {All: true}}, ""},
+		"gone":           {Owners{}, "StatefulSet db does not exist"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

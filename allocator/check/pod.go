@@ -9,8 +9,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// checkPods says which pods cannot be read or run with other addresses than their annotations say.
-// The addresses in the status are the pod network's.
+// checkPods finds pods that cannot be read or run with other addresses than their annotations say.
+// The addresses in the status are those of the pod network.
 func checkPods(holders []holder) []Violation {
 	var found []Violation
 	for _, h := range holders {
@@ -44,8 +44,8 @@ func checkPods(holders []holder) []Violation {
 	return found
 }
 
-// checkWaiting compares what a pod carries with what its gate and its condition say of it. The gate
-// goes in the write that brings the addresses, the condition is written after it.
+// checkWaiting compares what a pod has with its gate and its condition. The gate is removed in the
+// write that sets the addresses, the condition is written after it.
 func checkWaiting(h holder) []Violation {
 	says := corev1.ConditionUnknown
 	for _, c := range h.Status.Conditions {

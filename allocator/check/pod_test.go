@@ -44,7 +44,7 @@ func TestAPodSaysWhetherItWaits(t *testing.T) {
 				s.Pods[reserved].Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/another"}}
 			}, nil,
 		},
-		"it carries none and says that it does": {
+		"it carries no address and says that it does": {
 			func(s *Snapshot) { s.Pods[bare].Status.Conditions = says(corev1.ConditionTrue) },
 			[]Violation{{RulePod, "pod shop/none", "carries no address and its condition says that it does", false, 0}},
 		},
@@ -71,12 +71,12 @@ func TestWhatTheGarbageCollectorWritesDoesNotFinishAPod(t *testing.T) {
 		pod  *corev1.Pod
 		live bool
 	}{
-		"of whose containers nothing is known": {collected(), true},
-		"whose containers ended": {collected(func(p *corev1.Pod) {
+		"with containers that are unknown": {collected(), true},
+		"with containers that ended": {collected(func(p *corev1.Pod) {
 			p.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{}}}}
 		}), false},
-		"that never had a node":                {collected(func(p *corev1.Pod) { p.Spec.NodeName = "" }), false},
-		"that somebody else says is disrupted": {collected(func(p *corev1.Pod) { p.Status.Conditions[0].Reason = "EvictionByEvictionAPI" }), false},
+		"that never had a node":        {collected(func(p *corev1.Pod) { p.Spec.NodeName = "" }), false},
+		"disrupted for another reason": {collected(func(p *corev1.Pod) { p.Status.Conditions[0].Reason = "EvictionByEvictionAPI" }), false},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

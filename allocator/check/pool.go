@@ -20,8 +20,8 @@ type pool struct {
 
 func (p pool) subject() string { return fmt.Sprintf("pool %q", p.Name) }
 
-// readInService returns what a Ready pool hands out: of its spec, what the leader has judged. A
-// controller that does not write inService judged all of a spec or nothing.
+// readInService returns what a Ready pool hands out: the part of its spec that the leader has
+// judged. A controller that does not write inService judged a spec as a whole.
 func readInService(p *pool) (*netipx.IPSet, error) {
 	if p.Status.InService == nil {
 		c := apimeta.FindStatusCondition(p.Status.Conditions, crdv1.ConditionReady)
@@ -60,7 +60,7 @@ func (p pool) free() int64 {
 	return size(setOf(&left))
 }
 
-// readPools reads all pools. What cannot be read is a violation, and nothing more is said of it.
+// readPools reads all pools. What cannot be read is a violation, and is not checked further.
 func readPools(items []crdv1.SpiderIPPool) (map[string]pool, []Violation) { // name -> pool
 	pools := map[string]pool{}
 	var found []Violation

@@ -7,7 +7,7 @@ import (
 	"go4.org/netipx"
 )
 
-// setOf returns what was built of valid ranges, which is all that the builder asks for.
+// setOf returns the set of valid ranges; the builder fails on nothing else.
 func setOf(b *netipx.IPSetBuilder) *netipx.IPSet {
 	set, err := b.IPSet()
 	if err != nil {
@@ -36,20 +36,20 @@ func size(set *netipx.IPSet) int64 {
 		if !length.IsInt64() {
 			return math.MaxInt64
 		}
-		n = saturated(n, length.Int64())
+		n = saturatingSum(n, length.Int64())
 	}
 	return n
 }
 
-// saturated adds what is not negative, and stops at 1<<63-1.
-func saturated(a, b int64) int64 {
+// saturatingSum adds numbers that are not negative, and stops at 1<<63-1.
+func saturatingSum(a, b int64) int64 {
 	if a > math.MaxInt64-b {
 		return math.MaxInt64
 	}
 	return a + b
 }
 
-// spelled writes a range, a single address as such.
+// spelled writes a range; a single address without a dash.
 func spelled(r netipx.IPRange) string {
 	if r.From() == r.To() {
 		return r.From().String()

@@ -12,28 +12,28 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// record is what the status of a pool says of its addresses: four disjoint sets of one family.
+// record is what the status of a pool says about its addresses: four disjoint sets of one family.
 type record struct {
 	settled *netipx.IPSet
-	entries []entry // of what is reserved, retained and held, ascending by address
+	entries []entry // of the addresses that are reserved, retained or held, ascending
 
 	seenThrough  uint64
 	longestGrace time.Duration
 	term         string
 }
 
-// entry is one address with what its line says of it. A retained one may be in use, awaited or
-// held too, or nothing of these, which is vacant.
+// entry is one address with what its line says about it. A retained one may also be in use, pending
+// admission or held; otherwise it is unassigned.
 type entry struct {
 	addr   netip.Addr
 	place  place
-	kept   *identity // whom it is retained for; nil for others
+	kept   *identity // the identity that it is retained for; nil for others
 	inUse  bool
 	awaits *reservation
 	held   *hold
 }
 
-func (e entry) vacant() bool { return !e.inUse && e.awaits == nil && e.held == nil }
+func (e entry) unassigned() bool { return !e.inUse && e.awaits == nil && e.held == nil }
 
 // place is the line that an entry was read from.
 type place struct {
@@ -43,10 +43,10 @@ type place struct {
 
 func (p place) String() string { return fmt.Sprintf("status.%s[%d]", p.set, p.line) }
 
-// mostRecorded is the most addresses that a record has.
+// mostRecorded is the most addresses that a record may have.
 const mostRecorded = 1 << 24
 
-// readRecord is strict: each record has one text.
+// readRecord is strict: each record has exactly one text.
 func readRecord(s *crdv1.IPPoolStatus) (*record, error) {
 	r := &record{term: s.Term}
 	var err error
@@ -94,7 +94,8 @@ func readLines(set string, lines []string, read func(line string) ([]entry, erro
 	return all, nil
 }
 
-// disjoint sorts the entries, and says which address stands twice or is of another family.
+// disjoint sorts the entries, and returns an error where an address occurs twice or is of another
+// family.
 func (r *record) disjoint() error {
 	slices.SortStableFunc(r.entries, func(a, b entry) int { return a.addr.Compare(b.addr) })
 	for i, e := range r.entries {
@@ -119,7 +120,7 @@ func (r *record) first() netip.Addr {
 	return r.entries[0].addr
 }
 
-// readMarks reads what is said of all addresses together.
+// readMarks reads the fields about all addresses together.
 func (r *record) readMarks(s *crdv1.IPPoolStatus) (err error) {
 	if text := s.PodsSeenThrough; text != "" {
 		r.seenThrough, err = strconv.ParseUint(text, 10, 64)
@@ -138,7 +139,7 @@ func (r *record) readMarks(s *crdv1.IPPoolStatus) (err error) {
 	return nil
 }
 
-// at returns what a line of its own says of an address.
+// at returns the entry of an address; settled ones have none.
 func (r *record) at(a netip.Addr) (entry, bool) {
 	i, found := slices.BinarySearchFunc(r.entries, a, func(e entry, a netip.Addr) int { return e.addr.Compare(a) })
 	if !found {
@@ -148,9 +149,9 @@ func (r *record) at(a netip.Addr) (entry, bool) {
 }
 
 // count returns how many addresses are taken.
-func (r *record) count() int64 { return saturated(size(r.settled), int64(len(r.entries))) }
+func (r *record) count() int64 { return saturatingSum(size(r.settled), int64(len(r.entries))) }
 
-// taken returns all that is taken.
+// taken returns all taken addresses.
 func (r *record) taken() *netipx.IPSet {
 	var all netipx.IPSetBuilder
 	all.AddSet(r.settled)

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// checkRecorded is I2. Of a pool that cannot be read, only that is said.
+// checkRecorded checks I2. A pool that cannot be read is reported elsewhere.
 func checkRecorded(holders []holder, pools map[string]pool) []Violation { // pools: name -> pool
 	var found []Violation
 	for _, h := range holders {
@@ -23,7 +23,7 @@ func checkRecorded(holders []holder, pools map[string]pool) []Violation { // poo
 			if why != "" {
 				found = append(found, Violation{
 					Rule: RuleRecorded, Subject: "pod " + h.name(), Detail: fmt.Sprintf("carries %s of pool %q, %s", c.Address, c.Pool, why),
-					Passing: ok && !p.ready, // what pods carry is being put back
+					Passing: ok && !p.ready, // what pods have is being put back
 				})
 			}
 		}
@@ -31,8 +31,8 @@ func checkRecorded(holders []holder, pools map[string]pool) []Violation { // poo
 	return found
 }
 
-// missing says why a record does not say that h has an address; empty where it says so. How many
-// others h has of the pool makes no difference.
+// missing says why a record does not have an address for h; empty where it does. It does not matter
+// how many other addresses h has of the pool.
 func (r *record) missing(h holder, a netip.Addr) string {
 	if r.settled.Contains(a) {
 		return ""
@@ -53,14 +53,14 @@ func (r *record) missing(h holder, a netip.Addr) string {
 	case e.held != nil:
 		return fmt.Sprintf("where it is held for node %s since %s", cmp.Or(e.held.node, "unknown"), e.held.since.Format(time.RFC3339))
 	}
-	return "where it is retained for the pod, and vacant"
+	return "where it is retained for the pod, and unassigned"
 }
 
-// awaiting says for whom an address is reserved or promised.
+// awaiting says for which admission an address is reserved.
 func (e entry) awaiting() string {
 	state := "reserved"
 	if e.kept != nil {
-		state = "promised"
+		state = "pending admission"
 	}
 	return fmt.Sprintf("%s for token %s in namespace %s", state, e.awaits.token, e.awaits.namespace)
 }

@@ -49,17 +49,17 @@ func TestWhatAPodCarriesIsRecordedForIt(t *testing.T) {
 func TestWhatAPodCarriesIsRetainedOrBoundLateForIt(t *testing.T) {
 	t.Parallel()
 	expect(t, faults{
-		"a pod that carries one promised to another token": {
-			func(s *Snapshot) { s.Pods[promised].Annotations[crdv1.AnnotationReservation] = tokenA },
+		"a pod that carries one pending admission of another token": {
+			func(s *Snapshot) { s.Pods[pendingAdmission].Annotations[crdv1.AnnotationReservation] = tokenA },
 			[]Violation{{
 				RuleRecorded, "pod shop/db-1",
-				`carries 10.0.0.5 of pool "blue", where it is promised for token ` + tokenC + " in namespace shop", false, 0,
+				`carries 10.0.0.5 of pool "blue", where it is pending admission for token ` + tokenC + " in namespace shop", false, 0,
 			}},
 		},
-		"a pod that carries one that is vacant": {
+		"a pod that carries one that is unassigned": {
 			func(s *Snapshot) { s.Pods = append(s.Pods, pod("db-2", tokenA, assigned("blue", "10.0.0.6"))) },
 			[]Violation{{
-				RuleRecorded, "pod shop/db-2", `carries 10.0.0.6 of pool "blue", where it is retained for the pod, and vacant`, false, 0,
+				RuleRecorded, "pod shop/db-2", `carries 10.0.0.6 of pool "blue", where it is retained for the pod, and unassigned`, false, 0,
 			}},
 		},
 		"a pod that carries one that is held": {

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// reservation is what is said of an address that waits for a pod: reserved, or promised to the next
-// pod of a stable identity.
+// reservation is the entry of an address that waits for a pod: reserved, or kept for a stable
+// identity and pending admission of its next pod.
 type reservation struct {
-	token     string // names the admission that brings the pod; it may have more addresses
+	token     string // names the admission; it may have more addresses
 	namespace string
 	name, uid string // of the pod, where it was bound late; empty at admission
 	digest    string // of the UID of the pod's controller; may be empty
 	grace     time.Duration
-	kept      identity // the stable identity that it is for; the zero value where there is none
+	kept      identity // the stable identity that it is for; may be the zero value
 }
 
 // readReserved reads a line: address, token and namespace, or for a pod bound late address, token,
@@ -43,7 +43,7 @@ func readReserved(line string) ([]entry, error) {
 	return []entry{{addr: a, awaits: &v}}, nil
 }
 
-// readPod reads whose the reservation is, and returns the fields behind it.
+// readPod reads which pod the reservation is for, and returns the fields after it.
 func (v *reservation) readPod(f []string) (rest []string, err error) {
 	namespace, name, late := strings.Cut(f[0], "/")
 	if v.namespace, err = readName("namespace", namespace); err != nil || !late {
@@ -71,7 +71,7 @@ var words = []struct {
 }
 
 func (v *reservation) readWords(texts []string) error {
-	next := 0 // the first of words that may still come
+	next := 0 // index of the first word that may still follow
 	for _, text := range texts {
 		key, value, _ := strings.Cut(text, ":")
 		i := next
@@ -127,7 +127,7 @@ func (v *reservation) readOwnerUID(value string) (err error) {
 	return err
 }
 
-// ascending says which of two neighbours does not stand behind the other.
+// ascending returns an error where an address does not come after its predecessor.
 func ascending(entries []entry) error {
 	i := 1
 	for i < len(entries) && entries[i-1].addr.Less(entries[i].addr) {

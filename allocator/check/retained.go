@@ -21,7 +21,7 @@ func readRetained(line string) ([]entry, error) {
 	if id.Owner, err = readOwner(parts[0], parts[1], parts[2]); err != nil {
 		return nil, err
 	}
-	if id.ownerUID, err = readNameOrNobody("UID", uid); err != nil {
+	if id.ownerUID, err = readNameOrUnknown("UID", uid); err != nil {
 		return nil, err
 	}
 	var all []entry
@@ -35,8 +35,8 @@ func readRetained(line string) ([]entry, error) {
 	return all, nil
 }
 
-// readRetainedPod reads pod=address and what the address is used for. A pod name that begins with
-// the owner's name and a dash is written from the dash on.
+// readRetainedPod reads pod=address and the state of the address. A pod name that begins with the
+// owner's name and a dash is written from the dash on.
 func readRetainedPod(id identity, item string) (entry, error) {
 	pod, rest, _ := strings.Cut(item, "=")
 	full := pod
@@ -60,10 +60,10 @@ func readRetainedPod(id identity, item string) (entry, error) {
 	return e, e.readUse(use)
 }
 
-// readUse reads what stands behind the address of a retained pod.
+// readUse reads what follows the address of a retained pod.
 func (e *entry) readUse(use string) (err error) {
 	if use == "" {
-		return nil // vacant
+		return nil // unassigned
 	}
 	text, grace, hasGrace := strings.Cut(use[1:], "~")
 	var graces []string
@@ -72,7 +72,7 @@ func (e *entry) readUse(use string) (err error) {
 	}
 	switch use[0] {
 	case '+':
-		e.awaits, err = readPromise(*e.kept, text, graces)
+		e.awaits, err = readPendingAdmission(*e.kept, text, graces)
 	case '@':
 		node, since, _ := strings.Cut(text, "@")
 		e.held, err = readHold(node, since, graces)
@@ -85,8 +85,8 @@ func (e *entry) readUse(use string) (err error) {
 	return err
 }
 
-// readPromise reads token, or token/UID for a pod bound late; of graces there is one at most.
-func readPromise(id identity, text string, graces []string) (v *reservation, err error) {
+// readPendingAdmission reads token, or token/UID for a pod bound late; there is at most one grace.
+func readPendingAdmission(id identity, text string, graces []string) (v *reservation, err error) {
 	v = &reservation{namespace: id.Namespace, kept: id}
 	token, uid, late := strings.Cut(text, "/")
 	if v.token, err = readToken(token); err != nil {
@@ -106,8 +106,8 @@ func readPromise(id identity, text string, graces []string) (v *reservation, err
 	return v, nil
 }
 
-// byOwner says which of two neighbours does not stand behind the other: owners ascend, each with a
-// line for each UID, and on a line pods do.
+// byOwner returns an error where neighbours are in the wrong order: owners ascend, each with a line
+// for each UID, and so do the pods of a line.
 func byOwner(entries []entry) error {
 	for i := 1; i < len(entries); i++ {
 		a, b := entries[i-1], entries[i]

@@ -10,9 +10,9 @@ import (
 )
 
 // readSettled reads lines such as 172.18.41.40-44,50. A line is about one block, which is a /24 or
-// /120: its first address is written in full, of the others the last number only. Where two or
-// more blocks in a row are taken whole, one line such as 172.18.0.0-172.18.255.255 is about all of
-// them. Lines and numbers ascend, and what is adjacent is written as one.
+// /120: its first address is written in full, of the others only the last number. Two or more
+// adjacent blocks that are taken completely share one line such as 172.18.0.0-172.18.255.255. Lines
+// and numbers ascend, and adjacent ones are merged.
 func readSettled(lines []string) (*netipx.IPSet, error) {
 	var all netipx.IPSetBuilder
 	var before settledLine
@@ -32,7 +32,7 @@ func readSettled(lines []string) (*netipx.IPSet, error) {
 	return setOf(&all), nil
 }
 
-// settledLine is what a line says: ascending ranges, at least one.
+// settledLine is the content of a line: ascending ranges, at least one.
 type settledLine []netipx.IPRange
 
 func (l settledLine) first() netip.Addr { return l[0].From() }
@@ -44,7 +44,7 @@ func (l settledLine) whole() bool {
 	return len(l) == 1 && l.first() == first.From() && l.last() == last.To()
 }
 
-// follows says why l cannot stand behind the line before.
+// follows returns an error where l cannot follow the line before.
 func (l settledLine) follows(before settledLine) error {
 	switch {
 	case l.first().BitLen() != before.last().BitLen():
@@ -99,7 +99,7 @@ func readSettledLine(text string) (settledLine, error) {
 	return line, nil
 }
 
-// readBlocks reads a line about several whole blocks from behind its dash on.
+// readBlocks reads a line about several whole blocks, from the dash on.
 func readBlocks(first netip.Addr, text string) (settledLine, error) {
 	last, err := readAddress(text)
 	if err != nil {
@@ -115,7 +115,7 @@ func readBlocks(first netip.Addr, text string) (settledLine, error) {
 	return line, nil
 }
 
-// readHead reads an address that shows its last number: fc00::0, where others write fc00::.
+// readHead reads an address that shows its last number: fc00::0, where the usual form is fc00::.
 func readHead(text string) (netip.Addr, error) {
 	switch {
 	case strings.HasSuffix(text, "::"):

@@ -17,7 +17,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Snapshot is what the API server held at one revision.
+// Snapshot is what the API server had at one revision.
 type Snapshot struct {
 	Pods      []corev1.Pod
 	Pools     []crdv1.SpiderIPPool
@@ -26,13 +26,13 @@ type Snapshot struct {
 	Owners    Owners
 }
 
-// Read takes a snapshot. A reader that asks the API server gives all kinds as they were at one
-// moment. One whose lists name no revision, such as a cache, is taken as it is: what happens
-// between two of its lists may then show as a violation that is none.
+// Read takes a snapshot. A reader that asks the API server returns all kinds as they were at one
+// moment. One with lists without a revision, such as a cache, is used as it is: what happens
+// between two of its lists may then show as a false violation.
 //
 // The versions of the kinds that addresses are retained for come from the reader's RESTMapper,
-// which every client.Client has. A reader without one knows the two StatefulSets; of the owners of
-// other kinds nothing is said then.
+// which every client.Client has. A reader without one knows the two StatefulSets; owners of other
+// kinds are not checked then.
 func Read(ctx context.Context, c client.Reader) (Snapshot, error) {
 	var pods corev1.PodList
 	if err := c.List(ctx, &pods); err != nil {
@@ -54,16 +54,16 @@ func Read(ctx context.Context, c client.Reader) (Snapshot, error) {
 	return Snapshot{Pods: pods.Items, Pools: pools.Items, Endpoints: endpoints.Items, Nodes: nodes.Items, Owners: owners}, nil
 }
 
-// reader lists what there was at one revision.
+// reader lists the objects of one revision.
 type reader struct {
 	client.Reader
-	revision string // empty where the reader tells none
+	revision string // empty where the reader has none
 }
 
 func (r reader) list(ctx context.Context, what string, list client.ObjectList) error {
 	var opts []client.ListOption
 	if r.revision != "" {
-		// One store keeps all kinds, so a revision of one is a revision of all.
+		// One store has all kinds, so a revision of one is a revision of all.
 		opts = append(opts, &client.ListOptions{Raw: &metav1.ListOptions{
 			ResourceVersion: r.revision, ResourceVersionMatch: metav1.ResourceVersionMatchExact,
 		}})
@@ -77,7 +77,7 @@ func (r reader) list(ctx context.Context, what string, list client.ObjectList) e
 // owners lists the kinds that pools retain addresses for.
 func (r reader) owners(ctx context.Context, pools []crdv1.SpiderIPPool) (Owners, error) {
 	read, _ := readPools(pools)             // what cannot be read is reported by the check
-	kinds := map[schema.GroupKind][]Owner{} // kind -> owners that an address is retained for
+	kinds := map[schema.GroupKind][]Owner{} // kind -> owners that addresses are retained for
 	for _, p := range read {
 		if p.record == nil {
 			continue
@@ -93,7 +93,7 @@ func (r reader) owners(ctx context.Context, pools []crdv1.SpiderIPPool) (Owners,
 	for kind, retainers := range kinds {
 		version, known, err := r.versionOf(kind)
 		if apimeta.IsNoMatchError(err) {
-			continue // then none of it exists
+			continue // then no such object exists
 		}
 		if err != nil {
 			return nil, fmt.Errorf("finding the version of kind %s: %w", kind, err)
@@ -111,7 +111,7 @@ func (r reader) owners(ctx context.Context, pools []crdv1.SpiderIPPool) (Owners,
 	return all, nil
 }
 
-// versions are those of the kinds that every installation serves identities of.
+// versions are those of the kinds that have stable identities in every installation.
 var versions = map[schema.GroupKind]string{ // kind -> version
 	statefulSet: "v1",
 	{Group: "apps.kruise.io", Kind: "StatefulSet"}: "v1beta1",
@@ -131,13 +131,13 @@ func (r reader) versionOf(kind schema.GroupKind) (version string, known bool, er
 	return mapping.GroupVersionKind.Version, true, nil
 }
 
-// ownersOf adds to all those of one kind that exist.
+// ownersOf adds all existing owners of one kind to all.
 func (r reader) ownersOf(ctx context.Context, kind schema.GroupVersionKind, all Owners) error {
 	var list unstructured.UnstructuredList
 	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	err := r.list(ctx, kind.GroupKind().String(), &list)
 	if apimeta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
-		return nil // nobody serves the kind
+		return nil // the kind is not served
 	}
 	if err != nil {
 		return err
@@ -149,12 +149,12 @@ func (r reader) ownersOf(ctx context.Context, kind schema.GroupVersionKind, all 
 	return nil
 }
 
-// Of returns the part of s that has to do with the namespaces and pools that are owned; pods of
-// other namespaces too that carry addresses of those pools, or run with an address that one of the
-// owned carries.
+// Of returns the part of s that belongs to the namespaces and pools that are owned. It includes
+// pods of other namespaces that have addresses of those pools, or run with an address of an owned
+// pod.
 func (s Snapshot) Of(owned func(name string) bool) Snapshot {
 	part := Snapshot{Nodes: s.Nodes, Owners: s.Owners}
-	carried := map[netip.Addr]bool{} // address -> by a pod of the part
+	claimed := map[netip.Addr]bool{} // addresses of the pods in the part
 	var others []corev1.Pod
 	for _, pod := range s.Pods {
 		claims, _ := crdv1.ClaimsOf(pod.Annotations)
@@ -165,11 +165,11 @@ func (s Snapshot) Of(owned func(name string) bool) Snapshot {
 		}
 		part.Pods = append(part.Pods, pod)
 		for _, c := range claims {
-			carried[c.Address] = true
+			claimed[c.Address] = true
 		}
 	}
 	for _, pod := range others {
-		if slices.ContainsFunc(runsWith(&pod), func(a netip.Addr) bool { return carried[a] }) {
+		if slices.ContainsFunc(runsWith(&pod), func(a netip.Addr) bool { return claimed[a] }) {
 			part.Pods = append(part.Pods, pod)
 		}
 	}

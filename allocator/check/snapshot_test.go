@@ -18,16 +18,16 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// fixed is a reader of what does not change, such as a dump of a cluster.
+// fixed is a reader of objects that do not change, such as a dump of a cluster.
 type fixed struct {
 	Snapshot
 	revision string
-	owners   map[schema.GroupKind][]unstructured.Unstructured // kind -> all of it
-	asked    map[string]string                                // list -> revision at which it was asked for
+	owners   map[schema.GroupKind][]unstructured.Unstructured // kind -> all its objects
+	asked    map[string]string                                // list -> the revision it was asked for at
 }
 
 func (f *fixed) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
-	return errors.New("nobody needs a single object")
+	return errors.New("unexpected read of a single object")
 }
 
 func (f *fixed) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
@@ -54,7 +54,7 @@ func (f *fixed) List(_ context.Context, list client.ObjectList, opts ...client.L
 		}
 		l.Items = items
 	default:
-		return fmt.Errorf("a %T is none of the lists", list)
+		return fmt.Errorf("unexpected list %T", list)
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func set(name string) unstructured.Unstructured {
 	return o
 }
 
-// reading is a reader whose pools retain addresses for owners of three kinds.
+// reading is a reader with pools that retain addresses for owners of three kinds.
 func reading() *fixed {
 	s := good()
 	s.Pools[1].Status.Retained = []string{
@@ -86,7 +86,7 @@ func TestAnyReaderIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Of apps.kruise.io there is nothing, and of game.kruise.io nobody says in which version.
+	// Nothing of apps.kruise.io exists, and the version of game.kruise.io is unknown.
 	want := Owners{
 		db: {Below: 2}, {Namespace: "shop", Group: "apps", Kind: "StatefulSet", Name: "another"}: {Below: 2},
 		{Namespace: "shop", Group: "game.kruise.io", Kind: "GameServerSet", Name: "db"}: {All: true},
@@ -151,9 +151,9 @@ func TestPartIsWhatIsOwnedAndWhatIsTakenFromIt(t *testing.T) {
 	t.Parallel()
 	s := good()
 	s.Pods[finished].Namespace = "elsewhere" // with an address of an owned pool
-	s.Pods[bare].Namespace = "elsewhere"     // with none
+	s.Pods[bare].Namespace = "elsewhere"     // without addresses
 	s.Endpoints = append(s.Endpoints, crdv1.SpiderEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: "elsewhere", Name: "x"}})
-	foreign := pod("foreign", "") // runs with what one of the owned carries
+	foreign := pod("foreign", "") // runs with an address of an owned pod
 	foreign.Namespace, foreign.Status.PodIPs = "elsewhere", []corev1.PodIP{{IP: "10.0.0.2"}}
 	s.Pods = append(s.Pods, foreign)
 	part := s.Of(func(name string) bool { return name == "shop" || name == "blue" })

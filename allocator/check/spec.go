@@ -11,7 +11,7 @@ import (
 )
 
 // readSpec returns the addresses that a pool may hand out: ips less excludeIPs, the gateway, the
-// next hops of routes, and what nobody hands out.
+// next hops of routes, and what is never handed out.
 func readSpec(spec *crdv1.IPPoolSpec) (*netipx.IPSet, error) {
 	subnet, err := readSubnet(spec.Subnet)
 	if err != nil {
@@ -52,12 +52,12 @@ func readSpec(spec *crdv1.IPPoolSpec) (*netipx.IPSet, error) {
 	return setOf(&all), nil
 }
 
-// ipv4InIPv6 are IPv4 addresses as IPv6, which an IPv6 range may go over.
+// ipv4InIPv6 are the IPv4-mapped addresses, which an IPv6 range may include.
 var ipv4InIPv6 = netipx.RangeOfPrefix(netip.MustParsePrefix("::ffff:0:0/96"))
 
-// neverHandedOut is what no pool of a subnet hands out: neither the last address of an IPv4 subnet
-// (broadcast) nor the first of an IPv6 one (RFC 4291 section 2.6.1, for routers), where the subnet
-// has more than two.
+// neverHandedOut is what no pool of a subnet hands out: the last address of an IPv4 subnet
+// (broadcast) and the first of an IPv6 one (RFC 4291 section 2.6.1, for routers), if the subnet has
+// more than two.
 func neverHandedOut(subnet netip.Prefix) []netipx.IPRange {
 	switch all := netipx.RangeOfPrefix(subnet); {
 	case subnet.Addr().Is4() && subnet.Bits() <= 30:
@@ -76,7 +76,7 @@ func readSubnet(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// anywhere stands for no subnet.
+// anywhere means any subnet.
 var anywhere netip.Prefix
 
 // readRange reads a or a-b, both included, inside of a subnet.

@@ -40,12 +40,12 @@ func TestAPoolHandsOutWhatItsSpecLeaves(t *testing.T) {
 		"an address outside":  {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.9", "10.0.1.0"}}, err: "spec.ips[1]: 10.0.1.0: outside of subnet 10.0.0.0/24"},
 		"an end outside":      {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", ExcludeIPs: []string{"10.0.0.9-10.0.1.0"}}, err: "spec.excludeIPs[0]: 10.0.0.9-10.0.1.0: outside of subnet 10.0.0.0/24"},
 		"another family":      {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.9-fc00::1"}}, err: "spec.ips[0]: 10.0.0.9-fc00::1: outside of subnet 10.0.0.0/24"},
-		"no address":          {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.9-"}}, err: `spec.ips[0]: "": not an address`},
+		"not an address":      {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.9-"}}, err: `spec.ips[0]: "": not an address`},
 		"a range backwards":   {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", IPs: []string{"10.0.0.9-10.0.0.3"}}, err: "spec.ips[0]: 10.0.0.9-10.0.0.3: start after end"},
 		"a gateway outside":   {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", Gateway: new("10.0.1.1")}, err: "spec.gateway: 10.0.1.1: outside of subnet 10.0.0.0/24"},
 		"a range as gateway":  {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", Gateway: new("10.0.0.1-10.0.0.2")}, err: `spec.gateway: "10.0.0.1-10.0.0.2": not an address`},
 		"a next hop outside":  {spec: crdv1.IPPoolSpec{Subnet: "10.0.0.0/24", Routes: []crdv1.Route{{Gw: "10.0.1.1"}}}, err: "spec.routes[0].gw: 10.0.1.1: outside of subnet 10.0.0.0/24"},
-		"an address in words": {spec: crdv1.IPPoolSpec{Subnet: "fc00::/64", IPs: []string{"fc00::0"}}, err: `spec.ips[0]: "fc00::0": write it as fc00::`},
+		"a malformed address": {spec: crdv1.IPPoolSpec{Subnet: "fc00::/64", IPs: []string{"fc00::0"}}, err: `spec.ips[0]: "fc00::0": write it as fc00::`},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -18,23 +18,23 @@ const (
 	tokenC = "cccccccccccccccc"
 )
 
-// Where some pods of good stand in it.
+// Indexes of some pods of good.
 const (
 	settled = iota
 	finished
 	reserved
 	inUse // of a StatefulSet
 	bare
-	promised // of a StatefulSet
+	pendingAdmission // of a StatefulSet
 	late
 )
 
 // db is the StatefulSet of good.
 var db = Owner{Namespace: "shop", Group: "apps", Kind: "StatefulSet", Name: "db"}
 
-// good is a story without a fault: a settled pod with its endpoint, a reserved one that has no
-// node yet, a StatefulSet with an address in use, one promised, one vacant and one held, a held
-// address, a pod that waits, a finished pod.
+// good is a snapshot without a fault: a settled pod with its endpoint, a reserved one that has no
+// node yet, a StatefulSet with four addresses, one in use, one pending admission, one unassigned
+// and one held, a held address, a pending pod, a finished pod.
 func good() Snapshot {
 	blue := readyPool("blue", "10.0.0.1-10.0.0.20")
 	blue.Spec.ExcludeIPs = []string{"10.0.0.20"}
@@ -123,13 +123,13 @@ func pod(name, token string, nics ...crdv1.Assigned) corev1.Pod {
 	return p
 }
 
-// faults are the changes that each make good bad, and what is then found.
+// faults are changes that each make good bad, and the violation that is then found.
 type faults map[string]struct {
 	fault func(*Snapshot)
 	want  []Violation
 }
 
-// expect has each fault found, and nothing else.
+// expect checks that each fault is found, and nothing else.
 func expect(t *testing.T, tests faults) {
 	t.Helper()
 	for name, tc := range tests {
@@ -144,7 +144,7 @@ func expect(t *testing.T, tests faults) {
 	}
 }
 
-func TestAStoryWithoutFaultHasNoViolation(t *testing.T) {
+func TestAGoodSnapshotHasNoViolation(t *testing.T) {
 	t.Parallel()
 	if got := Violations(good()); len(got) != 0 {
 		t.Errorf("found:\n%s", Format(got))

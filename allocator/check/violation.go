@@ -22,14 +22,14 @@ const (
 	RulePod      Rule = "pod"
 )
 
-// Violation is one thing that is not as it must be.
+// Violation is one thing that is wrong.
 type Violation struct {
 	Rule    Rule
 	Subject string // the object, such as pool "blue"
 	Detail  string
-	// Passing means that the design grants time for it: only if it stays is something wrong.
+	// Passing means that it may be so for some time: it is wrong only if it stays.
 	Passing bool
-	// Patience is how much longer than others the design lets it stay.
+	// Patience is how much longer than others it may stay.
 	Patience time.Duration
 }
 
@@ -40,7 +40,7 @@ func (v Violation) String() string {
 	return fmt.Sprintf("%s: %s: %s", v.Rule, v.Subject, v.Detail)
 }
 
-// Format writes one violation a line.
+// Format writes one violation per line.
 func Format(violations []Violation) string {
 	lines := make([]string, len(violations))
 	for i, v := range violations {
@@ -49,7 +49,7 @@ func Format(violations []Violation) string {
 	return strings.Join(lines, "\n")
 }
 
-// final reports whether one of them cannot be mended by waiting, or has stayed longer than it may.
+// final reports whether waiting cannot fix one of them, or one has stayed longer than it may.
 func final(violations []Violation, waited, within time.Duration) bool {
 	return slices.ContainsFunc(violations, func(v Violation) bool { return !v.Passing || waited > within+v.Patience })
 }

@@ -21,21 +21,21 @@ type Watch struct {
 	client client.WithWatch
 	cancel context.CancelFunc
 	done   chan struct{}
-	since  atomic.Value // string, the revision up to which all is seen; of run alone
-	err    error        // why it stopped seeing; written before done is closed
+	since  atomic.Value // string, the revision up to which everything was seen; written by run only
+	err    error        // why it stopped; written before done is closed
 
 	mu      sync.Mutex
 	doubles *doubles
 }
 
-// patience bounds how far behind the watch may be.
+// patience limits how far the watch may lag behind.
 const patience = 30 * time.Second
 
-// ErrGap means that changes went by unseen: an API server that was restarted does not know what was
-// before.
+// ErrGap means that changes were missed: an API server that was restarted does not have the
+// history.
 var ErrGap = errors.New("the watch lost changes")
 
-// Start begins to watch pods.
+// Start starts to watch pods.
 func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
 	var pods corev1.PodList
 	if err := c.List(ctx, &pods); err != nil {
@@ -54,8 +54,8 @@ func Start(ctx context.Context, c client.WithWatch) (*Watch, error) {
 	return w, nil
 }
 
-// Stop waits until the watch has seen what there is now, ends it, and returns every double that
-// there was at any moment. An error means that it did not see everything.
+// Stop waits until the watch has caught up with the present, ends it, and returns every double that
+// existed at any moment. An error means that it did not see everything.
 func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
 	var behind error
 	err := wait.PollUntilContextTimeout(ctx, poll, patience, true, func(ctx context.Context) (bool, error) {
@@ -78,7 +78,7 @@ func (w *Watch) Stop(ctx context.Context) ([]Violation, error) {
 	return w.doubles.found, w.err
 }
 
-// Lost reports whether the watch has ended by itself: changes went by unseen.
+// Lost reports whether the watch has ended early: changes were missed.
 func (w *Watch) Lost() bool {
 	select {
 	case <-w.done:
@@ -88,14 +88,14 @@ func (w *Watch) Lost() bool {
 	}
 }
 
-// Abandon ends the watch wherever it is, and returns every double that it saw.
+// Abandon ends the watch at once, and returns every double that it saw.
 func (w *Watch) Abandon() []Violation {
 	w.cancel()
 	<-w.done
 	return w.doubles.found
 }
 
-// upToDate says in what the pods last seen are not those that are there.
+// upToDate returns an error that says how the pods last seen differ from the present ones.
 func (w *Watch) upToDate(ctx context.Context) error {
 	var pods corev1.PodList
 	if err := w.client.List(ctx, &pods); err != nil {
@@ -114,14 +114,13 @@ func (w *Watch) upToDate(ctx context.Context) error {
 	return nil
 }
 
-// at returns the revision up to which all is seen.
+// at returns the revision up to which everything was seen.
 func (w *Watch) at() string {
 	revision, _ := w.since.Load().(string) // nothing else is stored
 	return revision
 }
 
-// run watches again from where it was whenever the API server ends a watch, restarts of the API
-// server included.
+// run watches again from where it was whenever the API server ends a watch, even by a restart.
 func (w *Watch) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		stream, err := w.client.Watch(ctx, &corev1.PodList{}, &client.ListOptions{Raw: &metav1.ListOptions{
@@ -151,7 +150,7 @@ func (w *Watch) follow(stream watch.Interface) error {
 			if err := apierrors.FromObject(event.Object); apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 				return fmt.Errorf("watching pods from revision %s: %w: %w", w.at(), ErrGap, err)
 			}
-			return nil // the connection broke; what it had not brought the next one will
+			return nil // the connection broke; the next watch continues from there
 		}
 		pod, ok := event.Object.(*corev1.Pod)
 		if !ok {

@@ -36,8 +36,8 @@ func TestWatchLetsAnAddressGoOnWithTheEndOfItsPod(t *testing.T) {
 	if len(d.found) != 0 {
 		t.Errorf("found %v, want nothing", d.found)
 	}
-	if len(d.holders) != 1 || len(d.carried) != 1 {
-		t.Errorf("remembers %d addresses of %d pods, want one of one", len(d.holders), len(d.carried))
+	if len(d.holders) != 1 || len(d.addresses) != 1 {
+		t.Errorf("remembers %d addresses of %d pods, want one of one", len(d.holders), len(d.addresses))
 	}
 }
 
@@ -49,7 +49,7 @@ func TestWatchSeesAnAnnotationThatComesLate(t *testing.T) {
 	d.see(&other)
 	bound := pod("bare", tokenA, assigned("blue", "10.0.0.1"))
 	d.see(&bound)
-	d.see(&bound) // the same once more is not another double
+	d.see(&bound) // the same state again is not another double
 	if len(d.found) != 1 {
 		t.Errorf("found %v, want one double", d.found)
 	}
@@ -62,7 +62,7 @@ func TestWatchFindsAPodThatRunsWithWhatAnotherCarries(t *testing.T) {
 	d.see(&one)
 	d.see(&other)
 	one.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}}
-	d.see(&one) // what it carries it may run with
+	d.see(&one) // a pod may run with what it claims
 	other.Status.PodIPs = []corev1.PodIP{{IP: "10.0.0.1"}}
 	d.see(&other)
 	if len(d.found) != 1 || d.found[0].Rule != RuleDouble {

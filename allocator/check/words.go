@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// The words that lines are made of. Each has one spelling.
+// The words of a line. Each has exactly one spelling.
 var (
 	aName   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._-]{0,252}$`) // of an object, or a UID
 	aToken  = regexp.MustCompile(`^[a-z2-7]{16}$`)                     // of an admission
 	aDigest = regexp.MustCompile(`^[a-z2-7]{8}$`)                      // of a controller's UID
 )
 
-// nobody stands where a name is not known.
-const nobody = "-"
+// unknownName is written for a name that is unknown.
+const unknownName = "-"
 
 func readName(what, text string) (string, error) {
 	if !aName.MatchString(text) {
@@ -26,15 +26,15 @@ func readName(what, text string) (string, error) {
 	return text, nil
 }
 
-// readNameOrNobody returns an empty name for nobody.
-func readNameOrNobody(what, text string) (string, error) {
-	if text == nobody {
+// readNameOrUnknown returns an empty name for unknownName.
+func readNameOrUnknown(what, text string) (string, error) {
+	if text == unknownName {
 		return "", nil
 	}
 	return readName(what, text)
 }
 
-// readToken reads what names an admission.
+// readToken reads the token of an admission.
 func readToken(text string) (string, error) {
 	if !aToken.MatchString(text) {
 		return "", fmt.Errorf("token %q: want 16 characters of a-z and 2-7", text)
@@ -66,9 +66,9 @@ func readTime(text string) (time.Time, error) {
 }
 
 const (
-	// usualGrace is the termination grace of a pod that names none. Only what is more is written.
+	// usualGrace is the default termination grace. Only a longer one is written.
 	usualGrace = 30 * time.Second
-	// longestGrace is the most that is written, a hundred years.
+	// longestGrace is the longest that is written, a hundred years.
 	longestGrace = 100 * 365 * 24 * time.Hour
 )
 
@@ -87,7 +87,7 @@ func readGrace(text string) (time.Duration, error) {
 // empty.
 type Owner struct{ Namespace, Group, Kind, Name string }
 
-// identity is whom an address is kept for: a pod name under an owner.
+// identity is what an address is kept for: a pod name under an owner.
 type identity struct {
 	Owner
 	pod      string
