@@ -32,7 +32,7 @@ const catchUp = 20 * time.Millisecond
 type addresses struct {
 	ledger           Applier
 	pools            ledger.Pools
-	claims           index
+	claims           listedIndex
 	identity         Identifier
 	history          *history
 	endpoints        endpointLister
@@ -43,6 +43,14 @@ type addresses struct {
 	onLeadershipLost func(error)     // stops leading
 	slow             reminders       // of pools in which something waits
 	freed            func(*view.Pod) // tells that an address of a pod is free again; does not block
+}
+
+// listedIndex is what taking a pool over asks about pods, beside what tending asks.
+type listedIndex interface {
+	index
+	// Listed returns how often all pods were listed, and whether the last of these
+	// lists is surely over.
+	Listed() (count uint64, answered bool)
 }
 
 // endpointLister says which pods had which addresses of a pool, as far as people
@@ -102,13 +110,17 @@ func (a *addresses) result(err error) (reconcile.Result, error) {
 // what the record said.
 func (a *addresses) takeOver(ctx context.Context, pool *crdv1.SpiderIPPool) (*allocator.Record, error) {
 	var before *allocator.Record
+	lists, answered := a.claims.Listed()
+	if !answered {
+		lists = 0
+	}
 	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{Do: ledger.TakeOver(a.leaderships.term, pool.UID, func(tx *ledger.Tx) {
 		before = tx.State.Record // nobody changes it
 	})})
 	if err != nil {
 		return nil, err
 	}
-	a.leaderships.begin(pool, before)
+	a.leaderships.begin(pool, before, lists)
 	log.FromContext(ctx).Info("took the pool over", "pool", pool.Name, "term", a.leaderships.term, "podsSeenThrough", before.SeenThrough())
 	return before, nil
 }

@@ -34,14 +34,17 @@ const expireInterval = 2 * time.Second
 //
 // That no pod carries the token now is not enough: it may have come, run, and
 // been deleted by force. So the view of the pods must have been watching since
-// the reservation was first seen here, without a break, and what happened
-// then until beyond the moment at which no pod carried it is looked up. Where it
-// was not, the address is held. A pod that came and went in view is a matter of
-// tending, which must have been told of all that the view has.
+// before the reservation was made, without a break, and what happened since then
+// until beyond the moment at which no pod carried it is looked up. It was where
+// this leader had taken the pool over by then, and no list of all pods came in
+// between. Otherwise arrivals knows, of the time as a standby too. What nobody
+// knows is held. A pod that came and went in view is a matter of tending, which
+// must have been told of all that the view has.
 type expire struct {
 	ledger           Applier
 	pools            ledger.Pools
 	claims           watching
+	arrivals         arrivals
 	api              client.Reader // not a cache: the absence of a pod is to be proven
 	leaderships      *leaderships
 	grace            time.Duration // longer than any admission can last
@@ -49,7 +52,7 @@ type expire struct {
 	onLeadershipLost func(error)
 	now              func() time.Time
 
-	first memory[allocator.Token, *watchedReservation] // how this leader first saw a reservation
+	first memory[reservedAddress, *watchedReservation] // how this leader first saw a reservation
 	slow  reminders                                    // of pools that may have no more holds of unknown nodes
 }
 
@@ -57,17 +60,26 @@ type expire struct {
 type watching interface {
 	Carrier(pool string, a netip.Addr, r allocator.Reservation) (*view.Pod, bool)
 	Lists() uint64
-	Listing() bool
 	Revision() uint64
 	Received() uint64
 	Since(ctx context.Context, namespace string) (view.Gap, error)
 }
 
+// arrivals is what expiry asks about pods that may have vanished unseen:
+// *view.Arrivals.
+type arrivals interface {
+	Of(pool string, token allocator.Token, through uint64) view.Arrival
+}
+
+// reservedAddress is one address of a token, which may have one for each NIC of its pod.
+type reservedAddress struct {
+	token   allocator.Token
+	address netip.Addr
+}
+
 // watchedReservation is a reservation that this leader watches.
 type watchedReservation struct {
 	since  time.Time // on its own clock
-	lists  uint64    // how often pods had been listed then
-	blind  bool      // a list may have been under way then
 	absent uint64    // revision of the first proof that no pod carries it; 0 before
 	told   uint64    // what handlers must have been told before it is believed that no pod came; 0 before
 	came   bool      // a pod came, and something happened to it: tending deals with that
@@ -118,16 +130,16 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 // dueReservation returns by namespace the reservations whose grace is over. Those of pods
 // that exist are not a matter of time: they are looked at from the beginning.
 func (e *expire) due(pool string, record *allocator.Record) map[string][]dueReservation {
-	now, lists := e.now(), e.claims.Lists()
-	before, blind := e.first.of(pool), e.claims.Listing()
-	first := map[allocator.Token]*watchedReservation{}
+	now, before := e.now(), e.first.of(pool)
+	first := map[reservedAddress]*watchedReservation{}
 	all := map[string][]dueReservation{} // namespace -> reservations
 	for address, r := range record.Awaited() {
-		s, ok := before[r.Token]
+		key := reservedAddress{r.Token, address}
+		s, ok := before[key]
 		if !ok {
-			s = &watchedReservation{since: now, lists: lists, blind: blind}
+			s = &watchedReservation{since: now}
 		}
-		first[r.Token] = s
+		first[key] = s
 		wait := e.grace
 		if r.LateBound() {
 			wait = expireInterval
@@ -163,8 +175,8 @@ func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace
 		if d.told == 0 && seen.Through >= d.absent {
 			d.told = e.claims.Received()
 		}
-		if verb := e.verdict(pool.Name, d, seen); verb != "" {
-			over[d.address] = fate{verb, d.reservation}
+		if verb, why := e.verdict(pool.Name, d, seen); verb != "" {
+			over[d.address] = fate{verb, why, d.reservation}
 		}
 	}
 	if len(over) == 0 {
@@ -195,20 +207,31 @@ func (e *expire) absent(ctx context.Context, pool string, there there, all []due
 
 // fate is what becomes of a reservation.
 type fate struct {
-	verb        string
+	verb, why   string
 	reservation allocator.Reservation
 }
 
-// verdict says what becomes of a reservation that no pod carries; nothing while
-// what is seen is behind the proof, or shows that a pod came.
-func (e *expire) verdict(pool string, d dueReservation, seen view.Gap) string {
-	switch {
-	case e.leaderships.inherits(pool, d.reservation.Token), d.blind, e.claims.Lists() != d.lists:
-		return held
-	case d.came, seen.Through < d.absent, e.leaderships.told() < d.told, e.leaderships.knowsEnd(pool, d.reservation.Token):
-		return ""
+// Why a reservation that no pod carries is expired or held, as the log has it.
+const (
+	whyWatched    = "no pod carries its token, and this leader has watched since it was made"
+	whyWatchedAll = "no pod carries its token, and this process has watched since before it was made, though another led then or the watch broke before"
+	whyUnseen     = "no pod carries its token now, but one may have come and vanished unseen"
+)
+
+// verdict says what becomes of a reservation that no pod carries, and why; nothing
+// while what is seen is behind the proof, or shows that a pod came.
+func (e *expire) verdict(pool string, d dueReservation, seen view.Gap) (verb, why string) {
+	arrival, why := view.NoneVanished, whyWatched
+	if !e.leaderships.watched(pool, d.reservation.Token, e.claims.Lists()) {
+		arrival, why = e.arrivals.Of(pool, d.reservation.Token, d.told), whyWatchedAll
 	}
-	return expired
+	switch {
+	case arrival == view.MayHaveVanished:
+		return held, whyUnseen
+	case arrival == view.NotToldYet, d.came, seen.Through < d.absent, e.leaderships.told() < d.told, e.leaderships.knowsEnd(pool, d.reservation.Token):
+		return "", ""
+	}
+	return expired, why
 }
 
 // write makes the verdicts durable where the reservations still stand.
@@ -220,7 +243,7 @@ func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[n
 	for address, f := range done {
 		p := &view.Pod{}
 		p.Namespace, p.Name, p.UID = f.reservation.Pod.Namespace, f.reservation.Pod.Name, types.UID(f.reservation.Pod.UID)
-		view.LogStep(log.FromContext(ctx), f.verb, pool.Name, address, p, "why", "no pod carries its token", "token", f.reservation.Token)
+		view.LogStep(log.FromContext(ctx), f.verb, pool.Name, address, p, "why", f.why, "token", f.reservation.Token)
 		e.metrics.step(f.verb)
 	}
 	if len(done) < len(over) && e.slow.due(pool.Name, e.now(), remindGap) {

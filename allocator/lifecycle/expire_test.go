@@ -22,8 +22,6 @@ type watcher struct {
 
 func (w *watcher) Lists() uint64 { return w.lists }
 
-func (*watcher) Listing() bool { return false }
-
 func (w *watcher) Received() uint64 { return w.revision }
 
 func (*watcher) Since(context.Context, string) (view.Gap, error) {
@@ -57,12 +55,18 @@ func TestReservationsAreDueAfterTheGraceOnThisClock(t *testing.T) {
 	}
 }
 
+// knows is what a process knows of the pods of all reservations.
+type knows view.Arrival
+
+func (k knows) Of(string, allocator.Token, uint64) view.Arrival { return view.Arrival(k) }
+
 func TestWhatBecomesOfAReservationThatNoPodCarries(t *testing.T) {
 	t.Parallel()
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	for name, c := range map[string]struct {
 		before *allocator.Record // when this leader took the pool over
-		lists  uint64
+		lists  uint64            // how often pods were listed; 3 when this leader took the pool over
+		pod    view.Arrival      // what is known of its pod
 		came   bool
 		ended  bool   // and tending has not got to it
 		told   uint64 // handlers, of what they must have been told until 45
@@ -75,21 +79,37 @@ func TestWhatBecomesOfAReservationThatNoPodCarries(t *testing.T) {
 		"a pod came and went beyond the view":              {before: &allocator.Record{}, lists: 3, came: true, told: 45, seen: view.Gap{Through: 50}},
 		"the end of its pod was not acted upon yet":        {before: &allocator.Record{}, lists: 3, ended: true, told: 45, seen: view.Gap{Through: 50}},
 		"the watch broke, so a pod may have come and gone": {before: &allocator.Record{}, lists: 4, told: 45, seen: view.Gap{Through: 50}, want: held},
-		"it stood before this leader did":                  {before: reservedFor(t, tokenA), lists: 3, told: 45, seen: view.Gap{Through: 50}, want: held},
+		"the watch broke before it was made": {
+			before: &allocator.Record{}, lists: 4, pod: view.NoneVanished, told: 45, seen: view.Gap{Through: 50}, want: expired,
+		},
+		"it stood before this leader did": {before: reservedFor(t, tokenA), lists: 3, told: 45, seen: view.Gap{Through: 50}, want: held},
+		"it stood before this leader did, which had watched all along": {
+			before: reservedFor(t, tokenA), lists: 3, pod: view.NoneVanished, told: 45, seen: view.Gap{Through: 50}, want: expired,
+		},
+		"the same, and what is seen is behind the proof": {
+			before: reservedFor(t, tokenA), lists: 3, pod: view.NoneVanished, told: 45, seen: view.Gap{Through: 49},
+		},
+		"the same, and what remembers was not told of all that the view has": {
+			before: reservedFor(t, tokenA), lists: 3, pod: view.NotToldYet, told: 45, seen: view.Gap{Through: 50},
+		},
+		"the same, and the end of its pod was not acted upon yet": {
+			before: reservedFor(t, tokenA), lists: 3, pod: view.NoneVanished, ended: true, told: 45, seen: view.Gap{Through: 50},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ts := newLeaderships("me", ledger.Read)
 			ts.of(pool)
-			ts.begin(pool, c.before)
+			ts.begin(pool, c.before, 3)
 			ts.noteTold(c.told)
 			if c.ended {
 				ts.noteEnd(end{pod: pod("a", tokenA, 40), revision: 41, vanished: true})
 			}
-			e := &expire{claims: &watcher{lists: c.lists}, leaderships: ts}
+			e := &expire{claims: &watcher{lists: c.lists}, arrivals: knows(c.pod), leaderships: ts}
 			r, _ := reservedFor(t, tokenA).AwaitedAt(x)
-			if got := e.verdict("p", dueReservation{x, r, &watchedReservation{lists: 3, absent: 50, told: 45, came: c.came}}, c.seen); got != c.want {
-				t.Errorf("got %q, want %q", got, c.want)
+			got, why := e.verdict("p", dueReservation{x, r, &watchedReservation{absent: 50, told: 45, came: c.came}}, c.seen)
+			if got != c.want || (got == "") != (why == "") {
+				t.Errorf("got %q because %q, want %q", got, why, c.want)
 			}
 		})
 	}

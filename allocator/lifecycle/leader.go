@@ -32,6 +32,9 @@ type Options struct {
 	Decoder *ledger.Decoder
 	Claims  *view.Claims
 	Nodes   *view.Nodes
+	// Arrivals says which reservations that stood before this process led need no
+	// hold. Nil says it of none.
+	Arrivals *view.Arrivals
 	// ReservedRanges returns the addresses that no pool may hand out, as the ledger's
 	// option of the name does. Nil means none.
 	ReservedRanges func() (ranges []netipx.IPRange, version uint64)
@@ -127,8 +130,8 @@ func setupRemovals(mgr manager.Manager, o Options, t *leaderships) error {
 	api := mgr.GetAPIReader()
 	return errors.Join(
 		buildRemoval(mgr, "expire").For(&crdv1.SpiderIPPool{}, created).Complete(&expire{
-			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, leaderships: t, grace: o.Grace, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost,
-			now: o.Now,
+			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, arrivals: o.Arrivals, api: api, leaderships: t, grace: o.Grace, metrics: o.Metrics,
+			onLeadershipLost: o.OnLeadershipLost, now: o.Now,
 		}),
 		buildRemoval(mgr, "holds").For(&crdv1.SpiderIPPool{}, created).Complete(&holds{
 			ledger: o.Ledger, pools: o.Pools, claims: o.Claims, api: api, leaderships: t, nodes: o.Nodes, metrics: o.Metrics, onLeadershipLost: o.OnLeadershipLost,

@@ -36,6 +36,7 @@ type leadership struct {
 	before    *allocator.Record // as taken over; nil before that and once there is a baseline
 	begun     bool
 	inherited map[allocator.Token]bool // reservations that existed then: their pods may have come and gone unseen
+	lists     uint64                   // how often all pods had been listed then; 0 if a list was in progress
 	baseline  uint64                   // revision of the view when it had reached the mark of before; 0 until then
 
 	holders  map[netip.Addr]types.UID          // settled address -> its pod
@@ -106,12 +107,13 @@ func (ls *leaderships) getLocked(pool string) *leadership {
 	return l
 }
 
-// begin notes that the pool was taken over, and its record at that time.
-func (ls *leaderships) begin(pool *crdv1.SpiderIPPool, before *allocator.Record) {
+// begin notes that the pool was taken over, its record at that time, and how often all pods had been
+// listed by then; 0 if a list was in progress.
+func (ls *leaderships) begin(pool *crdv1.SpiderIPPool, before *allocator.Record, lists uint64) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	if l := ls.getLocked(pool.Name); l.uid == pool.UID {
-		l.begun, l.before = true, before
+		l.begun, l.before, l.lists = true, before, lists
 		l.inherited = map[allocator.Token]bool{}
 		for _, r := range before.Awaited() {
 			l.inherited[r.Token] = true
@@ -119,11 +121,13 @@ func (ls *leaderships) begin(pool *crdv1.SpiderIPPool, before *allocator.Record)
 	}
 }
 
-// inherits reports whether a reservation existed already when this leader took the pool over.
-func (ls *leaderships) inherits(pool string, token allocator.Token) bool {
+// watched reports whether the view has watched the pods without a gap since a reservation was made:
+// it was made after this leader took the pool over, and pods were not listed again since.
+func (ls *leaderships) watched(pool string, token allocator.Token, lists uint64) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	return ls.getLocked(pool).inherited[token]
+	l := ls.getLocked(pool)
+	return l.lists == lists && !l.inherited[token]
 }
 
 // see sets the baseline: the view had reached the mark at this revision, and showed which pods have

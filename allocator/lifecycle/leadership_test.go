@@ -24,7 +24,7 @@ func TestEndsBeforeTheBaselineProveNothing(t *testing.T) {
 	if seen() != 0 {
 		t.Error("an end counts before the take-over")
 	}
-	ts.begin(pool, &allocator.Record{})
+	ts.begin(pool, &allocator.Record{}, 1)
 	ts.see(pool, 25, map[netip.Addr]types.UID{x: "uid-b"}, nil)
 	if seen() != 0 {
 		t.Error("an end at 20 counts, before the baseline at 25")
@@ -63,7 +63,7 @@ func TestDropKeepsWhatIsNewer(t *testing.T) {
 	ts := newLeaderships("me", ledger.Read)
 	pool := &crdv1.SpiderIPPool{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "1"}}
 	ts.of(pool)
-	ts.begin(pool, &allocator.Record{})
+	ts.begin(pool, &allocator.Record{}, 1)
 	ts.see(pool, 1, nil, nil)
 	a := pod("a", tokenA, 20)
 	ts.noteEnd(end{pod: finished(a), revision: 20})

@@ -39,6 +39,11 @@ type scenario struct {
 	unassigned bool              // pods that are given no address are stored all the same
 	floats     bool              // pods are stored before they have a node, and may be deleted then
 	removes    bool              // objects of finished pods are deleted some day
+	remembers  bool              // processes remember who came and went
+	standby    bool              // the second process is a standby, and starts to watch
+	dead       bool              // the first leader has ended
+	away       bool              // the node is not Ready at first: what runs there goes on, and nobody says that it has ended
+	longLists  bool              // to list all pods anew takes two steps
 }
 
 // action is something that may happen next.
@@ -60,7 +65,7 @@ func (s *scenario) world() *world {
 		nodes: map[string]*corev1.Node{}, owner: setOf("uid-of-web", 1), admitted: map[allocator.Token]admission{}, wire: map[types.UID]onWire{},
 		replicas: map[string]*operation{}, budget: maps.Clone(s.budget),
 	}
-	w.nodes["n"] = nodeAt("n", true, moment)
+	w.nodes["n"] = nodeAt("n", !s.away, moment)
 	for name, ips := range s.pools {
 		if ips != "" {
 			w.makePool(name, ips, true)
@@ -73,6 +78,13 @@ func (s *scenario) world() *world {
 			t := &turn{now: w, seen: w, reads: w, l: w.leaders[0], limit: 1}
 			t.run("tend", name)
 		}
+	}
+	if s.standby {
+		w.leaders[1] = standby(leaderNames[1], 1)
+		w.leaders[1].seesNodes(w)
+	}
+	if s.dead {
+		w.leaders[0] = nobodyLeads(1)
 	}
 	return w
 }
@@ -398,7 +410,15 @@ func (w *world) leads(i int, l *leader, may may, costs costs) []action {
 	if l.term == "" {
 		return nil
 	}
-	if l.view < len(w.log) {
+	if l.blank {
+		for _, view := range slices.Compact([]int{0, len(w.log)}) {
+			may(fmt.Sprintf("%slists pods of revision %d", who, revisionAt(view)), func(c *world) { c.leaders[i].listsFirst(c, view) })
+		}
+		w.remembering(i, l, may, costs)
+		return nil
+	}
+	listing := w.s.longLists && !l.watched.lists.answered
+	if l.view < len(w.log) && !listing {
 		may(who+"watch", func(c *world) {
 			c.leaders[i].view++
 			if !w.s.lags && l.pending == nil {
@@ -414,8 +434,17 @@ func (w *world) leads(i int, l *leader, may may, costs costs) []action {
 	if l.told < l.view {
 		may(who+"handlers are told", func(c *world) { c.leaders[i].notices(c) })
 	}
-	if l.view < len(w.log) && l.told == l.view {
+	switch {
+	case listing:
+		may(who+"has the list", func(c *world) { c.leaders[i].relists(c) })
+	case l.view < len(w.log) && l.told == l.view && !w.s.longLists:
 		costs("relist", who+"list", func(c *world) { c.leaders[i].relists(c) })
+	}
+	if w.s.remembers {
+		w.remembering(i, l, may, costs)
+	}
+	if l.standby {
+		return nil
 	}
 	if slices.Contains(w.s.jobs, "holds") && !maps.Equal(l.nodes, w.nodes) {
 		may(who+"watch nodes", func(c *world) { c.leaders[i].seesNodes(c) })
@@ -428,11 +457,8 @@ func (w *world) restart(i, view int) {
 	l := start(leaderNames[i], w.leaders[i].lives+1, view)
 	w.leaders[i] = l
 	l.seesNodes(w)
-	h := ends{leaderships: l.leaderships, claims: at{revisionAt(view)}, queue: deaf{}}
-	pods := w.viewAt(view)
-	for _, name := range slices.Sorted(maps.Keys(pods)) {
-		h.OnAdd(pods[name], true)
-	}
+	tellList(ends{leaderships: l.leaderships, claims: at{revisionAt(view)}, queue: deaf{}}, nil, w.viewAt(view))
+	l.watched.hearsAll(nil, w.viewAt(view), view)
 }
 
 // jobs are what a leader may decide to do. One that has nothing to write is over at once.

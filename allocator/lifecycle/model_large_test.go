@@ -29,6 +29,16 @@ var largeScenarios = map[string]*scenario{
 		pools: map[string]string{"p": "10.0.0.1", "q": "10.0.0.2"}, later: map[string]string{}, edits: map[string]string{"q": "10.0.0.1-10.0.0.2"}, slots: [][]string{{"p", "q"}},
 		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "edit": 1, "pool": 1},
 	},
+	"a standby that has watched takes over from one that goes on": {
+		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, away: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
+	},
+	"a standby lists anew before it takes over": {
+		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, dead: true, away: true, longLists: true,
+		budget: map[string]int{"admit": 2, "force": 1, "relist": 1, "tick": 1},
+	},
+	"a standby that is told late takes over": {
+		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, dead: true, away: true, lags: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
+	},
 	"two leaders expire": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, budget: map[string]int{"admit": 2, "start": 1, "tick": 1},
 	},
@@ -60,6 +70,7 @@ func TestModelAtRandom(t *testing.T) {
 		"no endpoint tells where pods ran": func(s *scenario) { s.unknown = true },
 		"replicas act by old views":        func(s *scenario) { s.splits = true },
 		"pods wait for a node":             func(s *scenario) { s.floats = true },
+		"a standby watches":                func(s *scenario) { s.remembers, s.standby, s.longLists = true, true, true },
 		"one pool, deleted by force": func(s *scenario) {
 			s.pools, s.slots = map[string]string{"p": "10.0.0.1"}, [][]string{{"p"}}
 			s.budget["pool"] = 1
@@ -97,11 +108,16 @@ func TestModelAtRandom(t *testing.T) {
 // calm is what happens by itself where nothing goes wrong, the most urgent first.
 var calm = []func(name string) bool{
 	starts("reserve for "), starts("refuse "), starts("kubelet ends "), with(" is Ready: true"), starts("the owner is made again"), starts("pool p is made"),
-	with(": watch nodes"), with(": watch"), with(": handlers are told"), with(" writes"),
+	contains(" lists pods of revision "), with(": has the list"), with(": watch nodes"), with(": watch"), with(": handlers are told"), with(": arrivals are told"),
+	with(": pools are listed"), with(": has the list of pools"), with(": is elected"), with(" writes"),
 }
 
 func starts(prefix string) func(string) bool {
 	return func(name string) bool { return strings.HasPrefix(name, prefix) }
+}
+
+func contains(part string) func(string) bool {
+	return func(name string) bool { return strings.Contains(name, part) }
 }
 
 func with(suffix string) func(string) bool {

@@ -31,6 +31,10 @@ type leader struct {
 	told  int    // how many its handlers were told
 	lists uint64 // how often it has listed all pods
 
+	standby bool // it has not been elected yet
+	blank   bool // it has not listed pods yet
+	watched watched
+
 	leaderships *leaderships
 	barriers    *barriers
 	expiring    *expire
@@ -63,6 +67,7 @@ func start(name string, lives, seen int) *leader {
 		reached: map[string]uint64{}, nodes: map[string]*corev1.Node{}, ready: view.ReadySpans{},
 	}
 	l.leaderships.noteTold(revisionAt(seen))
+	l.watched.listsPods(1, true)
 	return l
 }
 
@@ -77,7 +82,7 @@ func (l *leader) clone() *leader {
 	c.barriers = &barriers{byPool: maps.Clone(l.barriers.byPool), admitted: maps.Clone(l.barriers.admitted), count: l.barriers.count}
 	c.expiring = &expire{}
 	for pool, sights := range l.expiring.first.byPool {
-		own := map[allocator.Token]*watchedReservation{}
+		own := map[reservedAddress]*watchedReservation{}
 		for token, s := range sights {
 			copied := *s
 			own[token] = &copied
@@ -93,7 +98,7 @@ func cloneLeaderships(t *leaderships) *leaderships {
 	c := newLeaderships(t.term, t.decode)
 	c.upTo, c.graces = t.upTo, maps.Clone(t.graces)
 	for pool, tn := range t.byPool {
-		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, inherited: tn.inherited}
+		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, inherited: tn.inherited, lists: tn.lists}
 		own.holders, own.unseen = maps.Clone(tn.holders), maps.Clone(tn.unseen)
 		own.ends, own.appeared = maps.Clone(tn.ends), maps.Clone(tn.appeared)
 		c.byPool[pool] = own
@@ -160,7 +165,7 @@ func (s *turn) run(job, pool string) {
 	case "expire":
 		e := s.l.expiring
 		e.ledger, e.pools, e.claims, e.api, e.leaderships, e.onLeadershipLost, e.now = s, s, s, reader{s}, s.l.leaderships, depose, s.clock
-		e.grace = tick * 9 / 10
+		e.grace, e.arrivals = tick*9/10, s.l.arrivals(s.now.s)
 		do = e.Reconcile
 	case "holds":
 		h := &holds{ledger: s, pools: s, claims: s, api: reader{s}, leaderships: s.l.leaderships, nodes: s, onLeadershipLost: depose, now: s.clock}
@@ -188,22 +193,30 @@ func (s *turn) run(job, pool string) {
 // clock is what time it was when the job decided.
 func (s *turn) clock() time.Time { return s.reads.clock }
 
-// notices tells the handlers of a leader what its store has.
+// notices tells the handlers of a leader what its store has. Those of a standby are not there yet.
 func (l *leader) notices(w *world) {
 	h := ends{leaderships: l.leaderships, claims: at{revisionAt(l.told)}, queue: deaf{}}
-	for ; l.told < l.view; l.told++ {
-		before := w.viewAt(l.told)
+	for ; l.told < l.view && !l.standby; l.told++ {
 		h.claims = at{revisionAt(l.told + 1)}
-		happened := w.log[l.told]
-		o, there := before[happened.pod.Name]
-		switch {
-		case happened.gone:
-			h.OnDelete(happened.pod)
-		case there:
-			h.OnUpdate(o, happened.pod)
-		default:
-			h.OnAdd(happened.pod, false)
-		}
+		w.tell(h, l.told)
+	}
+	l.told = l.view
+	if w.s.remembers && !w.s.lags {
+		l.watched.hears(w, l.view)
+	}
+}
+
+// tell tells a handler what happened after the first i happenings.
+func (w *world) tell(h cache.ResourceEventHandler, i int) {
+	happened := w.log[i]
+	o, there := w.viewAt(i)[happened.pod.Name]
+	switch {
+	case happened.gone:
+		h.OnDelete(happened.pod)
+	case there:
+		h.OnUpdate(o, happened.pod)
+	default:
+		h.OnAdd(happened.pod, false)
 	}
 }
 
@@ -211,8 +224,22 @@ func (l *leader) notices(w *world) {
 func (l *leader) relists(w *world) {
 	before, after := w.viewAt(l.view), w.viewAt(len(w.log))
 	l.view, l.told = len(w.log), len(w.log)
-	l.lists++
-	h := ends{leaderships: l.leaderships, claims: at{w.revision()}, queue: deaf{}}
+	if !w.s.longLists {
+		l.lists++
+	}
+	if w.s.remembers {
+		l.watched.listsPods(l.lists, true)
+		l.watched.hearsAll(before, after, l.view)
+	}
+	if l.standby {
+		return
+	}
+	tellList(ends{leaderships: l.leaderships, claims: at{w.revision()}, queue: deaf{}}, before, after)
+	l.leaderships.noteTold(w.revision())
+}
+
+// tellList tells a handler of a list of all pods, beside what the store had before.
+func tellList(h cache.ResourceEventHandler, before, after map[string]*view.Pod) {
 	for _, name := range slices.Sorted(maps.Keys(before)) {
 		if _, ok := after[name]; !ok {
 			h.OnDelete(cache.DeletedFinalStateUnknown{Key: modelNamespace + "/" + name, Obj: before[name]})
@@ -225,7 +252,6 @@ func (l *leader) relists(w *world) {
 		}
 		h.OnAdd(after[name], false)
 	}
-	l.leaderships.noteTold(w.revision())
 }
 
 // seesNodes takes a leader's view of the nodes to what they are.
@@ -241,7 +267,7 @@ func (l *leader) seesNodes(w *world) {
 	}
 }
 
-// Ready, NotReadyFor, GoneOrOutOfService, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listing, Since and Of are what a leader knows from its watches.
+// Ready, NotReadyFor, GoneOrOutOfService, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listed, Since and Of are what a leader knows from its watches.
 
 func (s *turn) Ready(node string) (time.Time, time.Duration) {
 	return s.l.ready.Of(node, s.clock())
@@ -324,11 +350,19 @@ func carries(p *view.Pod, pool string, a netip.Addr) bool {
 
 func (s *turn) Revision() uint64 { return revisionAt(s.view) }
 
-func (s *turn) Received() uint64 { return revisionAt(s.view) }
+func (s *turn) Received() (revision uint64) {
+	if listed := s.l.watched.listed; s.now.s.remembers && s.view == listed { // nothing has come since
+		for _, p := range s.now.viewAt(listed) {
+			revision = max(revision, p.Revision)
+		}
+		return revision
+	}
+	return revisionAt(s.view)
+}
 
 func (s *turn) Lists() uint64 { return s.l.lists }
 
-func (s *turn) Listing() bool { return false } // a list is one step
+func (s *turn) Listed() (uint64, bool) { return s.l.lists, s.l.watched.lists.answered }
 
 func (s *turn) Since(context.Context, string) (view.Gap, error) {
 	g := view.Gap{Through: s.reads.revision(), Tokens: map[string]bool{}}

@@ -160,9 +160,12 @@ func (p printer) leader(l *leader) {
 		fmt.Fprintf(p, " barrier %s %s %d %v %v %d", pool, b.uid, b.barrier.mark, b.barrier.gained.Ranges(), b.barrier.pools, b.barrier.admitted)
 	}
 	for _, pool := range slices.Sorted(maps.Keys(l.leaderships.byPool)) {
-		p.leadership(pool, l.leaderships.byPool[pool])
+		p.leadership(pool, l.leaderships.byPool[pool], l.lists)
 	}
 	p.memory(l)
+	if p.w.s.remembers {
+		p.remembered(l)
+	}
 	if l.pending != nil {
 		p.operation(l.pending)
 	}
@@ -194,11 +197,14 @@ func (p printer) operation(op *operation) {
 	fmt.Fprintln(p)
 }
 
-func (p printer) leadership(pool string, t *leadership) {
+func (p printer) leadership(pool string, t *leadership, lists uint64) {
 	fmt.Fprintf(p, "leadership %s %s %t %d %v", pool, t.uid, t.begun, t.baseline, t.holders)
 	if now := p.w.pools[pool]; now != nil {
 		for _, r := range p.w.record(pool).Record.Awaited() {
 			fmt.Fprintf(p, " inherited %t", t.inherited[r.Token])
+		}
+		if t.begun {
+			fmt.Fprintf(p, " gap %t", t.lists != lists)
 		}
 	}
 	if t.before != nil {
@@ -222,9 +228,9 @@ func (p printer) leadership(pool string, t *leadership) {
 // memory writes since when what is known that is to be removed some day.
 func (p printer) memory(l *leader) {
 	for _, pool := range slices.Sorted(maps.Keys(l.expiring.first.byPool)) {
-		for _, token := range slices.Sorted(maps.Keys(l.expiring.first.byPool[pool])) {
+		for _, token := range slices.SortedFunc(maps.Keys(l.expiring.first.byPool[pool]), compareReserved) {
 			s := l.expiring.first.byPool[pool][token]
-			fmt.Fprintf(p, "sight %s %s %s lists %d blind %t absent %d told %d came %t again %t", pool, token, p.age(s.since), l.lists-s.lists, s.blind, s.absent, s.told, s.came, p.w.clock.Before(s.again))
+			fmt.Fprintf(p, "sight %s %s %s absent %d told %d came %t again %t", pool, token.token, p.age(s.since), s.absent, s.told, s.came, p.w.clock.Before(s.again))
 		}
 	}
 	for _, pool := range slices.Sorted(maps.Keys(l.holding)) {
@@ -241,4 +247,8 @@ func (p printer) memory(l *leader) {
 		}
 	}
 	fmt.Fprintln(p)
+}
+
+func compareReserved(a, b reservedAddress) int {
+	return cmp.Or(a.token.Compare(b.token), a.address.Compare(b.address))
 }

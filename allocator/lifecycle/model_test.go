@@ -122,6 +122,9 @@ var scenarios = map[string]*scenario{
 		pools: map[string]string{"p": "10.0.0.1-10.0.0.2"}, slots: [][]string{{"p"}, {"p"}}, nics: true,
 		pods: []string{"web-0"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "pool": 1},
 	},
+	"a standby that has watched takes over": {
+		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, dead: true, away: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
+	},
 	"somebody else writes a phase": {
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "foreign": 1},
 	},

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"sync/atomic"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,9 +24,14 @@ import (
 type Claims struct {
 	client   kubernetes.Interface
 	informer cache.SharedIndexInformer
-	lists    atomic.Uint64             // how often all pods were listed
-	listed   atomic.Pointer[time.Time] // when the last list was started
-	received atomic.Uint64             // the highest revision of a pod that the watch has delivered
+	listed   atomic.Pointer[listing] // the last list of all pods that was begun
+	received atomic.Uint64           // the highest revision of a pod that the watch has brought
+}
+
+// listing is a list of all pods that was begun. It is never changed.
+type listing struct {
+	count uint64 // of lists, this one included
+	after uint64 // revision that the watch before it had come to
 }
 
 const (
@@ -46,6 +50,7 @@ var (
 // NewClaims returns an index that is empty until Start.
 func NewClaims(client kubernetes.Interface) (*Claims, error) {
 	c := &Claims{client: client}
+	c.listed.Store(&listing{})
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(c.receive), informers.WithTweakListOptions(c.countLists))
 	c.informer = factory.Core().V1().Pods().Informer()
 	err := c.informer.AddIndexers(cache.Indexers{
@@ -77,23 +82,32 @@ func NewClaims(client kubernetes.Interface) (*Claims, error) {
 // watch that starts with all pods sets SendInitialEvents.
 func (c *Claims) countLists(o *metav1.ListOptions) {
 	if !o.AllowWatchBookmarks || o.SendInitialEvents != nil && *o.SendInitialEvents {
-		now := time.Now()
-		c.listed.Store(&now)
-		c.lists.Add(1)
+		c.listed.Store(&listing{count: c.Lists() + 1, after: c.reflected()})
 	}
 }
 
-// Lists returns how often all pods were listed. Between two lists pods may have come and gone
-// unseen; while the number does not change, no pod has.
-func (c *Claims) Lists() uint64 { return c.lists.Load() }
+// Lists returns how often all pods were listed. Between two lists pods may have
+// come and gone unseen; while the number stays the same, none has.
+func (c *Claims) Lists() uint64 { return c.listed.Load().count }
 
-// listTime is how long a list of all pods may take. The watch misses what happens to pods in that
-// time, although the list was counted when it was started.
-const listTime = time.Minute
+// Listed returns how often all pods were listed, and whether the API server has
+// surely answered the last of these lists: all that pods did since that answer is
+// shown to the view, sooner or later, for as long as Lists stays the same. Where
+// a list shows nothing new it becomes sure with the next event or bookmark only,
+// within a minute.
+func (c *Claims) Listed() (count uint64, answered bool) {
+	last := c.listed.Load()
+	return last.count, c.reflected() > last.after // nothing else moves it while a list is under way
+}
 
-// Listing reports whether all pods may be being listed again.
-func (c *Claims) Listing() bool {
-	return c.lists.Load() > 1 && time.Since(*c.listed.Load()) < listTime
+// reflected returns the revision that the list and the watch have come to; the
+// store may be behind it. It is 0 before the first list.
+func (c *Claims) reflected() uint64 {
+	revision, err := strconv.ParseUint(c.informer.LastSyncResourceVersion(), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return revision
 }
 
 // Received returns the highest revision of a pod that the watch has delivered. Everything up to

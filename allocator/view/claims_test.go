@@ -44,7 +44,7 @@ func claimant(namespace, name string, edits ...func(*Pod)) *Pod {
 	return p
 }
 
-func finished(p *Pod) { p.Finished = true }
+func isFinished(p *Pod) { p.Finished = true }
 
 func of(pool string) func(*Pod) { return func(p *Pod) { p.Claims[0].Pool = pool } }
 
@@ -60,10 +60,10 @@ func TestWhatUsesAnAddress(t *testing.T) {
 		"no pod":                                       {nil, false},
 		"a pod that claims it":                         {[]*Pod{claimant("ns", "a")}, true},
 		"a pod that claims it from any pool":           {[]*Pod{claimant("ns", "a", of("q"))}, true},
-		"a pod that claimed it and finished":           {[]*Pod{claimant("ns", "a", finished)}, false},
-		"a finished pod and a live one":                {[]*Pod{claimant("ns", "a", finished), claimant("ns", "b")}, true},
+		"a pod that claimed it and finished":           {[]*Pod{claimant("ns", "a", isFinished)}, false},
+		"a finished pod and a live one":                {[]*Pod{claimant("ns", "a", isFinished), claimant("ns", "b")}, true},
 		"a pod that has it from another IPAM":          {[]*Pod{claimant("ns", "a", foreign)}, true},
-		"a finished pod that had it from another IPAM": {[]*Pod{claimant("ns", "a", foreign, finished)}, false},
+		"a finished pod that had it from another IPAM": {[]*Pod{claimant("ns", "a", foreign, isFinished)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -88,8 +88,8 @@ func TestWhoCarriesAReservation(t *testing.T) {
 		want        string // name of the pod; empty for none
 	}{
 		"the pod with the token":                   {[]*Pod{claimant("ns", "a")}, early, "a"},
-		"a live one before one that finished":      {[]*Pod{claimant("ns", "a", finished), claimant("ns", "b")}, early, "b"},
-		"one that finished":                        {[]*Pod{claimant("ns", "a", finished)}, early, "a"},
+		"a live one before one that finished":      {[]*Pod{claimant("ns", "a", isFinished), claimant("ns", "b")}, early, "b"},
+		"one that finished":                        {[]*Pod{claimant("ns", "a", isFinished)}, early, "a"},
 		"not one of another namespace":             {[]*Pod{claimant("other", "a")}, early, ""},
 		"not one with another token":               {[]*Pod{claimant("ns", "a", func(p *Pod) { p.Token = "bbbbbbbbbbbbbbbb" })}, early, ""},
 		"not one that claims it from another pool": {[]*Pod{claimant("ns", "a", of("q"))}, early, ""},
@@ -112,7 +112,7 @@ func TestWhoCarriesAReservation(t *testing.T) {
 
 func TestWhoUsesAPool(t *testing.T) {
 	t.Parallel()
-	v := seeing(t, claimant("ns", "b"), claimant("ns", "a"), claimant("ns", "gone", finished), claimant("ns", "elsewhere", of("q")))
+	v := seeing(t, claimant("ns", "b"), claimant("ns", "a"), claimant("ns", "gone", isFinished), claimant("ns", "elsewhere", of("q")))
 	if diff := cmp.Diff([]string{"ns/a", "ns/b"}, v.UsersOf("p")[x]); diff != "" {
 		t.Errorf("users (-want +got):\n%s", diff)
 	}

@@ -54,6 +54,13 @@ type leader struct {
 // lead starts a leader, whose options the test may edit. It ends with the test.
 func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) *leader {
 	t.Helper()
+	return run(t, "", grace, edits...)
+}
+
+// run is lead for a process that leads once it has the Lease of that name; without
+// one it leads at once.
+func run(t *testing.T, lease string, grace time.Duration, edits ...func(*lifecycle.Options)) *leader {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &leader{deposed: make(chan error, 100), stop: cancel, done: make(chan struct{})}
 	skip := true
@@ -61,6 +68,9 @@ func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) 
 		Scheme:     server.Scheme,
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip},
+
+		LeaderElection: lease != "", LeaderElectionID: lease, LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
+		RetryPeriod: new(100 * time.Millisecond),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +87,11 @@ func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(mgr.Add(claims), mgr.Add(nodes)); err != nil {
+	arrivals, err := view.NewArrivals(claims, func(ctx context.Context) (view.Awaited, error) { return ledger.ReadAwaited(ctx, server.Client) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(mgr.Add(claims), mgr.Add(arrivals), mgr.Add(nodes)); err != nil {
 		t.Fatal(err)
 	}
 	pools, err := ledger.Watch(ctx, mgr.GetCache(), func() {})
@@ -89,6 +103,7 @@ func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) 
 		Pools:    pools,
 		Claims:   claims,
 		Nodes:    nodes,
+		Arrivals: arrivals,
 		Chooser:  notOurs{},
 		Identity: identity,
 		Grace:    grace,

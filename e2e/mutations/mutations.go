@@ -25,7 +25,7 @@ const (
 
 // All returns the mutations.
 func All() []Mutation {
-	return slices.Concat(writes(), releases(), removals(), identities(), newPools(), edits(), lateBinding(), admissions(), views())
+	return slices.Concat(writes(), releases(), removals(), identities(), newPools(), edits(), lateBinding(), admissions(), views(), arrivals())
 }
 
 // writes are about how a record is written.
@@ -304,6 +304,58 @@ func views() []Mutation {
 			Name:    "a node that was away for a moment has been Ready all the time",
 			Edits:   []Edit{{"allocator/view/nodes.go", "	case !node.Ready:\n		delete(s, node.Name)\n", ""}, {"allocator/view/nodes.go", " || !span.since.Equal(node.Since):", ":"}},
 			Package: view, Test: "TestHowLongANodeHasBeenReady", Says: "Ready",
+		},
+	}
+}
+
+// arrivals are about what a process knows of pods that came and vanished.
+func arrivals() []Mutation {
+	const file = "allocator/view/arrivals.go"
+	return []Mutation{
+		{
+			Name:    "pools are read before all pods were listed",
+			Edits:   []Edit{{file, "	if !answered || !a.begin(lists) {\n", "	if !answered && lists == 0 || !a.begin(lists) {\n"}},
+			Package: lifecycle, Test: theModel + "/a_standby_that_has_watched_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "nobody remembers which pods vanished",
+			Edits:   []Edit{{file, "	a.vanished[allocator.Token(vanished.Token)] = true\n", ""}},
+			Package: lifecycle, Test: theModel + "/a_standby_that_has_watched_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "what vanished while the pools were read is forgotten",
+			Edits:   []Edit{{file, "		a.lists, a.before = lists, before //", "		clear(a.vanished)\n		a.lists, a.before = lists, before //"}},
+			Package: lifecycle, Test: theModel + "/a_standby_that_has_watched_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "a new list of pods does not make void what was known",
+			Edits:   []Edit{{file, "a.lists == 0 || a.lists != a.claims.Lists(),", "a.lists == 0,"}},
+			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "pools are read while all pods are listed anew",
+			Edits:   []Edit{{file, "	if !answered || !a.begin(lists) {\n", "	if !answered && lists < 2 || !a.begin(lists) {\n"}},
+			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "it is not waited for what handlers were not told",
+			Edits:   []Edit{{file, "	case a.told < through:\n		return NotToldYet\n", ""}},
+			Package: lifecycle, Test: theModel + "/a_standby_that_is_told_late_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "a reservation that stood before this leader is as good as its own",
+			Edits:   []Edit{{"allocator/lifecycle/leadership.go", "	return tn.lists == lists && !tn.inherited[token]\n", "	return tn.lists == lists\n"}},
+			Package: lifecycle, Test: theModel + "/a_standby_that_has_watched_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "a leader's own reservation is watched although pods were listed anew",
+			Edits:   []Edit{{"allocator/lifecycle/leadership.go", "	return tn.lists == lists && !tn.inherited[token]\n", "	return !tn.inherited[token]\n"}},
+			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+		},
+		{
+			Name:    "a pool is taken over while all pods are listed anew, as if they were",
+			Edits:   []Edit{{"allocator/lifecycle/addresses.go", "	if !answered {\n		lists = 0\n", "	if !answered && lists == 0 {\n"}},
+			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
 		},
 	}
 }

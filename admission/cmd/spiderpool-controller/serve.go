@@ -212,7 +212,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 		admission.NewReservedIPValidator(conf),
 	)
 	err = lifecycle.Setup(mgr, lifecycle.Options{
-		Ledger: l, Pools: v.pools, Decoder: v.pools.Decoder(), Claims: v.claims, Nodes: v.nodes, ReservedRanges: v.reserved.Ranges,
+		Ledger: l, Pools: v.pools, Decoder: v.pools.Decoder(), Claims: v.claims, Nodes: v.nodes, Arrivals: v.arrivals, ReservedRanges: v.reserved.Ranges,
 		Chooser: chooser{admission.NewChooser(po)},
 		Identity: func(p *view.Pod) (allocator.Identity, string) {
 			return admission.Identity(p.Name, p.Namespace, metav1.GetControllerOfNoCopy(p), conf)
@@ -228,6 +228,7 @@ func assemble(ctx context.Context, mgr manager.Manager, direct client.Client, co
 // views is what this replica sees of the cluster.
 type views struct {
 	claims   *view.Claims
+	arrivals *view.Arrivals
 	nodes    *view.Nodes
 	pools    *ledger.Watched
 	reserved *ledger.ReservedRanges
@@ -252,10 +253,14 @@ func observe(ctx context.Context, mgr manager.Manager, direct client.Client, sto
 	if v.claims, err = view.NewClaims(typed); err != nil {
 		return nil, err
 	}
+	v.arrivals, err = view.NewArrivals(v.claims, func(ctx context.Context) (view.Awaited, error) { return ledger.ReadAwaited(ctx, direct) })
+	if err != nil {
+		return nil, err
+	}
 	if v.nodes, err = view.NewNodes(typed, time.Now); err != nil {
 		return nil, err
 	}
-	if err := errors.Join(mgr.Add(v.claims), mgr.Add(v.nodes), mgr.Add(view.NewRestored(direct, v.claims, stop))); err != nil {
+	if err := errors.Join(mgr.Add(v.claims), mgr.Add(v.arrivals), mgr.Add(v.nodes), mgr.Add(view.NewRestored(direct, v.claims, stop))); err != nil {
 		return nil, err
 	}
 	if v.pools, err = ledger.Watch(ctx, mgr.GetCache(), v.changes.Ring); err != nil {
