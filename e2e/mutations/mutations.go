@@ -330,17 +330,17 @@ func arrivals() []Mutation {
 		{
 			Name:    "a new list of pods does not make void what was known",
 			Edits:   []Edit{{file, "a.lists == 0 || a.lists != a.claims.Lists(),", "a.lists == 0,"}},
-			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+			Package: lifecycle, Test: theModel + "Large/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
 		},
 		{
 			Name:    "pools are read while all pods are listed anew",
 			Edits:   []Edit{{file, "	if !answered || !a.begin(lists) {\n", "	if !answered && lists < 2 || !a.begin(lists) {\n"}},
-			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+			Package: lifecycle, Test: theModel + "Large/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
 		},
 		{
 			Name:    "it is not waited for what handlers were not told",
 			Edits:   []Edit{{file, "	case a.told < through:\n		return NotToldYet\n", ""}},
-			Package: lifecycle, Test: theModel + "/a_standby_that_is_told_late_takes_over", Says: "I1:",
+			Package: lifecycle, Test: theModel + "Large/a_standby_that_is_told_late_takes_over", Says: "I1:",
 		},
 		{
 			Name:    "a reservation that stood before this leader is as good as its own",
@@ -350,12 +350,12 @@ func arrivals() []Mutation {
 		{
 			Name:    "a leader's own reservation is watched although pods were listed anew",
 			Edits:   []Edit{{"allocator/lifecycle/leadership.go", "	return tn.lists == lists && !tn.inherited[token]\n", "	return !tn.inherited[token]\n"}},
-			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+			Package: lifecycle, Test: theModel + "Large/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
 		},
 		{
 			Name:    "a pool is taken over while all pods are listed anew, as if they were",
 			Edits:   []Edit{{"allocator/lifecycle/addresses.go", "	if !answered {\n		lists = 0\n", "	if !answered && lists == 0 {\n"}},
-			Package: lifecycle, Test: theModel + "/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+			Package: lifecycle, Test: theModel + "Large/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
 		},
 	}
 }
