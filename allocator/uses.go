@@ -153,21 +153,30 @@ func (h Hold) normal() (Hold, error) {
 // DefaultGrace is the termination grace that Kubernetes gives a pod that names none. Most pods have it, so it is written as nothing.
 const DefaultGrace = 30 * time.Second
 
-// maxGrace is beyond every pod that means it, and can be added to and multiplied without overflow.
-const maxGrace = 100 * 365 * 24 * time.Hour
+// MaxGrace bounds the termination grace that counts. A pod deleted by force is no object of any quota any more, and its address is
+// held for as long as the pod may go on: without a bound, one user could keep all addresses for ever.
+const MaxGrace = 24 * time.Hour
 
-// GraceOf returns a pod's terminationGracePeriodSeconds as reservations and holds keep it: whole seconds, and zero for DefaultGrace
-// or less. Whoever waits for it waits for max(grace, DefaultGrace).
+// longestWritten is the longest grace that a record keeps: older controllers wrote what users had said, up to this. It stands in the text
+// as it was written, and counts as MaxGrace.
+const longestWritten = 100 * 365 * 24 * time.Hour
+
+// GraceOf returns a pod's terminationGracePeriodSeconds as reservations and holds keep it: whole seconds, at most MaxGrace, and zero
+// for DefaultGrace or less. See WaitFor.
 func GraceOf(seconds int64) time.Duration {
-	return normalGrace(time.Duration(min(max(seconds, 0), int64(maxGrace/time.Second))) * time.Second)
+	return normalGrace(time.Duration(min(max(seconds, 0), int64(MaxGrace/time.Second))) * time.Second)
 }
+
+// WaitFor returns how long to wait for the end of a pod of which a record says this grace: at least DefaultGrace, which is written as
+// nothing, and at most MaxGrace.
+func WaitFor(grace time.Duration) time.Duration { return min(max(grace, DefaultGrace), MaxGrace) }
 
 // normalGrace rounds up: waiting a little too long is a bounded leak, too short hands out an address that is in use.
 func normalGrace(d time.Duration) time.Duration {
 	if d <= DefaultGrace {
 		return 0
 	}
-	return (min(d, maxGrace) + time.Second - 1).Truncate(time.Second)
+	return (min(d, longestWritten) + time.Second - 1).Truncate(time.Second)
 }
 
 func graceText(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) + "s" }
@@ -176,11 +185,10 @@ func graceText(d time.Duration) string { return strconv.FormatInt(int64(d/time.S
 func parseGrace(s string) (time.Duration, error) {
 	digits, ok := strings.CutSuffix(s, "s")
 	n, err := strconv.ParseInt(digits, 10, 64)
-	d := GraceOf(n)
-	if !ok || err != nil || d == 0 || int64(d/time.Second) != n {
+	if !ok || err != nil || n <= int64(DefaultGrace/time.Second) || n > int64(longestWritten/time.Second) {
 		return 0, invalidf("%q: not a grace of more than %s, in whole seconds", s, graceText(DefaultGrace))
 	}
-	return d, nil
+	return time.Duration(n) * time.Second, nil
 }
 
 // Use says what an address is taken for: all of it for those of pods without stable identity, half of it for retained ones, which

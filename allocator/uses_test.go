@@ -14,7 +14,7 @@ func TestAGraceIsKeptInWholeSecondsBeyondTheUsual(t *testing.T) {
 	t.Parallel()
 	for seconds, want := range map[int64]time.Duration{
 		math.MinInt64: 0, -1: 0, 0: 0, 1: 0, 30: 0, 31: 31 * time.Second, 3600: time.Hour,
-		math.MaxInt64: 100 * 365 * 24 * time.Hour,
+		86399: 86399 * time.Second, 86400: 24 * time.Hour, 86401: 24 * time.Hour, 1_000_000_000: 24 * time.Hour, math.MaxInt64: 24 * time.Hour,
 	} {
 		if got := allocator.GraceOf(seconds); got != want {
 			t.Errorf("%d s: %s, want %s", seconds, got, want)
@@ -39,6 +39,18 @@ func TestAGraceIsKeptInWholeSecondsBeyondTheUsual(t *testing.T) {
 		}
 		if _, err := allocator.Decode(r.Encode()); err != nil {
 			t.Errorf("%s: %v", given, err)
+		}
+	}
+}
+
+func TestNoGraceIsWaitedForLongerThanADay(t *testing.T) {
+	t.Parallel()
+	for grace, want := range map[time.Duration]time.Duration{
+		0: 30 * time.Second, 31 * time.Second: 31 * time.Second, 24 * time.Hour: 24 * time.Hour, 24*time.Hour + 1: 24 * time.Hour,
+		100 * 365 * 24 * time.Hour: 24 * time.Hour,
+	} {
+		if got := allocator.WaitFor(grace); got != want {
+			t.Errorf("%s is waited for for %s, want %s", grace, got, want)
 		}
 	}
 }

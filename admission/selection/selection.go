@@ -3,10 +3,12 @@ package selection
 import (
 	"fmt"
 	"iter"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"spidernet.io/spiderpool/admission/config"
+	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/choice"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -69,7 +71,7 @@ const (
 // longestGrace is the longest termination grace, in seconds, of a pod that gets addresses. A pod
 // deleted by force no longer counts for any quota, but its address is held for as long as it may
 // still run: without a limit, one user could hold all addresses indefinitely.
-const longestGrace = 24 * 60 * 60
+const longestGrace = int64(allocator.MaxGrace / time.Second)
 
 // Choose returns the candidates for each address that the pod asks for. Its error is always a
 // *Refusal.

@@ -171,7 +171,7 @@ type nodeRead struct {
 // of says why a hold may end; nothing while it may not. seen is for how long
 // this leader has known of it.
 func (p *proofs) of(ctx context.Context, h allocator.Hold, seen time.Duration) (string, error) {
-	need := readyMargin + max(h.Grace, allocator.DefaultGrace)
+	need := readyMargin + allocator.WaitFor(h.Grace)
 	if h.Node != "" {
 		return p.ofNode(ctx, h.Node, seen, need)
 	}

@@ -80,7 +80,8 @@ func againAt(n corev1.Node, at time.Time) corev1.Node {
 
 func TestAHoldEndsByProofOnly(t *testing.T) {
 	t.Parallel()
-	const enough, short = 90 * time.Second, 89 * time.Second // a minute and the default grace
+	const enough, short = 90 * time.Second, 89 * time.Second                     // a minute and the default grace
+	const day, decades = 24*time.Hour + time.Minute, 1_000_000_000 * time.Second // as an older controller wrote it
 	ready, away := nodeNamed("n", corev1.ConditionTrue), nodeNamed("m", corev1.ConditionUnknown)
 	for name, c := range map[string]struct {
 		hold  allocator.Hold
@@ -100,6 +101,10 @@ func TestAHoldEndsByProofOnly(t *testing.T) {
 		"on an unknown node, one was away, and back, unseen":             {allocator.Hold{}, nodesOf{nodes: []corev1.Node{ready, againAt(nodeNamed("m", corev1.ConditionTrue), moment.Add(time.Second))}}, well{"n": enough, "m": enough}, enough, "", false},
 		"on an unknown node, the watch knows that one is not well":       {allocator.Hold{}, nodesOf{err: errors.New("nobody asks")}, well{"n": enough, "m": short}, enough, "", false},
 		"on an unknown node, the API server does not say":                {allocator.Hold{}, nodesOf{err: errors.New("away")}, well{"n": enough}, enough, "", true},
+		"the node is gone, whatever grace was said":                      {allocator.Hold{Node: "n", Grace: decades}, nodesOf{}, nil, 0, "its node is gone", false},
+		"the node is off, whatever grace was said":                       {allocator.Hold{Node: "m", Grace: decades}, nodesOf{nodes: []corev1.Node{nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, nil, 0, "its node is out of service", false},
+		"the pod was given decades to end, and a day has passed":         {allocator.Hold{Node: "n", Grace: decades}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": day}, day, "its node has been Ready for 24h1m0s", false},
+		"the pod was given decades to end, and not a day has passed":     {allocator.Hold{Node: "n", Grace: decades}, nodesOf{nodes: []corev1.Node{ready}}, well{"n": day}, day - time.Second, "", false},
 		"the node is gone":                                               {allocator.Hold{Node: "n"}, nodesOf{}, nil, 0, "its node is gone", false},
 		"somebody vouches that the node is off":                          {allocator.Hold{Node: "m"}, nodesOf{nodes: []corev1.Node{nodeNamed("m", corev1.ConditionUnknown, corev1.TaintNodeOutOfService)}}, nil, 0, "its node is out of service", false},
 		"the API server does not say":                                    {allocator.Hold{Node: "n"}, nodesOf{err: errors.New("away")}, well{"n": enough}, enough, "", true},

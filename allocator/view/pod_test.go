@@ -7,8 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"spidernet.io/spiderpool/allocator"
 )
 
 func TestFinished(t *testing.T) {
@@ -55,11 +53,11 @@ func TestAPodIsKeptAsItIs(t *testing.T) {
 	}{
 		"the default grace is written as nothing": {pod: corev1.Pod{}},
 		"a long grace": {pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(3600))}}, wantGrace: time.Hour},
-		"a grace beyond the longest duration is capped": {
-			pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(math.MaxInt64))}}, wantGrace: allocator.GraceOf(math.MaxInt64),
+		"a grace beyond the longest duration is a day": {
+			pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(math.MaxInt64))}}, wantGrace: 24 * time.Hour,
 		},
 		"one that overflows": {
-			pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(9223372037))}}, wantGrace: allocator.GraceOf(9223372037),
+			pod: corev1.Pod{Spec: corev1.PodSpec{TerminationGracePeriodSeconds: new(int64(9223372037))}}, wantGrace: 24 * time.Hour,
 		},
 		"deleted before it had a node, and kept by a finalizer": {pod: corev1.Pod{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &deleted}}, wantFinished: true},
 		"deleted while on a node": {

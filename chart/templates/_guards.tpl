@@ -12,6 +12,11 @@ there is room in a pod, and whoever makes pods could keep the API server busy.
 2000
 {{- end }}
 
+{{- /* The longest termination grace, in seconds, that the controller counts. */}}
+{{- define "spiderpool.longestGrace" -}}
+86400
+{{- end }}
+
 {{- /* CEL: the claims among the annotations of an object. */}}
 {{- define "spiderpool.claimsOfObject" -}}
 object.metadata.?annotations.orValue({}).size() > {{ include "spiderpool.mostAnnotations" . }} ? []

@@ -2,11 +2,16 @@ package install
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"spidernet.io/spiderpool/allocator"
 )
 
 func renderFor(t *testing.T, version string, webhook Values) []*unstructured.Unstructured {
@@ -187,5 +192,24 @@ func TestPodEndsAreGuardedAsTheValuesSay(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The number is written in the chart, and in the engine that counts it.
+func TestNobodySaysALongerGraceThanIsCounted(t *testing.T) {
+	t.Parallel()
+	objects := render(t, byURL())
+	longest := strconv.Itoa(int(allocator.MaxGrace / time.Second))
+	for policy, part := range map[string]string{
+		"spiderpool-deletion-grace": "gracePeriodSeconds.orValue(0) > " + longest + " && ",
+		"spiderpool-eviction-grace": "gracePeriodSeconds.orValue(0) <= " + longest + "\n",
+	} {
+		text, err := yaml.Marshal(find(t, objects, "ValidatingAdmissionPolicy", policy).Object["spec"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), part) {
+			t.Errorf("policy %s lacks %q:\n%s", policy, part, text)
+		}
 	}
 }
