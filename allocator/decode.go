@@ -168,29 +168,57 @@ func (r *Reservation) parseWord(w string) (err error) {
 
 func parseHeld(line string) (netip.Addr, Hold, error) {
 	f := strings.Split(line, " ")
-	if len(f) != 3 && len(f) != 4 {
-		return netip.Addr{}, Hold{}, invalidf("want address, node, time, and perhaps a grace")
+	if len(f) < 3 {
+		return netip.Addr{}, Hold{}, invalidf("want address, node, time, and perhaps a grace and words")
 	}
 	a, err := parseAddr(f[0])
 	if err != nil {
 		return a, Hold{}, err
 	}
-	v, err := parseHold(f[1], f[2], f[3:]...)
+	v := Hold{Node: nameOrEmpty(f[1])}
+	if v.Since, err = parseTime(f[2]); err != nil {
+		return a, v, err
+	}
+	words := f[3:]
+	if len(words) > 0 && !strings.Contains(words[0], ":") {
+		if v.Grace, err = parseGrace(words[0]); err != nil {
+			return a, v, err
+		}
+		words = words[1:]
+	}
+	for _, w := range words {
+		if err := v.parseWord(w); err != nil {
+			return a, v, err
+		}
+	}
+	v, err = v.normal()
 	return a, v, err
 }
 
-func parseHold(node, since string, grace ...string) (Hold, error) {
-	t, err := time.Parse(time.RFC3339, since)
-	if err != nil {
-		return Hold{}, invalidf("%q: not a time", since)
-	}
-	v := Hold{Node: nameOrEmpty(node), Since: t}
-	for _, g := range grace {
-		if v.Grace, err = parseGrace(g); err != nil {
-			return v, err
+// parseWord reads one word. That each stands once, and in its place, is the business of canonicalText.
+func (h *Hold) parseWord(w string) (err error) {
+	key, value, _ := strings.Cut(w, ":")
+	switch key + ":" {
+	case wordPod:
+		namespace, name, ok := strings.Cut(value, "/")
+		if !ok {
+			return invalidf("%q: want namespace/name", w)
 		}
+		h.Pod = PodRef{Namespace: namespace, Name: nameOrEmpty(name)}
+	case wordUntil:
+		h.Until, err = parseTime(value)
+	default:
+		return invalidf("%q: want %s or %s", w, wordPod, wordUntil)
 	}
-	return v.normal()
+	return err
+}
+
+func parseTime(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, invalidf("%q: not a time", s)
+	}
+	return t, nil
 }
 
 func nameOrEmpty(s string) string {

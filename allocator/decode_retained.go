@@ -86,8 +86,7 @@ func (k *retainedRows) parseUse(of row[keeping], use string) error {
 		k.promised = append(k.promised, row[Reservation]{of.line, of.addr, v})
 		return err
 	case heldFor:
-		node, since, _ := strings.Cut(rest, string(heldFor))
-		v, err := parseHold(node, since, graces...)
+		v, err := of.value.hold(rest, graces)
 		k.held = append(k.held, row[Hold]{of.line, of.addr, v})
 		return err
 	}
@@ -107,6 +106,27 @@ func (k keeping) promise(to string, graces []string) (Reservation, error) {
 	}
 	for _, g := range graces {
 		var err error
+		if v.Grace, err = parseGrace(g); err != nil {
+			return v, err
+		}
+	}
+	return v.normal()
+}
+
+// hold reads of which node, since when and until when an address is held that is kept for k.
+func (k keeping) hold(rest string, graces []string) (v Hold, err error) {
+	node, times, _ := strings.Cut(rest, string(heldFor))
+	since, until, hasUntil := strings.Cut(times, string(heldFor))
+	v = Hold{Node: nameOrEmpty(node), Pod: k.pod()}
+	if v.Since, err = parseTime(since); err != nil {
+		return v, err
+	}
+	if hasUntil {
+		if v.Until, err = parseTime(until); err != nil {
+			return v, err
+		}
+	}
+	for _, g := range graces {
 		if v.Grace, err = parseGrace(g); err != nil {
 			return v, err
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Encoded is a record as it stands in a pool's status: text that a person can read in `kubectl get sp -o yaml`.
@@ -17,12 +18,15 @@ import (
 //	          172.18.41.47 <token> default by:<digest> grace:3600s for:StatefulSet.apps/web/web-0 of:<owner uid>
 //	          172.18.41.50 <token> default nic:net1
 //	held:     172.18.41.48 <node or -> 2026-11-23T10:00:00Z
-//	          172.18.41.49 <node or -> 2026-11-23T10:00:00Z 3600s
+//	          172.18.41.49 <node or -> 2026-11-23T10:00:00Z 3600s pod:default/web-y until:2026-11-23T11:01:00Z
 //	retained: default/StatefulSet.apps/web <owner uid or ->: <pod> <pod> ...
 //
 // In a reserved line each word stands only where there is something to say: whose pod it is (OwnerDigest), its termination grace where
 // that is more than DefaultGrace, the stable identity in the pod's namespace that the address is for, with its owner's UID, and the
 // NIC where it is not DefaultNIC.
+//
+// In a held line a grace of more than DefaultGrace stands behind the time, and then words: whose the address was, with a dash for a pod
+// of which only the namespace is known, and when the hold is expected to end.
 //
 // A retained line is for one owner; of a pod's name that begins with the owner's and a dash only the rest is written, from the dash
 // on. A kind of the core group has no dot. Each pod's use follows its address:
@@ -31,7 +35,7 @@ import (
 //	-1=172.18.41.41*                                   in use
 //	-2=172.18.41.42+<token>                            promised
 //	-3=172.18.41.43+<token>/<pod uid>~3600s            promised to a pod bound late, with its grace
-//	-4=172.18.41.44@<node or ->@2026-11-23T10:00:00Z   held, and with a grace ~3600s behind it
+//	-4=172.18.41.44@<node or ->@2026-11-23T10:00:00Z   held; behind it @ and when that is expected to end, and a grace ~3600s
 //	-5/net1=172.18.41.45                               vacant, for a NIC that is not DefaultNIC
 type Encoded struct {
 	Settled  []string
@@ -142,7 +146,14 @@ func (r *Record) appendUse(line []byte, a netip.Addr) []byte {
 		return line
 	}
 	if h, ok := r.held.get(a); ok {
-		line = append(append(line, heldFor), h.text(string(heldFor), string(withGrace))...)
+		line = append(append(line, heldFor), cmp.Or(h.Node, unknown)...)
+		line = h.Since.AppendFormat(append(line, heldFor), time.RFC3339)
+		if !h.Until.IsZero() {
+			line = h.Until.AppendFormat(append(line, heldFor), time.RFC3339)
+		}
+		if h.Grace > 0 {
+			line = append(append(line, withGrace), graceText(h.Grace)...)
+		}
 	}
 	return line
 }

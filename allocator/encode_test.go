@@ -43,7 +43,8 @@ func example(t *testing.T) *allocator.Record {
 		r.Reserve(ip("45"), allocator.Reservation{Token: tokenA, Pod: inDefault, Grace: allocator.DefaultGrace}),
 
 		r.PutBack(ip("46"), 0, nobody, ""), r.PutBack(ip("47"), 0, nobody, ""),
-		r.Hold(ip("46"), allocator.Hold{Node: "node1", Since: noon.Add(time.Millisecond).In(time.FixedZone("CET", 3600)), Grace: time.Second}),
+		r.Hold(ip("46"), allocator.Hold{Node: "node1", Since: noon.Add(time.Millisecond).In(time.FixedZone("CET", 3600)), Grace: time.Second,
+			Pod: allocator.PodRef{Namespace: "shop", Name: "web-x", UID: "77aa"}, Until: noon.Add(90*time.Second + time.Millisecond)}),
 		r.Hold(ip("47"), allocator.Hold{Since: noon, Grace: 89500 * time.Millisecond}),
 
 		r.PutBack(ip("61"), 0, statefulSet("web-0"), "5e1f"), r.Release(ip("61")),
@@ -53,7 +54,7 @@ func example(t *testing.T) *allocator.Record {
 		r.PutBack(ip("63"), 0, statefulSet("web-3"), "5e1f"), r.Release(ip("63")),
 		r.Reserve(ip("63"), allocator.Reservation{Token: tokenE, Grace: time.Minute,
 			Pod: allocator.PodRef{Namespace: "default", Name: "web-3", UID: "99cc"}, For: statefulSet("web-3")}),
-		r.PutBack(ip("64"), 0, statefulSet("web-4"), "5e1f"), r.Hold(ip("64"), allocator.Hold{Node: "node2", Since: noon}),
+		r.PutBack(ip("64"), 0, statefulSet("web-4"), "5e1f"), r.Hold(ip("64"), allocator.Hold{Node: "node2", Since: noon, Until: noon.Add(90 * time.Second)}),
 		r.PutBack(ip("65"), 0, statefulSet("other"), "5e1f"), r.Hold(ip("65"), allocator.Hold{Since: noon, Grace: time.Hour}),
 		r.PutBack(ip("66"), 0, bare, ""),
 	} {
@@ -78,10 +79,10 @@ func TestEncodeIsReadable(t *testing.T) {
 			"default/Bare/web -: webserver=172.18.41.66*",
 			"default/StatefulSet.apps/web 0b7c: -2=172.18.41.62+cccccccccccccccc",
 			"default/StatefulSet.apps/web 5e1f: other=172.18.41.65@-@2026-11-23T12:00:00Z~3600s -0=172.18.41.61 -1=172.18.41.60*" +
-				" -3=172.18.41.63+eeeeeeeeeeeeeeee/99cc~60s -4=172.18.41.64@node2@2026-11-23T12:00:00Z",
+				" -3=172.18.41.63+eeeeeeeeeeeeeeee/99cc~60s -4=172.18.41.64@node2@2026-11-23T12:00:00Z@2026-11-23T12:01:30Z",
 		},
 		Held: []string{
-			"172.18.41.46 node1 2026-11-23T12:00:00Z",
+			"172.18.41.46 node1 2026-11-23T12:00:00Z pod:shop/web-x until:2026-11-23T12:01:30Z",
 			"172.18.41.47 - 2026-11-23T12:00:00Z 90s",
 		},
 		PodsSeenThrough: "9",
@@ -114,6 +115,12 @@ func TestDecodeNamesWhatItRefuses(t *testing.T) {
 	t.Parallel()
 	retained := func(item string) func(*allocator.Encoded) {
 		return func(e *allocator.Encoded) { e.Retained[1] = "default/StatefulSet.apps/web 0b7c: " + item }
+	}
+	held := func(words string) func(*allocator.Encoded) {
+		return func(e *allocator.Encoded) { e.Held[1] = "172.18.41.47 - 2026-11-23T12:00:00Z " + words }
+	}
+	heldRefused := func(words, why string) string {
+		return fmt.Sprintf(`status.held[1]: "172.18.41.47 - 2026-11-23T12:00:00Z %s": %s`, words, why)
 	}
 	reserved := func(line string) func(*allocator.Encoded) {
 		return func(e *allocator.Encoded) { e.Reserved[2] = "172.18.41.45 " + line }
@@ -237,9 +244,22 @@ func TestDecodeNamesWhatItRefuses(t *testing.T) {
 		"a hold's time that is none": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.47 - noon" },
 			`status.held[1]: "172.18.41.47 - noon": "noon": not a time`},
 		"a hold without time": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.47 -" },
-			`status.held[1]: "172.18.41.47 -": want address, node, time, and perhaps a grace`},
+			`status.held[1]: "172.18.41.47 -": want address, node, time, and perhaps a grace and words`},
 		"a hold with two graces": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.47 - 2026-11-23T12:00:00Z 60s 60s" },
-			`status.held[1]: "172.18.41.47 - 2026-11-23T12:00:00Z 60s 60s": want address, node, time, and perhaps a grace`},
+			`status.held[1]: "172.18.41.47 - 2026-11-23T12:00:00Z 60s 60s": "60s": want pod: or until:`},
+		"a hold with a blank at the end": {held("60s "), heldRefused("60s ", `"": want pod: or until:`)},
+		"a hold with words out of order": {held("until:2026-11-23T12:01:00Z pod:shop/web"),
+			heldRefused("until:2026-11-23T12:01:00Z pod:shop/web", `not canonical, write "172.18.41.47 - 2026-11-23T12:00:00Z pod:shop/web until:2026-11-23T12:01:00Z"`)},
+		"a hold with a grace behind a word": {held("pod:shop/web 60s"), heldRefused("pod:shop/web 60s", `"60s": want pod: or until:`)},
+		"a hold of a pod twice": {held("pod:shop/web pod:shop/web"),
+			heldRefused("pod:shop/web pod:shop/web", `not canonical, write "172.18.41.47 - 2026-11-23T12:00:00Z pod:shop/web"`)},
+		"a hold of a namespace":             {held("pod:shop"), heldRefused("pod:shop", `"pod:shop": want namespace/name`)},
+		"a hold of a pod of no namespace":   {held("pod:/web"), heldRefused("pod:/web", `name ""`)},
+		"a hold of a namespace called dash": {held("pod:-/web"), heldRefused("pod:-/web", `name "-"`)},
+		"a hold of nothing":                 {held("pod:/"), heldRefused("pod:/", `not canonical, write "172.18.41.47 - 2026-11-23T12:00:00Z"`)},
+		"a hold until no time":              {held("until:noon"), heldRefused("until:noon", `"noon": not a time`)},
+		"a hold until the year zero":        {held("until:0001-01-01T00:00:00Z"), heldRefused("until:0001-01-01T00:00:00Z", `not canonical, write "172.18.41.47 - 2026-11-23T12:00:00Z"`)},
+		"a retained hold until no time":     {retained("-2=172.18.41.62@-@2026-11-23T12:00:00Z@~60s"), `status.retained[1]: "-2=172.18.41.62@-@2026-11-23T12:00:00Z@~60s": "": not a time`},
 		"a hold with the usual grace": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.47 - 2026-11-23T12:00:00Z 30s" },
 			`status.held[1]: "172.18.41.47 - 2026-11-23T12:00:00Z 30s": "30s": not a grace of more than 30s, in whole seconds`},
 		"a hold's address that is none": {func(e *allocator.Encoded) { e.Held[1] = "172.18.41.047 - 2026-11-23T12:00:00Z" },

@@ -91,6 +91,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add("", "", "a/Bare.x/w -: -0=fc00::6@node1@2026-11-23T10:00:00Z -1=fc00::7* -2=fc00::8+"+token+"~31s", "", "", "")
 	f.Add("", "10.0.0.1 "+token+" default\n10.0.0.2 "+token+" default nic:net1", "a/Bare/w -: -0=10.0.0.6* -0/net1=10.0.0.7+"+other, "", "", "")
 	f.Add("", "10.0.0.1 "+token+" default nic:eth0", "a/Bare/w -: -0/=10.0.0.6 -1/eth0=10.0.0.7", "", "", "")
+	f.Add("", "", "a/Bare/w -: -0=10.0.0.6@node1@2026-11-23T10:00:00Z@2026-11-23T10:01:30Z~3600s", "10.0.0.7 node1 2026-11-23T10:00:00Z 3600s pod:shop/web-x until:2026-11-23T11:01:00Z\n10.0.0.8 - 2026-11-23T10:00:00Z pod:shop/-", "", "")
+	f.Add("", "", "a/Bare/w -: -0=10.0.0.6@node1@2026-11-23T10:00:00Z@", "10.0.0.7 node1 2026-11-23T10:00:00Z until:0001-01-01T00:00:00Z pod:/", "", "")
 	f.Add("10.0.0.1", "10.0.0.1 "+token+" default", "", "", "", "")
 	f.Add("", "10.0.0.1 "+token+" default\n10.0.0.2 "+token+" default", "", "", "01", "")
 	f.Add("", "10.0.0.1 "+token+" default grace:30s by:x", "a/Bare/w -: w-0=10.0.0.6**\n", "10.0.0.7  2026-11-23T10:00:00.5+01:00 ~60s", "", "")

@@ -126,6 +126,12 @@ func everyShape(t *testing.T) *allocator.Record {
 	must(r.Hold(ip("30"), allocator.Hold{Node: "node1", Since: at, Grace: time.Hour}))
 	settle("31", allocator.Reservation{Token: token(), Pod: pod})
 	must(r.Hold(ip("31"), allocator.Hold{Since: at}))
+	settle("32", allocator.Reservation{Token: token(), Pod: pod})
+	must(r.Hold(ip("32"), allocator.Hold{Node: "node1", Since: at, Grace: time.Hour, Pod: late, Until: at.Add(61 * time.Minute)}))
+	settle("33", allocator.Reservation{Token: token(), Pod: pod})
+	must(r.Hold(ip("33"), allocator.Hold{Since: at, Pod: pod}))
+	settle("25", stable("db-4"))
+	must(r.Hold(ip("25"), allocator.Hold{Node: "node1", Since: at, Grace: time.Hour, Until: at.Add(61 * time.Minute)}))
 	r.SetTerm("term")
 	return r
 }

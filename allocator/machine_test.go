@@ -165,6 +165,10 @@ func (m *machine) reservation(t *rapid.T) allocator.Reservation {
 func (m *machine) hold(t *rapid.T) allocator.Hold {
 	h := allocator.Hold{Node: rapid.SampledFrom([]string{"", "node1", "node2.example"}).Draw(t, "node"), Grace: grace(t)}
 	h.Since = m.now.Add(time.Millisecond).In(time.FixedZone("CET", 3600))
+	h.Pod = rapid.SampledFrom([]allocator.PodRef{{}, {Namespace: "default"}, {Namespace: "default", Name: "web-x", UID: "77aa"}}).Draw(t, "pod")
+	if rapid.Bool().Draw(t, "expected") {
+		h.Until = h.Since.Add(time.Minute)
+	}
 	return h
 }
 

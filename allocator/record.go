@@ -52,6 +52,9 @@ type keeping struct {
 	ownerUID string
 }
 
+// pod returns the pod of the identity.
+func (k keeping) pod() PodRef { return PodRef{Namespace: k.identity.Namespace, Name: k.identity.Pod} }
+
 // Clone returns an independent copy. It costs three small copies of bitmaps; all else is shared until one side changes it.
 func (r *Record) Clone() *Record {
 	return &Record{
@@ -162,6 +165,9 @@ func (r *Record) AllByToken(t Token) (all []netip.Addr) {
 
 // ByIdentity returns the address retained for i, or reserved for it.
 func (r *Record) ByIdentity(i Identity) (netip.Addr, bool) { return r.identities.get(i) }
+
+// CountHeld returns how many addresses are held, retained ones too.
+func (r *Record) CountHeld() int { return r.held.size }
 
 // Count returns how many addresses are taken.
 func (r *Record) Count() int { return r.taken.Len() }

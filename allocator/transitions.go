@@ -84,7 +84,8 @@ func (r *Record) Release(a netip.Addr) error {
 	return nil
 }
 
-// Hold makes an address in use held, retained or not: its pod vanished and its end was not seen.
+// Hold makes an address in use held, retained or not: its pod vanished and its end was not seen. Of a retained one the identity says
+// which pod that was.
 func (r *Record) Hold(a netip.Addr, h Hold) error {
 	const verb = "holding"
 	h, err := h.normal()
@@ -94,7 +95,7 @@ func (r *Record) Hold(a netip.Addr, h Hold) error {
 	if !r.users(a).Remove(a) {
 		return r.conflict(verb, a, ErrNotSettled)
 	}
-	r.held.put(a, h)
+	r.hold(a, h)
 	r.lowerGrace()
 	return nil
 }
@@ -111,7 +112,7 @@ func (r *Record) HoldReserved(a netip.Addr, t Token, h Hold) error {
 		return r.conflict(verb, a, ErrNotReserved)
 	}
 	r.arrive(a)
-	r.held.put(a, h)
+	r.hold(a, h)
 	return nil
 }
 
@@ -227,6 +228,14 @@ func (r *Record) arrive(a netip.Addr) {
 	if v.For != (Identity{}) {
 		r.retain(a, v.For, v.ForUID)
 	}
+}
+
+// hold records h at a, which is nobody's but for its retention.
+func (r *Record) hold(a netip.Addr, h Hold) {
+	if k, ok := r.retained.get(a); ok {
+		h.Pod = k.pod()
+	}
+	r.held.put(a, h)
 }
 
 // retain keeps a for i. An empty UID does not replace one that is known.

@@ -119,35 +119,57 @@ func (p PodRef) validate() error {
 	return validNames(p.Namespace, p.Name, p.UID)
 }
 
-// Hold is an address whose pod's end no kubelet confirmed.
+// Hold is an address of which no kubelet confirmed that its pod has ended.
 type Hold struct {
 	Node  string        // empty: not known
 	Since time.Time     // UTC, whole seconds
 	Grace time.Duration // the pod's termination grace, see GraceOf
+	Pod   PodRef        // whose it was, without a UID; without a name where it was not seen, empty where nothing is known
+	Until time.Time     // when it is expected to end, for people; UTC, whole seconds, zero where that is not known
 }
 
 // String is the hold's line in a pool's status, less the address.
-func (h Hold) String() string { return h.text(" ", " ") }
-
-func (h Hold) text(beforeTime, beforeGrace string) string {
-	s := cmp.Or(h.Node, unknown) + beforeTime + h.Since.Format(time.RFC3339)
+func (h Hold) String() string {
+	s := cmp.Or(h.Node, unknown) + " " + h.Since.Format(time.RFC3339)
 	if h.Grace > 0 {
-		s += beforeGrace + graceText(h.Grace)
+		s += " " + graceText(h.Grace)
+	}
+	if h.Pod != (PodRef{}) {
+		s += " " + wordPod + h.Pod.Namespace + "/" + cmp.Or(h.Pod.Name, unknown)
+	}
+	if !h.Until.IsZero() {
+		s += " " + wordUntil + h.Until.Format(time.RFC3339)
 	}
 	return s
 }
 
+// The words of a hold's line, in their order. Before them stand node, time and, without a word, the grace.
+const (
+	wordPod   = "pod:"
+	wordUntil = "until:"
+)
+
 // normal returns the hold as it will be read back.
 func (h Hold) normal() (Hold, error) {
-	h.Since = h.Since.UTC().Truncate(time.Second)
+	h.Since, h.Until = h.Since.UTC().Truncate(time.Second), h.Until.UTC().Truncate(time.Second)
 	h.Grace = normalGrace(h.Grace)
-	if y := h.Since.Year(); y < 1 || y > 9999 {
-		return h, invalidf("hold since year %d", y)
+	h.Pod.UID = ""
+	for _, t := range []time.Time{h.Since, h.Until} {
+		if y := t.Year(); y < 1 || y > 9999 {
+			return h, invalidf("hold since or until year %d", y)
+		}
 	}
-	if h.Node == "" {
+	for _, name := range []string{h.Node, h.Pod.Name} {
+		if name != "" {
+			if err := validNames(name); err != nil {
+				return h, err
+			}
+		}
+	}
+	if h.Pod == (PodRef{}) {
 		return h, nil
 	}
-	return h, validNames(h.Node)
+	return h, validNames(h.Pod.Namespace)
 }
 
 // DefaultGrace is the termination grace that Kubernetes gives a pod that names none. Most pods have it, so it is written as nothing.

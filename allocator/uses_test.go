@@ -102,7 +102,7 @@ func TestPromisesAndHoldsAreReadLikeTheOthers(t *testing.T) {
 	if got, ok := r.AwaitedAt(ip("63")); !ok || got != want {
 		t.Errorf("promised: %+v, want %+v", got, want)
 	}
-	if got, ok := r.HoldAt(ip("65")); !ok || got != (allocator.Hold{Since: noon, Grace: time.Hour}) {
+	if got, ok := r.HoldAt(ip("65")); !ok || got != (allocator.Hold{Since: noon, Grace: time.Hour, Pod: allocator.PodRef{Namespace: "default", Name: "other"}}) {
 		t.Errorf("held: %+v", got)
 	}
 	if a, ok := r.ByIdentity(statefulSet("web-9")); !ok || a != ip("43") {

@@ -253,10 +253,15 @@ func (m *Model) end(a netip.Addr) {
 func (m *Model) hold(a netip.Addr, i allocator.Identity, ownerUID string, h allocator.Hold) {
 	h.Since = time.Unix(h.Since.Unix(), 0).UTC()
 	h.Grace = grace(h.Grace)
+	h.Pod.UID = ""
+	if !h.Until.IsZero() {
+		h.Until = time.Unix(h.Until.Unix(), 0).UTC()
+	}
 	if i == (allocator.Identity{}) {
 		m.At[a] = Entry{State: allocator.StateHeld, Hold: h}
 		return
 	}
+	h.Pod = allocator.PodRef{Namespace: i.Namespace, Name: i.Pod}
 	m.At[a] = retained(i, ownerUID, Entry{Hold: h, Retention: allocator.Retention{Use: allocator.Held}})
 }
 
