@@ -12,3 +12,7 @@ func (l *Ledger) Available(s *State, limit int) int {
 	}
 	return allocator.Available(space, s.Record, l.o.Used, limit)
 }
+
+// MostKept returns how many addresses of a pool of size addresses one namespace may
+// keep without a pod that is known to run.
+func (l *Ledger) MostKept(size uint64) int { return l.o.Caps.Kept(size) }

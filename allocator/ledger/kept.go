@@ -33,32 +33,58 @@ func Kept(record *allocator.Record, a netip.Addr, unready string) (cause, text s
 	return "", ""
 }
 
-// Unassigned counts by namespace the addresses that a record keeps for stable
-// identities which have no pod, or whose last pod may be running still.
-func Unassigned(record *allocator.Record) map[string]int {
-	vacant := map[string]int{}
+// KeptByNamespace counts the addresses that each namespace keeps without a pod that
+// is known to run: reserved for pods that were not seen yet, kept for stable
+// identities that have no pod, or held because nobody confirmed the end of their
+// pods. A quota of pods bounds none of them. What is reserved for a pod that exists
+// does not count, nor does a hold of which nothing is known.
+func KeptByNamespace(record *allocator.Record) map[string]int {
+	kept := map[string]int{}
+	for a := range record.Awaited() {
+		kept[keeper(record, a)]++
+	}
+	for a := range record.AllHeld() {
+		kept[keeper(record, a)]++
+	}
 	for _, r := range record.Retained() {
-		if r.Unassigned() || r.Held() {
-			vacant[r.Identity.Namespace]++
+		if r.Unassigned() {
+			kept[r.Identity.Namespace]++
 		}
 	}
-	return vacant
+	delete(kept, "")
+	return kept
 }
 
-// KeepsEnough says why a pool of size addresses keeps no more of them for the
-// identities of a namespace; empty where it may. An owner may say that it covers
-// two billion pods, and each that ever was would have one for ever. What counts
-// are addresses that no pod is known to use; those of a healthy owner are few.
-func KeepsEnough(vacant map[string]int, namespace string, size uint64) string {
-	if n, most := vacant[namespace], mostVacant(size); n >= most {
-		return fmt.Sprintf("%d addresses are kept in it for stable identities of namespace %q that have no pod, of at most %d (scale their owners down, or delete them)", n, namespace, most)
+// keeper returns the namespace that keeps an address without a pod that is known to
+// run; empty where none does.
+func keeper(record *allocator.Record, a netip.Addr) string {
+	if r, ok := record.AwaitedAt(a); ok {
+		if r.LateBound() {
+			return ""
+		}
+		return r.Pod.Namespace
+	}
+	if h, ok := record.HoldAt(a); ok {
+		return h.Pod.Namespace
+	}
+	if r, ok := record.RetainedAt(a); ok && r.Unassigned() {
+		return r.Identity.Namespace
 	}
 	return ""
 }
 
-// mostVacant is half of the pool, rounded up, so that a namespace never keeps all
-// of it from the others, and in large pools what leaves room in the record.
-func mostVacant(size uint64) int { return int(min(size/2+size%2, mostNamespace)) }
+// KeepsEnough says why a namespace gets no new address of a pool of which it may keep
+// most without a pod that is known to run; empty where it may. Without that bound a
+// namespace could take a pool from all others while nothing of it runs: by an owner
+// that says that it covers two billion pods, or by deleting pods by force. The text
+// has no numbers that change with every pod: each change of a message is a write.
+func KeepsEnough(kept map[string]int, namespace string, most int) string {
+	if kept[namespace] < most {
+		return ""
+	}
+	return fmt.Sprintf("namespace %q keeps as many of its addresses as it may without a running pod, %d: reserved for pods to come, kept for stable identities "+
+		"that have no pod (scale their owners down, or delete them), or held after deletions by force (see status.reserved, retained and held)", namespace, most)
+}
 
 // weights are the causes of refusals, the lightest first. What is the matter
 // with the pod's own address, or with a pool itself, says more than that others

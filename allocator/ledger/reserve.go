@@ -29,8 +29,8 @@ func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots []c
 // Bind is Reserve for a pod that exists: r names it whole, and its token is the
 // pod's LateToken, so that whoever binds the pod finds what was reserved for it
 // before. Something new comes of the first candidate of each slot only. No cap of
-// reservations bounds it, and it goes before the pods that come now to a pool that
-// is waited for. fence runs first in each of its transactions, those that undo it
+// reservations bounds it but that of all that its namespace keeps, and it goes before
+// the pods that come now to a pool that is waited for. fence runs first in each of its transactions, those that undo it
 // included, and ends it by an error.
 //
 // Only what this very call newly reserved is undone: what it found was reserved
@@ -39,7 +39,7 @@ func (l *Ledger) Bind(ctx context.Context, r allocator.Reservation, slots []choi
 	if !r.LateBound() {
 		return nil, fmt.Errorf("binding a pod of namespace %q late: it has no name and UID", r.Pod.Namespace)
 	}
-	return l.serve(ctx, allocationRequest{reservation: r, late: true, fence: fence}, slots)
+	return l.serve(ctx, allocationRequest{reservation: r, caps: l.o.Caps, late: true, fence: fence}, slots)
 }
 
 func (l *Ledger) serve(ctx context.Context, o allocationRequest, slots []choice.Slot) ([]crdv1.Claim, error) {
@@ -213,10 +213,9 @@ func (g *rollback) do(tx *Tx) error {
 		if r.NIC != g.reservation.NIC && !g.everyNIC {
 			continue
 		}
-		if err := tx.Record.GiveBack(a, g.reservation.Token); err != nil {
+		if err := tx.recounting(a, func() error { return tx.Record.GiveBack(a, g.reservation.Token) }); err != nil {
 			return err
 		}
-		tx.counted(r, -1)
 		g.addresses = append(g.addresses, a)
 	}
 	return nil

@@ -34,8 +34,8 @@ type Tx struct {
 	used   func(netip.Addr) bool
 
 	// What was counted of Record and still holds.
-	unconfirmed *unconfirmed // what the caps bound; nil until somebody asks
-	full        string       // why no address can be picked; empty until somebody asks
+	counts *counts // what the caps bound; nil until somebody asks
+	full   string  // why no address can be picked; empty until somebody asks
 }
 
 // begin returns a transaction on s that hands out those addresses of free that
@@ -55,13 +55,7 @@ func begin(s *State, free allocator.Space, recent *allocator.Recent, used func(n
 }
 
 // forget implements transaction.
-func (tx *Tx) forget() { tx.unconfirmed, tx.full = nil, "" }
-
-// counted notes that n reservations like r were added to the record.
-func (tx *Tx) counted(r allocator.Reservation, n int) {
-	tx.unconfirmed.add(r, n)
-	tx.full = ""
-}
+func (tx *Tx) forget() { tx.counts, tx.full = nil, "" }
 
 // Pick returns the address that should be handed out next.
 func (tx *Tx) Pick() (netip.Addr, bool) {

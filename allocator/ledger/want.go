@@ -14,7 +14,7 @@ import (
 type allocationRequest struct {
 	reservation allocator.Reservation
 	caps        Caps
-	late        bool            // for a pod that exists: no cap, and before those that wait
+	late        bool            // for a pod that exists: no cap of reservations, and before those that wait
 	fence       func(*Tx) error // runs first in each transaction; nil for none
 }
 
@@ -162,10 +162,8 @@ func (w *attempt) takeNew(tx *Tx) error {
 	if !ok {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: crdv1.ReasonPoolFull, Reason: tx.taken()}
 	}
-	if w.stable() {
-		if err := tx.mayKeep(w.reservation); err != nil {
-			return err
-		}
+	if err := tx.mayKeep(w.reservation.Pod.Namespace, w.caps); err != nil {
+		return err
 	}
 	if !w.late {
 		if err := tx.withinCaps(w.reservation, w.caps); err != nil {
@@ -187,10 +185,9 @@ func unready(pool *crdv1.SpiderIPPool) string {
 }
 
 func (w *attempt) reserve(tx *Tx, a netip.Addr) error {
-	if err := tx.Record.Reserve(a, w.reservation); err != nil {
+	if err := tx.recounting(a, func() error { return tx.Record.Reserve(a, w.reservation) }); err != nil {
 		return err
 	}
-	tx.counted(w.reservation, 1)
 	w.address, w.fresh = a, true
 	return nil
 }

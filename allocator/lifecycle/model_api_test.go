@@ -59,6 +59,8 @@ func (s *turn) Available(state *ledger.State, limit int) int {
 	return s.book(s.used).Available(state, limit)
 }
 
+func (s *turn) MostKept(size uint64) int { return s.book(s.used).MostKept(size) }
+
 func (s *turn) Pool(name string) (*crdv1.SpiderIPPool, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

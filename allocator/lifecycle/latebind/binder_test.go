@@ -26,6 +26,8 @@ type cachedLedger struct {
 
 func (c *cachedLedger) Available(*ledger.State, int) int { return 1 }
 
+func (c *cachedLedger) MostKept(uint64) int { return 1 }
+
 func (c *cachedLedger) Bind(_ context.Context, r allocator.Reservation, _ []choice.Slot, fence func(*ledger.Tx) error) ([]crdv1.Claim, error) {
 	if err := fence(&ledger.Tx{State: c.state, Record: c.state.Record}); err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (b *reconciler) capacityOf(name string, limit int) *capacity {
 	if err != nil {
 		return &capacity{foreign: true, unready: "it cannot be read: " + err.Error(), record: &allocator.Record{}}
 	}
-	s := &capacity{version: pool.ResourceVersion, uid: pool.UID, size: state.Space.Size(), record: state.Record}
+	s := &capacity{version: pool.ResourceVersion, uid: pool.UID, size: state.Space.Size(), most: b.ledger.MostKept(state.Space.Size()), record: state.Record}
 	if _, why := pool.Readiness(); why != "" {
 		s.unready = "it " + why
 	}

@@ -45,6 +45,7 @@ type Ledger interface {
 	Apply(ctx context.Context, pool string, change ledger.Change) error
 	Bind(ctx context.Context, r allocator.Reservation, slots []choice.Slot, fence func(*ledger.Tx) error) ([]crdv1.Claim, error)
 	Available(s *ledger.State, limit int) int
+	MostKept(size uint64) int
 }
 
 var _ Ledger = (*ledger.Ledger)(nil)

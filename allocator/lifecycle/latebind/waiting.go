@@ -27,16 +27,17 @@ type request struct {
 
 // capacity is what one pool can give.
 type capacity struct {
-	foreign    bool   // this leader has not taken it over, so it must not write to it; unready says so
-	unready    string // why it gives nothing new, full or not; empty where it is ready
-	version    string // of the pool
-	uid        types.UID
-	size       uint64
-	free       int               // new addresses that it can give, counted up to the number requested
-	withheld   uint64            // addresses that are neither taken nor handed out
-	record     *allocator.Record // empty where it cannot be read
-	fullText   string            // cache of full
-	unassigned map[string]int    // cache of ledger.Unassigned of it; nil before
+	foreign  bool   // this leader has not taken it over, so it must not write to it; unready says so
+	unready  string // why it gives nothing new, full or not; empty where it is ready
+	version  string // of the pool
+	uid      types.UID
+	size     uint64
+	free     int               // new addresses that it can give, counted up to the number requested
+	withheld uint64            // addresses that are neither taken nor handed out
+	record   *allocator.Record // empty where it cannot be read
+	fullText string            // cache of full
+	most     int               // addresses that a namespace may keep without a running pod
+	keeps    map[string]int    // cache of ledger.KeptByNamespace of it; nil before
 }
 
 // verdict is the decision on one pod.
@@ -73,7 +74,8 @@ func compareWaiting(a, b *view.Pod) int {
 // A pod gets everything it asks for or nothing: one that lacks an address in one pool takes none in
 // another. Where it lacks one, all candidates have nothing left for it, so no later pod gets
 // anything there either; it does not hold up pods that it does not compete with. A pod that waits
-// for its own address, or for a pool to become ready, holds up no other pod.
+// for its own address, for a pool to become ready, or because its namespace keeps as many addresses
+// as it may, holds up no other pod.
 func decide(all []*request, pools map[string]*capacity) []verdict {
 	d := decision{pools: pools, left: map[string]int{}, queued: map[string]bool{}}
 	for name, s := range pools {
@@ -138,8 +140,8 @@ func (d *decision) slot(a *request, slot choice.Slot) (grant, []shortage) {
 		switch s := d.pools[pool]; {
 		case s.unready != "":
 			lacks = append(lacks, shortage{pool, crdv1.ReasonPoolNotReady, s.unready})
-		case s.keepsEnough(a.identity) != "": // before granting what the ledger would refuse
-			lacks = append(lacks, shortage{pool, crdv1.ReasonOverCap, s.keepsEnough(a.identity)})
+		case s.keepsEnough(a.pod.Namespace) != "": // before granting what the ledger would refuse
+			lacks = append(lacks, shortage{pool, crdv1.ReasonOverCap, s.keepsEnough(a.pod.Namespace)})
 		case d.left[pool] > 0:
 			return grant{pool: pool, fresh: true}, nil
 		case d.queued[pool]:
@@ -204,16 +206,12 @@ func (s *capacity) kept(i allocator.Identity) (*shortage, bool) {
 	return nil, true
 }
 
-// keepsEnough says why the pool keeps no more addresses for the identities of a namespace; empty
-// where it may.
-func (s *capacity) keepsEnough(i allocator.Identity) string {
-	if i == (allocator.Identity{}) {
-		return ""
+// keepsEnough says why the pool gives a namespace nothing new; empty where it may.
+func (s *capacity) keepsEnough(namespace string) string {
+	if s.keeps == nil {
+		s.keeps = ledger.KeptByNamespace(s.record)
 	}
-	if s.unassigned == nil {
-		s.unassigned = ledger.Unassigned(s.record)
-	}
-	return ledger.KeepsEnough(s.unassigned, i.Namespace, s.size)
+	return ledger.KeepsEnough(s.keeps, namespace, s.most)
 }
 
 // explain returns the weightiest reason, and a message that names every candidate.

@@ -1,6 +1,7 @@
 package latebind
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 
 	"spidernet.io/spiderpool/allocator"
 	"spidernet.io/spiderpool/allocator/choice"
+	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -65,9 +67,19 @@ func stable(a *request) *request {
 	return a
 }
 
-// having returns a pool of 11 addresses with so many that can be given.
+// of puts a waiter into another namespace.
+func of(namespace string, a *request) *request {
+	a.pod.Namespace = namespace
+	return a
+}
+
+// keepsOne is why a namespace gets nothing of a pool of two.
+const keepsOne = `namespace "ns" keeps as many of its addresses as it may without a running pod, 1: reserved for pods to come, kept for stable identities ` +
+	`that have no pod (scale their owners down, or delete them), or held after deletions by force (see status.reserved, retained and held)`
+
+// having returns a pool of 11 addresses of which so many can be given.
 func having(free int) *capacity {
-	return &capacity{size: 11, free: free, record: &allocator.Record{}}
+	return &capacity{size: 11, most: 6, free: free, record: &allocator.Record{}}
 }
 
 // with changes the record of a pool.
@@ -108,7 +120,7 @@ func notReady(s *capacity, why string) *capacity {
 }
 
 func sized(size uint64, s *capacity) *capacity {
-	s.size = size
+	s.size, s.most = size, ledger.Caps{}.Kept(size)
 	return s
 }
 
@@ -183,19 +195,37 @@ func TestDecide(t *testing.T) {
 			pools: pools{"a": having(0), "b": notReady(having(5), "it is disabled")},
 			want:  []string{`p: PoolNotReady pool "a": ` + full + `; pool "b": it is disabled`}, wantWaitsFor: []string{"a"},
 		},
-		"a pod of a namespace that keeps half of the pool holds up no pod": {
-			asks:  []*request{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
+		"whose namespace keeps half of the pool for identities holds up nobody": {
+			asks:  []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
 			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release)))},
-			want: []string{
-				`web-1: OverReservationCap pool "a": 1 addresses are kept in it for stable identities of namespace "ns" that have no pod, of at most 1 (scale their owners down, or delete them)`, "z: a",
-			},
+			want:  []string{`web-1: OverReservationCap pool "a": ` + keepsOne, "z: a"},
 		},
 		"so does what is held for it": {
-			asks:  []*request{stable(waiter("web-1", 1, []string{"a"})), waiter("z", 2, []string{"a"})},
-			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(func(r *allocator.Record) error { return r.Hold(x, allocator.Hold{Node: "n"}) })))},
-			want: []string{
-				`web-1: OverReservationCap pool "a": 1 addresses are kept in it for stable identities of namespace "ns" that have no pod, of at most 1 (scale their owners down, or delete them)`, "z: a",
-			},
+			asks: []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
+			pools: pools{"a": sized(2, having(1).with(t, func(r *allocator.Record) error {
+				return errors.Join(r.PutBack(x, 1, allocator.Identity{}, ""), r.Hold(x, allocator.Hold{Node: "n", Pod: allocator.PodRef{Namespace: "ns", Name: "web-0"}}))
+			}))},
+			want: []string{`web-1: OverReservationCap pool "a": ` + keepsOne, "z: a"},
+		},
+		"and what is reserved for pods to come": {
+			asks:  []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
+			pools: pools{"a": sized(2, having(1).with(t, pendingAdmission(tokenA, "web-0")))},
+			want:  []string{`web-1: OverReservationCap pool "a": ` + keepsOne, "z: a"},
+		},
+		"whose namespace keeps half of a full pool does not wait for what comes free": {
+			asks:  []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
+			pools: pools{"a": sized(2, having(0).with(t, keepingWeb0(release)))},
+			want:  []string{`web-1: OverReservationCap pool "a": ` + keepsOne, `z: PoolFull pool "a": all 2 addresses are taken (1 kept for a stable identity until its owner is deleted or scaled down)`}, wantWaitsFor: []string{"a"},
+		},
+		"whose namespace keeps half of one pool is served by another": {
+			asks:  []*request{waiter("web-1", 1, []string{"a", "b"})},
+			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release))), "b": having(1)},
+			want:  []string{"web-1: b"},
+		},
+		"the address kept for an identity is its own, whatever its namespace keeps": {
+			asks:  []*request{stable(waiter("web-0", 1, []string{"a"}))},
+			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release)))},
+			want:  []string{"web-0: a (kept)"},
 		},
 		"what was reserved for the pod before is found, full or not ready": {
 			asks: []*request{waiter("p", 1, []string{"b", "a"})},
@@ -254,7 +284,7 @@ func TestDecide(t *testing.T) {
 		},
 		"a pool whose free addresses may not be handed out says so": {
 			asks:  []*request{waiter("p", 1, []string{"a"})},
-			pools: pools{"a": {size: 11, withheld: 3, record: &allocator.Record{}}},
+			pools: pools{"a": {size: 11, most: 6, withheld: 3, record: &allocator.Record{}}},
 			want:  []string{`p: PoolFull pool "a": all 11 addresses are not handed out or taken (3 named by SpiderReservedIPs or used by something else in the cluster)`}, wantWaitsFor: []string{"a"},
 		},
 	} {
@@ -307,6 +337,12 @@ func TestNoPodOvertakesInThePoolThatAnotherLacks(t *testing.T) {
 			if rapid.IntRange(0, 5).Draw(t, "readiness") == 0 {
 				pools[name].unready = "it is disabled"
 			}
+			if rapid.IntRange(0, 3).Draw(t, "kept") == 0 {
+				pools[name].most = 1
+				if err := pools[name].record.Reserve(x, allocator.Reservation{Token: tokenA, Pod: allocator.PodRef{Namespace: "greedy"}}); err != nil {
+					t.Fatal(err)
+				}
+			}
 		}
 		var all []*request
 		for i := range rapid.IntRange(1, 12).Draw(t, "pods") {
@@ -317,6 +353,9 @@ func TestNoPodOvertakesInThePoolThatAnotherLacks(t *testing.T) {
 				slots = append(slots, order[cut:end])
 			}
 			a := urgent(waiter(fmt.Sprintf("p%d", i), rapid.IntRange(0, 3).Draw(t, "age"), slots...), rapid.Int32Range(0, 2).Draw(t, "priority"))
+			if rapid.Bool().Draw(t, "greedy") {
+				a = of("greedy", a)
+			}
 			if rapid.IntRange(0, 4).Draw(t, "history") == 0 {
 				remember(t, pools[slots[0][0]].record, a, i)
 			}
@@ -341,6 +380,9 @@ func remember(t *rapid.T, r *allocator.Record, a *request, i int) {
 		t.Fatal(err)
 	}
 }
+
+// overCap reports whether a pod's namespace keeps as many addresses of a pool as it may.
+func overCap(v verdict, s *capacity) bool { return v.pod.Namespace == "greedy" && s.most == 1 }
 
 func checkVerdicts(t *rapid.T, verdicts []verdict, pools map[string]*capacity) {
 	given := map[string]int{}
@@ -371,13 +413,18 @@ func checkVerdicts(t *rapid.T, verdicts []verdict, pools map[string]*capacity) {
 			if other, ok := lacking[g.pool]; ok {
 				t.Fatalf("%s overtakes %s in pool %s", v.pod, other, g.pool)
 			}
+			if overCap(v, pools[g.pool]) {
+				t.Fatalf("%s is given an address of pool %s, of which its namespace keeps as many as it may", v.pod, g.pool)
+			}
 			if given[g.pool]++; given[g.pool] > pools[g.pool].free {
 				t.Fatalf("%d addresses of pool %s are given, it has %d", given[g.pool], g.pool, pools[g.pool].free)
 			}
 		}
 	}
-	left := func(pool string) bool { return pools[pool].unready == "" && given[pool] < pools[pool].free }
 	for _, v := range verdicts {
+		left := func(pool string) bool {
+			return pools[pool].unready == "" && !overCap(v, pools[pool]) && given[pool] < pools[pool].free
+		}
 		served := v.grants == nil
 		for _, slot := range v.slots {
 			candidates := slot.Pools
