@@ -34,6 +34,7 @@ type addresses struct {
 	pools            ledger.Pools
 	claims           listedIndex
 	identity         Identifier
+	nodes            nodesShown
 	history          *history
 	endpoints        endpointLister
 	conflicts        *conflicts
@@ -165,7 +166,7 @@ func (a *addresses) standing(ctx context.Context, pool string, before *allocator
 // grace is known; longest is that of all pods of the pool.
 func orphanOf(had []*view.Pod, longest time.Duration, now time.Time) orphanedAllocation {
 	if len(had) == 1 {
-		return orphanedAllocation{had[0], allocator.Hold{Node: had[0].Node, Since: now, Grace: had[0].Grace}}
+		return orphanedAllocation{had[0], allocator.Hold{Node: had[0].Node, Since: now, Grace: had[0].Grace, Pod: podOf(had[0])}}
 	}
 	return orphanedAllocation{&view.Pod{}, allocator.Hold{Since: now, Grace: longest}}
 }
@@ -176,6 +177,8 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 		pool:     pool.Name,
 		claims:   a.claims,
 		identity: a.identity,
+		nodes:    a.nodes,
+		mostHeld: a.leaderships.mostHeld,
 		holder:   func(address netip.Addr) types.UID { return a.leaderships.holder(pool.Name, address) },
 	}
 	err := a.ledger.Apply(ctx, pool.Name, ledger.Change{
@@ -201,7 +204,10 @@ func (a *addresses) tend(ctx context.Context, pool *crdv1.SpiderIPPool) (reconci
 	case unmet:
 		return reconcile.Result{RequeueAfter: retry}, nil
 	case t.full:
-		a.remind(ctx, pool.Name, "addresses of pods that vanished stay settled until other holds of the pool have ended: it has as many as it may", "holds", maxHeld)
+		a.remind(ctx, pool.Name, "addresses of pods that vanished stay settled until other holds of the pool have ended: it has as many as it may", "holds", t.mostHeld)
+		return reconcile.Result{RequeueAfter: holdInterval}, nil
+	case t.nodeless:
+		a.remind(ctx, pool.Name, "addresses stay reserved although pods carry them, since the pods name nodes that do not exist")
 		return reconcile.Result{RequeueAfter: holdInterval}, nil
 	}
 	return reconcile.Result{}, nil

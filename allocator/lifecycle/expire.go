@@ -236,7 +236,7 @@ func (e *expire) verdict(pool string, d dueReservation, seen view.Gap) (verb, wh
 
 // write makes the verdicts durable where the reservations still stand.
 func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[netip.Addr]fate) error {
-	done, err := removal[netip.Addr, fate]{pool, over, endReservation}.apply(ctx, e.ledger, e.leaderships)
+	done, err := removal[netip.Addr, fate]{pool, over, e.endReservation}.apply(ctx, e.ledger, e.leaderships)
 	if err != nil {
 		return err
 	}
@@ -253,7 +253,7 @@ func (e *expire) write(ctx context.Context, pool *crdv1.SpiderIPPool, over map[n
 }
 
 // endReservation gives a reservation back, or holds it.
-func endReservation(tx *ledger.Tx, a netip.Addr, f fate) (bool, error) {
+func (e *expire) endReservation(tx *ledger.Tx, a netip.Addr, f fate) (bool, error) {
 	if now, ok := tx.Record.AwaitedAt(a); !ok || now != f.reservation {
 		return false, nil
 	}
@@ -263,7 +263,7 @@ func endReservation(tx *ledger.Tx, a netip.Addr, f fate) (bool, error) {
 	if most, _ := (ledger.Caps{}).Of(tx.Space.Size()); unplaced(tx.Record) >= most {
 		return false, nil
 	}
-	return true, tx.Record.HoldReserved(a, f.reservation.Token, allocator.Hold{Since: tx.Now, Grace: f.reservation.Grace})
+	return tryHold(tx.Record, a, allocator.Hold{Since: tx.Now, Grace: f.reservation.Grace, Pod: f.reservation.Pod}, e.leaderships.mostHeld)
 }
 
 // unplaced counts the holds of unknown nodes. Nobody knows whose they are, so no

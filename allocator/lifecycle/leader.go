@@ -83,7 +83,7 @@ func Setup(mgr manager.Manager, o Options) error {
 				For(&crdv1.SpiderIPPool{}).
 				WatchesRawSource(view.Source(o.Claims, func(q view.Queue) cache.ResourceEventHandler { return ends{t, o.Claims, q} }, t.noteTold)).
 				Complete(&addresses{
-					ledger: o.Ledger, pools: o.Pools, claims: o.Claims, identity: o.Identity, endpoints: e, leaderships: t,
+					ledger: o.Ledger, pools: o.Pools, claims: o.Claims, identity: o.Identity, nodes: o.Nodes, endpoints: e, leaderships: t,
 					history:   &history{api: mgr.GetAPIReader(), claims: o.Claims, listed: map[string]uint64{}},
 					conflicts: &conflicts{client: mgr.GetClient(), api: mgr.GetAPIReader(), claims: o.Claims, events: tell, metrics: o.Metrics},
 					metrics:   o.Metrics, events: tell, onLeadershipLost: o.OnLeadershipLost, freed: freed,

@@ -71,8 +71,9 @@ type decode func(*crdv1.SpiderIPPool) (*ledger.State, error)
 
 // leaderships is what several jobs of one leader share about its pools. Safe for concurrent use.
 type leaderships struct {
-	term   ledger.Term
-	decode decode
+	term     ledger.Term
+	decode   decode
+	mostHeld int // holds of one pool; only tests change it, before all else
 
 	mu     sync.Mutex
 	byPool map[string]*leadership      // pool -> what is known of it
@@ -81,7 +82,7 @@ type leaderships struct {
 }
 
 func newLeaderships(term ledger.Term, d decode) *leaderships {
-	return &leaderships{term: term, decode: d, byPool: map[string]*leadership{}, graces: map[types.UID]time.Duration{}}
+	return &leaderships{term: term, decode: d, mostHeld: mostHeld, byPool: map[string]*leadership{}, graces: map[types.UID]time.Duration{}}
 }
 
 // of returns whether a pool was taken over, its record at that time, and the baseline. A pool with

@@ -320,7 +320,7 @@ func (w *world) runs(pod *corev1.Pod) {
 	pod.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
 	if !w.s.unknown {
 		for _, c := range claims {
-			w.endpoints[c.Address] = &view.Pod{ObjectMeta: metav1.ObjectMeta{Name: pod.Name, UID: pod.UID}, Node: pod.Spec.NodeName, Claims: claims}
+			w.endpoints[c.Address] = &view.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID}, Node: pod.Spec.NodeName, Claims: claims}
 		}
 	}
 }

@@ -96,6 +96,7 @@ func (l *leader) clone() *leader {
 
 func cloneLeaderships(t *leaderships) *leaderships {
 	c := newLeaderships(t.term, t.decode)
+	c.mostHeld = t.mostHeld
 	c.upTo, c.graces = t.upTo, maps.Clone(t.graces)
 	for pool, tn := range t.byPool {
 		own := &leadership{uid: tn.uid, before: tn.before, begun: tn.begun, baseline: tn.baseline, inherited: tn.inherited, lists: tn.lists}
@@ -156,7 +157,7 @@ func (s *turn) run(job, pool string) {
 	switch job {
 	case "tend":
 		a := &addresses{
-			ledger: s, pools: s, claims: s, identity: modelIdentity, endpoints: s, leaderships: s.l.leaderships,
+			ledger: s, pools: s, claims: s, identity: modelIdentity, nodes: s, endpoints: s, leaderships: s.l.leaderships,
 			history:   &history{api: reader{s}, claims: s, listed: s.l.reached},
 			conflicts: &conflicts{client: writer{turn: s}, api: reader{s}, claims: s, events: silent},
 			events:    silent, onLeadershipLost: depose, freed: func(*view.Pod) {},
@@ -267,7 +268,7 @@ func (l *leader) seesNodes(w *world) {
 	}
 }
 
-// Ready, NotReadyFor, GoneOrOutOfService, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listed, Since and Of are what a leader knows from its watches.
+// Ready, NotReadyFor, GoneOrOutOfService, Shows, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listed, Since and Of are what a leader knows from its watches.
 
 func (s *turn) Ready(node string) (time.Time, time.Duration) {
 	return s.l.ready.Of(node, s.clock())
@@ -286,6 +287,11 @@ func (s *turn) NotReadyFor(need time.Duration, born time.Time) (string, bool) {
 func (s *turn) GoneOrOutOfService(node string) bool {
 	n, ok := s.l.nodes[node]
 	return !ok || view.OutOfService(n)
+}
+
+func (s *turn) Shows(node string) bool {
+	_, ok := s.l.nodes[node]
+	return ok
 }
 
 func (s *turn) pods() []*view.Pod {

@@ -133,6 +133,7 @@ func (p printer) status(s *crdv1.IPPoolStatus) {
 	for _, lines := range [][]string{s.Held, s.Retained} {
 		text := fmt.Sprint(lines)
 		for at := moment; !at.After(p.w.clock); at = at.Add(tick) {
+			text = strings.ReplaceAll(text, at.Add(readyMargin+allocator.DefaultGrace).UTC().Format(time.RFC3339), "") // it follows from since
 			text = strings.ReplaceAll(text, at.UTC().Format(time.RFC3339), "since "+p.age(at))
 		}
 		fmt.Fprintf(p, " %s", text)

@@ -48,6 +48,8 @@ type well map[string]time.Duration
 
 func (w well) Ready(node string) (time.Time, time.Duration) { return moment, w[node] }
 
+func (w well) Shows(node string) bool { _, ok := w[node]; return ok }
+
 func (w well) GoneOrOutOfService(node string) bool { _, ok := w[node]; return !ok }
 
 func (w well) NotReadyFor(need time.Duration, _ time.Time) (string, bool) {
@@ -131,11 +133,12 @@ func TestAHoldEndsByProofOnly(t *testing.T) {
 func TestLose(t *testing.T) {
 	t.Parallel()
 	one, other := &view.Pod{Node: "n", Grace: time.Minute}, &view.Pod{Node: "m", Grace: time.Hour}
+	one.Namespace, one.Name = "shop", "web"
 	for name, c := range map[string]struct {
 		had  []*view.Pod
 		want allocator.Hold
 	}{
-		"an endpoint tells the node":           {[]*view.Pod{one}, allocator.Hold{Node: "n", Since: moment, Grace: time.Minute}},
+		"an endpoint tells the node":           {[]*view.Pod{one}, allocator.Hold{Node: "n", Since: moment, Grace: time.Minute, Pod: allocator.PodRef{Namespace: "shop", Name: "web"}}},
 		"two endpoints do not":                 {[]*view.Pod{one, other}, allocator.Hold{Since: moment, Grace: 2 * time.Hour}},
 		"without an endpoint nothing is known": {nil, allocator.Hold{Since: moment, Grace: 2 * time.Hour}},
 	} {

@@ -29,7 +29,19 @@ type living interface {
 // progress says how far the view of the pods is.
 type progress interface{ Revision() uint64 }
 
-var _ index = (*view.Claims)(nil)
+// nodesShown is what tending asks about nodes: *view.Nodes.
+type nodesShown interface {
+	// Shows reports whether the watch shows a node of that name.
+	Shows(node string) bool
+	// Ready returns since when a node has been Ready without a break, and for how
+	// long that has been seen; 0 where it is not.
+	Ready(node string) (since time.Time, lasts time.Duration)
+}
+
+var (
+	_ index      = (*view.Claims)(nil)
+	_ nodesShown = (*view.Nodes)(nil)
+)
 
 // Identifier says which stable identity a pod has, and the UID of its owner; the
 // zero Identity where it has none.
@@ -45,14 +57,17 @@ type tending struct {
 	identity     Identifier
 	in           func(netip.Addr) bool      // whether the pool has an address
 	holder       func(netip.Addr) types.UID // of an address in use, before this tending
+	nodes        nodesShown
+	mostHeld     int
 	now          time.Time
 	observations // seen and not acted upon
 
-	steps map[netip.Addr]step      // what was done, in whichever attempt
-	final *allocator.Record        // after the last attempt
-	early bool                     // the view of the pods has not reached the mark
-	full  bool                     // more is to be held than a record may hold
-	late  map[podAddress]*view.Pod // live, and the address is another's: two carry it
+	steps    map[netip.Addr]step      // what was done, in whichever attempt
+	final    *allocator.Record        // after the last attempt
+	early    bool                     // the view of the pods has not reached the mark
+	full     bool                     // more is to be held than a record may hold
+	nodeless bool                     // a pod is not settled, since no node of its name is shown
+	late     map[podAddress]*view.Pod // live, and the address is another's: two carry it
 }
 
 // step is one transition.
@@ -91,7 +106,7 @@ func (t *tending) do(r *allocator.Record) error {
 	if t.steps == nil {
 		t.steps = map[netip.Addr]step{}
 	}
-	t.early, t.full, t.final, t.late = false, false, r, map[podAddress]*view.Pod{}
+	t.early, t.full, t.nodeless, t.final, t.late = false, false, false, r, map[podAddress]*view.Pod{}
 	for _, do := range []func(*allocator.Record) error{t.reservations, t.appearances, t.releases, t.losses} {
 		if err := do(r); err != nil {
 			return err
@@ -100,34 +115,60 @@ func (t *tending) do(r *allocator.Record) error {
 	return nil
 }
 
-// reservations settles those whose pod is in view. A token is given to one pod
-// only, so the end of that pod ends its reservation, settled or not.
+// reservations settles those that a pod in view carries. A token is given to one
+// pod only, so the end of that pod ends its reservation, settled or not.
 func (t *tending) reservations(r *allocator.Record) error {
 	all := map[netip.Addr]allocator.Reservation{} // transitions change what r yields
 	for address, v := range r.Awaited() {
 		all[address] = v
 	}
 	for address, v := range all {
-		pod, verb, since := t.fate(address, v)
-		var err error
-		switch {
-		case verb == "":
-			continue
-		case verb == settled:
-			err = r.Settle(address, v.Token, pod.Revision)
-		case verb == held:
-			err = r.HoldReserved(address, v.Token, t.holdFor(pod))
-		case v.For != allocator.Identity{}: // the pod was there, if only for a moment: the next of its name finds the address
-			verb, err = vacated, errors.Join(r.Settle(address, v.Token, pod.Revision), r.Release(address))
-		default:
-			err = r.GiveBack(address, v.Token)
-		}
+		s, err := t.reservation(r, address, v)
 		if err != nil {
 			return err
 		}
-		t.steps[address] = step{verb, pod, since}
+		if s.verb != "" {
+			t.steps[address] = s
+		}
 	}
 	return nil
+}
+
+// reservation takes the next step of a reservation; none while it stays as it is.
+func (t *tending) reservation(r *allocator.Record, a netip.Addr, v allocator.Reservation) (s step, err error) {
+	s.pod, s.verb, s.since = t.fate(a, v)
+	switch {
+	case s.verb == "":
+	case s.verb == settled && !t.placed(s.pod):
+		t.nodeless = true
+		return step{}, nil
+	case s.verb == settled:
+		err = r.Settle(a, v.Token, s.pod.Revision)
+	case s.verb == held:
+		return t.hold(r, a, t.holdFor(s.pod), s)
+	case v.For != allocator.Identity{}: // the pod was there, if only for a moment: the next of its name finds the address
+		s.verb, err = vacated, errors.Join(r.Settle(a, v.Token, s.pod.Revision), r.Release(a))
+	default:
+		err = r.GiveBack(a, v.Token)
+	}
+	return s, err
+}
+
+// placed reports whether a pod has no node yet, or one that there is. Whoever makes a
+// pod may name any node in it, and deleted by force, with a finalizer, it stays for
+// ever and counts in no quota. Its address stays reserved until the node is there, and
+// so counts among those that its namespace keeps without a running pod; it does not
+// expire while the pod carries it.
+func (t *tending) placed(p *view.Pod) bool { return p.Node == "" || t.nodes.Shows(p.Node) }
+
+// hold makes an address held, if there is room for another hold. It returns s then.
+func (t *tending) hold(r *allocator.Record, a netip.Addr, h allocator.Hold, s step) (step, error) {
+	done, err := tryHold(r, a, h, t.mostHeld)
+	if !done {
+		t.full = true
+		return step{}, err
+	}
+	return s, err
 }
 
 // fate says what becomes of a reservation, by which pod, and since when that
@@ -149,10 +190,6 @@ func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *view.Pod, ve
 		return e.pod, givenBack, e.noticed
 	}
 	return nil, "", time.Time{}
-}
-
-func (t *tending) holdFor(p *view.Pod) allocator.Hold {
-	return allocator.Hold{Node: p.Node, Since: t.now, Grace: p.Grace}
 }
 
 // appearances puts an address back that the record does not know although a live
@@ -224,39 +261,26 @@ func (t *tending) releases(r *allocator.Record) error {
 			}
 			continue
 		}
-		if e.vanished && t.holdsEnough(r) {
-			continue
-		}
-		verb, err := t.end(r, key.address, e)
+		s, err := t.end(r, key.address, e)
 		if err != nil {
 			return err
 		}
-		t.steps[key.address] = step{verb, e.pod, e.noticed}
+		if s.verb != "" {
+			t.steps[key.address] = s
+		}
 	}
 	return nil
 }
 
-// end ends the use of an address.
-func (t *tending) end(r *allocator.Record, a netip.Addr, e end) (verb string, err error) {
+// end ends the use of an address; it stays where there is no room for a hold.
+func (t *tending) end(r *allocator.Record, a netip.Addr, e end) (step, error) {
 	switch {
 	case e.vanished:
-		return held, r.Hold(a, t.holdFor(e.pod))
+		return t.hold(r, a, t.holdFor(e.pod), step{held, e.pod, e.noticed})
 	case r.State(a) == allocator.StateRetained:
-		return vacated, r.Release(a)
+		return step{vacated, e.pod, e.noticed}, r.Release(a)
 	}
-	return released, r.Release(a)
-}
-
-// maxHeld bounds the holds of one pool: a settled address costs next to nothing
-// in the record, a held one a line. What would go beyond stays in use until other
-// holds have ended, which is as safe.
-const maxHeld = 3000
-
-func (t *tending) holdsEnough(r *allocator.Record) bool {
-	c := r.Counts()
-	enough := c.Held+c.RetainedHeld >= maxHeld
-	t.full = t.full || enough
-	return enough
+	return step{released, e.pod, e.noticed}, r.Release(a)
 }
 
 // losses holds the addresses whose pods ended while nobody led.
@@ -269,13 +293,13 @@ func (t *tending) losses(r *allocator.Record) error {
 			t.early = true
 			continue
 		}
-		if t.holdsEnough(r) {
-			return nil
-		}
-		if err := r.Hold(a, l.hold); err != nil {
+		s, err := t.hold(r, a, t.expected(l.hold), step{held, l.pod, l.hold.Since})
+		if err != nil {
 			return err
 		}
-		t.steps[a] = step{held, l.pod, l.hold.Since}
+		if s.verb != "" {
+			t.steps[a] = s
+		}
 	}
 	return nil
 }
@@ -284,6 +308,13 @@ func (t *tending) losses(r *allocator.Record) error {
 // record says: its reservation may have been written by another replica, and come
 // into view after the pod has gone. It is not to expire then, but to be held.
 const remembered = 5 * time.Minute
+
+// awaits reports whether an address is still reserved for a pod that has ended: there
+// was no room for another hold. Were its end forgotten, the reservation would expire.
+func (t *tending) awaits(a netip.Addr, p *view.Pod) bool {
+	v, ok := t.final.AwaitedAt(a)
+	return ok && p.Token == string(v.Token) && p.MayCarry(v)
+}
 
 // lives reports whether the pod itself is live, whatever was noted of it.
 func (t *tending) lives(key podAddress) bool {
@@ -324,7 +355,7 @@ func (t *tending) over() observations {
 	over := observations{ends: map[podAddress]end{}, appeared: t.appeared, unseen: map[netip.Addr]orphanedAllocation{}}
 	for key, e := range t.ends {
 		acted := !t.final.InUse(key.address) || t.holderOf(key.address) != key.uid || t.lives(key)
-		if acted && (!e.vanished || t.now.Sub(e.noticed) > remembered) {
+		if acted && !t.awaits(key.address, e.pod) && (!e.vanished || t.now.Sub(e.noticed) > remembered) {
 			over.ends[key] = e
 		}
 	}

@@ -1,9 +1,13 @@
 package lifecycle
 
 import (
+	"errors"
 	"net/netip"
+	"strconv"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/types"
 
 	"spidernet.io/spiderpool/allocator"
@@ -14,6 +18,8 @@ import (
 func TestTending(t *testing.T) {
 	t.Parallel()
 	a, b := pod("a", tokenA, 10), pod("b", tokenB, 30)
+	unbound := pod("a", tokenA, 10)
+	unbound.Node = ""
 	keyA := podAddress{a.UID, x}
 	endOfA := map[podAddress]end{keyA: {pod: finished(a), revision: 20}}
 	vanishedA := map[podAddress]end{keyA: {pod: a, revision: 20, vanished: true}}
@@ -34,7 +40,30 @@ func TestTending(t *testing.T) {
 		wantLate   int // pods that are live again while x is another's
 		wantMark   uint64
 		outside    bool // x is no address of the pool
+		noNode     bool // no node is shown
+		wantNone   bool // a pod is not settled for that
 	}{
+		"a pod on a node that is not shown leaves its reservation": {
+			record: reservedFor(t, tokenA), view: podView{10, []*view.Pod{a}}, noNode: true,
+			wantState: allocator.StateReserved, wantNone: true,
+		},
+		"so does one with a stable identity": {
+			record: keptFor(t, tokenA), view: podView{10, []*view.Pod{a}}, noNode: true,
+			wantState: allocator.StateReserved, wantNone: true,
+		},
+		"a pod that has no node yet settles": {
+			record: reservedFor(t, tokenA), view: podView{10, []*view.Pod{unbound}}, noNode: true,
+			wantState: allocator.StateSettled, wantVerb: settled, wantHolder: a, wantMark: 10,
+		},
+		"a pod on a node that is not shown gives back when it has finished": {
+			record: reservedFor(t, tokenA), view: podView{20, []*view.Pod{finished(a)}}, noNode: true,
+			wantState: allocator.StateFree, wantVerb: givenBack,
+		},
+		"a pod on a node that is not shown has its address held when it vanished": {
+			record: reservedFor(t, tokenA), view: podView{revision: 20}, ends: vanishedA, noNode: true,
+			wantState: allocator.StateHeld, wantVerb: held, wantOver: 1,
+		},
+
 		"a live pod settles its reservation and raises the mark": {
 			record: reservedFor(t, tokenA), view: podView{10, []*view.Pod{a}},
 			wantState: allocator.StateSettled, wantVerb: settled, wantHolder: a, wantMark: 10,
@@ -156,7 +185,7 @@ func TestTending(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := tending{
-				pool: "p", in: func(netip.Addr) bool { return !c.outside }, claims: c.view, identity: nobody, now: moment,
+				pool: "p", in: func(netip.Addr) bool { return !c.outside }, claims: c.view, identity: nobody, now: moment, nodes: well{"node": time.Second}, mostHeld: mostHeld,
 				observations: observations{ends: c.ends, appeared: c.appeared, unseen: c.unseen},
 				holder: func(netip.Addr) types.UID {
 					if c.holder == nil {
@@ -164,6 +193,9 @@ func TestTending(t *testing.T) {
 					}
 					return c.holder.UID
 				},
+			}
+			if c.noNode {
+				d.nodes = well{}
 			}
 			if c.stable {
 				d.identity = identityOfTests
@@ -179,6 +211,9 @@ func TestTending(t *testing.T) {
 			}
 			if got := c.record.SeenThrough(); got != c.wantMark {
 				t.Errorf("the mark is %d, want %d", got, c.wantMark)
+			}
+			if d.nodeless != c.wantNone {
+				t.Errorf("a pod is not settled: %t", d.nodeless)
 			}
 			done, holders, over := d.outcome()
 			if got := done[x].verb; got != c.wantVerb {
@@ -202,7 +237,7 @@ func TestTending(t *testing.T) {
 func TestTendingTwiceReportsWhatTheFirstAttemptDid(t *testing.T) {
 	t.Parallel()
 	a := pod("a", tokenA, 10)
-	d := tending{pool: "p", claims: podView{10, []*view.Pod{a}}, identity: identityOfTests, holder: func(netip.Addr) types.UID { return "" }}
+	d := tending{pool: "p", claims: podView{10, []*view.Pod{a}}, identity: identityOfTests, nodes: well{"node": 0}, holder: func(netip.Addr) types.UID { return "" }}
 	r := reservedFor(t, tokenA)
 	for range 2 {
 		if err := d.do(r); err != nil {
@@ -231,31 +266,97 @@ func TestTendingTwiceReportsWhatTheFirstAttemptDid(t *testing.T) {
 	}
 }
 
-// A settled address costs nothing in the record, a held one a line.
-func TestMoreThanARecordHoldsStaysInUse(t *testing.T) {
+// However many pods vanish at once, and whatever their addresses were then: a
+// settled address costs nothing in the record, a held one a line.
+func TestMoreThanARecordHoldsStaysAsItIs(t *testing.T) {
 	t.Parallel()
-	var r allocator.Record
-	ends := map[podAddress]end{}
-	holders := map[netip.Addr]types.UID{}
-	for i, a := 0, netip.MustParseAddr("10.1.0.0"); i < maxHeld+10; i, a = i+1, a.Next() {
-		if err := r.PutBack(a, 1, allocator.Identity{}, ""); err != nil {
-			t.Fatal(err)
+	const most, vanished = 30, 40
+	reserve := func(r *allocator.Record, p *view.Pod, v allocator.Reservation) error {
+		return r.Reserve(p.Claims[0].Address, v)
+	}
+	settle := func(r *allocator.Record, p *view.Pod, v allocator.Reservation) error {
+		return errors.Join(reserve(r, p, v), r.Settle(p.Claims[0].Address, v.Token, 1))
+	}
+	stable := func(record func(*allocator.Record, *view.Pod, allocator.Reservation) error) func(*allocator.Record, *view.Pod, allocator.Reservation) error {
+		return func(r *allocator.Record, p *view.Pod, v allocator.Reservation) error {
+			v.For, v.ForUID = identityOfTests(p)
+			return record(r, p, v)
 		}
-		p := pod(a.String(), tokenA, 20)
-		p.Claims = []crdv1.Claim{{Pool: "p", Address: a}}
-		holders[a], ends[podAddress{p.UID, a}] = p.UID, end{pod: p, revision: 20, vanished: true, noticed: moment}
 	}
-	d := tending{
-		pool: "p", claims: podView{revision: 20}, identity: nobody, now: moment, observations: observations{ends: ends},
-		in: func(netip.Addr) bool { return true }, holder: func(a netip.Addr) types.UID { return holders[a] },
+	for name, c := range map[string]struct {
+		record func(*allocator.Record, *view.Pod, allocator.Reservation) error
+		unseen bool // they vanished while nobody led
+		want   allocator.Counts
+	}{
+		"in use":                       {settle, false, allocator.Counts{Held: most, Settled: vanished - most}},
+		"in use, of stable identities": {stable(settle), false, allocator.Counts{Retained: vanished, RetainedHeld: most, RetainedInUse: vanished - most}},
+		"reserved":                     {reserve, false, allocator.Counts{Held: most, Reserved: vanished - most}},
+		"reserved for stable identities": {
+			stable(reserve), false, allocator.Counts{Retained: most, RetainedHeld: most, Reserved: vanished - most},
+		},
+		"in use, and nobody led": {settle, true, allocator.Counts{Held: most, Settled: vanished - most}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, holders := &allocator.Record{}, map[netip.Addr]types.UID{}
+			o := observations{ends: map[podAddress]end{}, unseen: map[netip.Addr]orphanedAllocation{}}
+			for i, a := 0, netip.MustParseAddr("10.1.0.0"); i < vanished; i, a = i+1, a.Next() {
+				p := pod("web-"+strconv.Itoa(i), allocator.LateToken(a.String()), 20)
+				p.Claims = []crdv1.Claim{{Pool: "p", Address: a}}
+				if err := c.record(r, p, allocator.Reservation{Token: allocator.Token(p.Token), Pod: allocator.PodRef{Namespace: p.Namespace}}); err != nil {
+					t.Fatal(err)
+				}
+				if c.unseen {
+					o.unseen[a] = orphanOf([]*view.Pod{p}, 0, moment)
+					continue
+				}
+				holders[a], o.ends[podAddress{p.UID, a}] = p.UID, end{pod: p, revision: 20, vanished: true, noticed: moment}
+			}
+			d := tending{
+				pool: "p", claims: podView{revision: 20}, identity: identityOfTests, now: moment.Add(time.Hour), observations: o, nodes: well{"node": 0}, mostHeld: most,
+				in: func(netip.Addr) bool { return true }, holder: func(a netip.Addr) types.UID { return holders[a] },
+			}
+			if err := d.do(r); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(c.want, r.Counts()); diff != "" || !d.full {
+				t.Errorf("full %t (-want +got):\n%s", d.full, diff)
+			}
+			// What is not acted upon is kept in mind, however long: without it a reservation would expire.
+			_, _, over := d.outcome()
+			if n := len(over.ends) + len(over.unseen); n != most {
+				t.Errorf("%d of %d are forgotten, want those %d that are held", n, vanished, most)
+			}
+		})
 	}
-	if err := d.do(&r); err != nil {
-		t.Fatal(err)
-	}
-	if c := r.Counts(); c.Held != maxHeld || c.Settled != 10 || !d.full {
-		t.Errorf("%+v, full %t, want %d held and 10 settled", c, d.full, maxHeld)
-	}
-	if _, _, over := d.outcome(); len(over.ends) != 0 {
-		t.Errorf("%d ends are forgotten, want none: those held are kept in mind for a while, the others wait", len(over.ends))
+}
+
+func TestAHoldSaysWhoseItIsAndUntilWhen(t *testing.T) {
+	t.Parallel()
+	a := pod("a", tokenA, 10)
+	a.Grace = time.Hour
+	whose := allocator.PodRef{Namespace: "default", Name: "a"}
+	for name, c := range map[string]struct {
+		nodes well
+		pod   *view.Pod
+		want  allocator.Hold
+	}{
+		"on a node that is Ready": {
+			well{"node": time.Second}, a,
+			allocator.Hold{Node: "node", Since: moment, Grace: time.Hour, Pod: whose, Until: moment.Add(time.Hour + time.Minute)},
+		},
+		"with the usual grace": {
+			well{"node": time.Second}, pod("a", tokenA, 10),
+			allocator.Hold{Node: "node", Since: moment, Pod: whose, Until: moment.Add(90 * time.Second)},
+		},
+		"on a node that is not Ready": {well{"node": 0}, a, allocator.Hold{Node: "node", Since: moment, Grace: time.Hour, Pod: whose}},
+		"on no node that is known":    {well{}, a, allocator.Hold{Node: "node", Since: moment, Grace: time.Hour, Pod: whose}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(c.want, (&tending{nodes: c.nodes, now: moment}).holdFor(c.pod)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
 	}
 }

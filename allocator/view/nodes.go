@@ -175,6 +175,12 @@ func (n *Nodes) NotReadyFor(need time.Duration, born time.Time) (node string, is
 	return "", false
 }
 
+// Shows reports whether there is a node of that name, as far as the watch has shown.
+func (n *Nodes) Shows(name string) bool {
+	_, ok, err := n.informer.GetStore().GetByKey(name)
+	return err == nil && ok
+}
+
 // GoneOrOutOfService reports whether a node is gone or out of service, as far as the watch has
 // shown.
 func (n *Nodes) GoneOrOutOfService(name string) bool {
