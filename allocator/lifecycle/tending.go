@@ -204,7 +204,7 @@ func (t *tending) appearances(r *allocator.Record) error {
 			continue
 		case !t.lives(key) || holder == key.uid && r.InUse(a):
 			continue
-		case isHeld(r, a):
+		case isHeld(r, a), awaits(r, a, p):
 			continue
 		case r.InUse(a) && holder == "": // it had ended by somebody else's word
 			t.steps[a] = step{verb: passedOn, pod: p}
@@ -221,6 +221,14 @@ func (t *tending) appearances(r *allocator.Record) error {
 		t.steps[a] = step{verb: putBack, pod: p}
 	}
 	return nil
+}
+
+// awaits reports whether an address is reserved for this pod: it is not to be settled
+// yet; or the pod has ended and there was no room for another hold, and were its end
+// forgotten, the reservation would expire.
+func awaits(r *allocator.Record, a netip.Addr, p *view.Pod) bool {
+	v, ok := r.AwaitedAt(a)
+	return ok && p.Token == string(v.Token) && p.MayCarry(v)
 }
 
 func isHeld(r *allocator.Record, a netip.Addr) bool {
@@ -309,13 +317,6 @@ func (t *tending) losses(r *allocator.Record) error {
 // into view after the pod has gone. It is not to expire then, but to be held.
 const remembered = 5 * time.Minute
 
-// awaits reports whether an address is still reserved for a pod that has ended: there
-// was no room for another hold. Were its end forgotten, the reservation would expire.
-func (t *tending) awaits(a netip.Addr, p *view.Pod) bool {
-	v, ok := t.final.AwaitedAt(a)
-	return ok && p.Token == string(v.Token) && p.MayCarry(v)
-}
-
 // lives reports whether the pod itself is live, whatever was noted of it.
 func (t *tending) lives(key podAddress) bool {
 	for _, p := range t.claims.Live(key.address) {
@@ -355,7 +356,7 @@ func (t *tending) over() observations {
 	over := observations{ends: map[podAddress]end{}, appeared: t.appeared, unseen: map[netip.Addr]orphanedAllocation{}}
 	for key, e := range t.ends {
 		acted := !t.final.InUse(key.address) || t.holderOf(key.address) != key.uid || t.lives(key)
-		if acted && !t.awaits(key.address, e.pod) && (!e.vanished || t.now.Sub(e.noticed) > remembered) {
+		if acted && !awaits(t.final, key.address, e.pod) && (!e.vanished || t.now.Sub(e.noticed) > remembered) {
 			over.ends[key] = e
 		}
 	}

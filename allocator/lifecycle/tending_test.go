@@ -44,7 +44,7 @@ func TestTending(t *testing.T) {
 		wantNone   bool // a pod is not settled for that
 	}{
 		"a pod on a node that is not shown leaves its reservation": {
-			record: reservedFor(t, tokenA), view: podView{10, []*view.Pod{a}}, noNode: true,
+			record: reservedFor(t, tokenA), view: podView{10, []*view.Pod{a}}, appeared: map[podAddress]*view.Pod{keyA: a}, noNode: true,
 			wantState: allocator.StateReserved, wantNone: true,
 		},
 		"so does one with a stable identity": {
