@@ -35,6 +35,9 @@ func FuzzRecord(f *testing.F) {
 		{Reserved: []string{"10.0.0.1 " + tokenA + " shop", "10.0.0.2 " + tokenA + " shop"}, PodsSeenThrough: "01"},
 		{Retained: []string{"a/Bare.x/w -: -0=fc00::6@node1@2026-11-23T10:00:00Z -1=fc00::7* -2=fc00::8+" + tokenA + "~31s"}},
 		{Retained: []string{"a/Bare/w -: w-0=10.0.0.6**"}, Held: []string{"10.0.0.7  2026-11-23T10:00:00.5+01:00 ~60s"}},
+		{Held: []string{"10.0.0.7 node1 2026-11-23T10:00:00Z 60s pod:shop/db-0 until:2026-11-23T10:02:00Z", "10.0.0.8 - 2026-11-23T10:00:00Z pod:shop/-"}},
+		{Held: []string{"10.0.0.7 node1 2026-11-23T10:00:00Z until:0001-01-01T00:00:00Z", "10.0.0.8 - 2026-11-23T10:00:00Z pod:/"}},
+		{Retained: []string{"a/Bare/w -: -0=10.0.0.6@node1@2026-11-23T10:00:00Z@2026-11-23T10:01:30Z~31s"}},
 		{Retained: []string{"a/Bare/w 1: -0=10.0.0.6 -0=10.0.0.7", "a/Bare/w 2: -0=10.0.0.8"}, LongestGrace: "31s"},
 	} {
 		add(&s)
@@ -151,7 +154,7 @@ func entriesOf(r *allocator.Record) []entry {
 	}
 	for a, v := range r.AllHeld() {
 		e := all[a]
-		e.addr, e.held = a, &hold{node: v.Node, since: v.Since, grace: v.Grace}
+		e.addr, e.held = a, &hold{node: v.Node, since: v.Since, grace: v.Grace, namespace: v.Pod.Namespace, pod: v.Pod.Name, until: v.Until}
 		all[a] = e
 	}
 	var sorted []entry
@@ -231,9 +234,12 @@ func randomRecord(t *rapid.T) *allocator.Record {
 			}
 			_ = r.Reserve(a, v)
 		case 2:
-			_ = r.Hold(a, allocator.Hold{
-				Node: pick("", "node1"), Grace: grace.Draw(t, "grace"), Since: time.Unix(int64(rapid.Uint32().Draw(t, "since")), 0),
-			})
+			h := allocator.Hold{Node: pick("", "node1"), Grace: grace.Draw(t, "grace"), Since: time.Unix(int64(rapid.Uint32().Draw(t, "since")), 0)}
+			h.Pod = rapid.SampledFrom([]allocator.PodRef{{}, {Namespace: "shop"}, {Namespace: "shop", Name: "db-0"}}).Draw(t, "pod")
+			if rapid.Bool().Draw(t, "expected") {
+				h.Until = h.Since.Add(time.Minute)
+			}
+			_ = r.Hold(a, h)
 		case 3:
 			_ = r.Release(a)
 		case 4: // up to the end of a block: this one, the next, or the one after it
@@ -281,7 +287,7 @@ func edit(t *rapid.T, s *crdv1.IPPoolStatus) {
 		(*set)[i] = line[:at] + char + line[min(at+rapid.IntRange(0, 1).Draw(t, "instead"), len(line)):]
 	case 5:
 		word := rapid.SampledFrom([]string{
-			" ", " by:rqkmtdcs", " grace:60s", " for:Bare/web/web-0", " of:5e1f", " 31s", "~31s", "*", " -7=10.0.1.9", " zz=10.0.1.9", ",255", "-255",
+			" ", " by:rqkmtdcs", " grace:60s", " for:Bare/web/web-0", " of:5e1f", " pod:shop/-", " pod:shop/db-0", " until:2026-11-23T12:00:00Z", "@2026-11-23T12:00:00Z", " 31s", "~31s", "*", " -7=10.0.1.9", " zz=10.0.1.9", ",255", "-255",
 		}).Draw(t, "word")
 		(*set)[i] = line + word
 	case 6: // split a line in two

@@ -100,7 +100,7 @@ const (
 // mayEnd says why a hold may end by the state of the nodes, and after how long at most; empty while
 // it must stay.
 func (h *hold) mayEnd(nodes []corev1.Node) (why string, after time.Duration) {
-	proof := readyAgain + max(h.grace, usualGrace)
+	proof := readyAgain + min(max(h.grace, usualGrace), countedGrace)
 	if h.node == "" {
 		for i := range nodes {
 			if !outOfService(&nodes[i]) && !ready(&nodes[i]) {

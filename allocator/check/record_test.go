@@ -22,9 +22,9 @@ func written() *crdv1.IPPoolStatus {
 		Retained: []string{
 			"shop/Bare/web -: webserver=10.0.0.20*",
 			"shop/StatefulSet.apps/db 0b7c: -2=10.0.0.21+" + tokenC,
-			"shop/StatefulSet.apps/db 5e1f: -0=10.0.0.23 -3=10.0.0.24+eeeeeeeeeeeeeeee/99cc~60s other=10.0.0.22@-@2026-11-23T12:00:00Z~3600s",
+			"shop/StatefulSet.apps/db 5e1f: -0=10.0.0.23 -3=10.0.0.24+eeeeeeeeeeeeeeee/99cc~60s other=10.0.0.22@-@2026-11-23T12:00:00Z@2026-11-23T13:01:00Z~3600s",
 		},
-		Held:            []string{"10.0.0.30 node1 2026-11-23T12:00:00Z", "10.0.0.31 - 2026-11-23T12:00:00Z 90s"},
+		Held:            []string{"10.0.0.30 node1 2026-11-23T12:00:00Z pod:shop/web-x until:2026-11-23T12:01:30Z", "10.0.0.31 - 2026-11-23T12:00:00Z 90s"},
 		PodsSeenThrough: "9", LongestGrace: "3600s", Term: "leader-1",
 	}
 }
@@ -45,12 +45,16 @@ func TestARecordIsReadAsItIsWritten(t *testing.T) {
 			{addr: at("10.0.0.11"), place: place{"reserved", 1}, awaits: &reservation{token: tokenB, namespace: "shop", name: "late-x", uid: "77aa"}},
 			{addr: at("10.0.0.20"), place: place{"retained", 0}, kept: &bare, inUse: true},
 			{addr: at("10.0.0.21"), place: place{"retained", 1}, kept: &second, awaits: &reservation{token: tokenC, namespace: "shop", kept: second}},
-			{addr: at("10.0.0.22"), place: place{"retained", 2}, kept: &other, held: &hold{since: noon, grace: time.Hour}},
+			{addr: at("10.0.0.22"), place: place{"retained", 2}, kept: &other, held: &hold{
+				since: noon, grace: time.Hour, namespace: "shop", pod: "other", until: noon.Add(61 * time.Minute),
+			}},
 			{addr: at("10.0.0.23"), place: place{"retained", 2}, kept: &first},
 			{addr: at("10.0.0.24"), place: place{"retained", 2}, kept: &third, awaits: &reservation{
 				token: "eeeeeeeeeeeeeeee", namespace: "shop", name: "db-3", uid: "99cc", grace: time.Minute, kept: third,
 			}},
-			{addr: at("10.0.0.30"), place: place{"held", 0}, held: &hold{node: "node1", since: noon}},
+			{addr: at("10.0.0.30"), place: place{"held", 0}, held: &hold{
+				node: "node1", since: noon, namespace: "shop", pod: "web-x", until: noon.Add(90 * time.Second),
+			}},
 			{addr: at("10.0.0.31"), place: place{"held", 1}, held: &hold{since: noon, grace: 90 * time.Second}},
 		},
 		seenThrough: 9, longestGrace: time.Hour, term: "leader-1",
@@ -182,18 +186,29 @@ func TestHeldLinesHaveOneSpelling(t *testing.T) {
 	t.Parallel()
 	const noon = " 2026-11-23T12:00:00Z"
 	q := func(line, why string) string { return `status.held[0]: "` + line + `": ` + why }
-	const form, noTime = "want address, node and time, and perhaps a grace", "not a UTC time such as 2026-11-23T10:00:00Z"
+	const order = "want pod: and until:, each once and in this order"
+	const form, noTime = "want address, node and time, and perhaps a grace and words", "not a UTC time such as 2026-11-23T10:00:00Z"
 	refuse(t, func(lines ...string) *crdv1.IPPoolStatus { return &crdv1.IPPoolStatus{Held: lines} }, map[string]refusal{
-		"of a node":                    {lines: []string{"10.0.0.1 node1" + noon}},
-		"with a grace":                 {lines: []string{"10.0.0.1 -" + noon + " 31s"}},
-		"too little":                   {lines: []string{"10.0.0.1 node1"}, want: q("10.0.0.1 node1", form)},
-		"too much":                     {lines: []string{"10.0.0.1 node1" + noon + " 31s 31s"}, want: q("10.0.0.1 node1"+noon+" 31s 31s", form)},
-		"a malformed node":             {lines: []string{"10.0.0.1 -x" + noon}, want: q("10.0.0.1 -x"+noon, `node "-x": not a name`)},
-		"a time of a zone":             {lines: []string{"10.0.0.1 - 2026-11-23T12:00:00+00:00"}, want: q("10.0.0.1 - 2026-11-23T12:00:00+00:00", `"2026-11-23T12:00:00+00:00": `+noTime)},
-		"a fraction of seconds":        {lines: []string{"10.0.0.1 - 2026-11-23T12:00:00.5Z"}, want: q("10.0.0.1 - 2026-11-23T12:00:00.5Z", `"2026-11-23T12:00:00.5Z": `+noTime)},
-		"a day that does not exist":    {lines: []string{"10.0.0.1 - 2026-02-30T12:00:00Z"}, want: q("10.0.0.1 - 2026-02-30T12:00:00Z", `"2026-02-30T12:00:00Z": `+noTime)},
-		"a year that does not exist":   {lines: []string{"10.0.0.1 - 0000-01-01T12:00:00Z"}, want: q("10.0.0.1 - 0000-01-01T12:00:00Z", `"0000-01-01T12:00:00Z": `+noTime)},
-		"addresses that do not ascend": {lines: []string{"10.0.0.2 -" + noon, "10.0.0.1 -" + noon}, want: "status.held[1]: 10.0.0.1 does not come after 10.0.0.2"},
+		"of a node":             {lines: []string{"10.0.0.1 node1" + noon}},
+		"with a grace":          {lines: []string{"10.0.0.1 -" + noon + " 31s"}},
+		"too little":            {lines: []string{"10.0.0.1 node1"}, want: q("10.0.0.1 node1", form)},
+		"too much":              {lines: []string{"10.0.0.1 node1" + noon + " 31s 31s"}, want: q("10.0.0.1 node1"+noon+" 31s 31s", `"31s": `+order)},
+		"of a pod, with an end": {lines: []string{"10.0.0.1 node1" + noon + " 31s pod:shop/web until:2026-11-23T12:01:31Z"}},
+		"of a namespace":        {lines: []string{"10.0.0.1 -" + noon + " pod:shop/-"}},
+		"of a pod twice":        {lines: []string{"10.0.0.1 -" + noon + " pod:shop/- pod:shop/-"}, want: q("10.0.0.1 -"+noon+" pod:shop/- pod:shop/-", `"pod:shop/-": `+order)},
+		"words out of order": {
+			lines: []string{"10.0.0.1 - 2026-11-23T12:00:00Z until:2026-11-23T12:01:31Z pod:shop/-"},
+			want:  q("10.0.0.1 -"+noon+" until:2026-11-23T12:01:31Z pod:shop/-", `"pod:shop/-": `+order),
+		},
+		"of a pod of nobody":    {lines: []string{"10.0.0.1 -" + noon + " pod:-/web"}, want: q("10.0.0.1 -"+noon+" pod:-/web", `namespace "-": not a name`)},
+		"of nothing":            {lines: []string{"10.0.0.1 -" + noon + " pod:shop"}, want: q("10.0.0.1 -"+noon+" pod:shop", `pod "": not a name`)},
+		"until the zero time":   {lines: []string{"10.0.0.1 -" + noon + " until:0001-01-01T00:00:00Z"}, want: q("10.0.0.1 -"+noon+" until:0001-01-01T00:00:00Z", `"0001-01-01T00:00:00Z": leave it out`)},
+		"a node that is none":   {lines: []string{"10.0.0.1 -x" + noon}, want: q("10.0.0.1 -x"+noon, `node "-x": not a name`)},
+		"a time of a zone":      {lines: []string{"10.0.0.1 - 2026-11-23T12:00:00+00:00"}, want: q("10.0.0.1 - 2026-11-23T12:00:00+00:00", `"2026-11-23T12:00:00+00:00": `+noTime)},
+		"a fraction of seconds": {lines: []string{"10.0.0.1 - 2026-11-23T12:00:00.5Z"}, want: q("10.0.0.1 - 2026-11-23T12:00:00.5Z", `"2026-11-23T12:00:00.5Z": `+noTime)},
+		"a day that is none":    {lines: []string{"10.0.0.1 - 2026-02-30T12:00:00Z"}, want: q("10.0.0.1 - 2026-02-30T12:00:00Z", `"2026-02-30T12:00:00Z": `+noTime)},
+		"a year that is none":   {lines: []string{"10.0.0.1 - 0000-01-01T12:00:00Z"}, want: q("10.0.0.1 - 0000-01-01T12:00:00Z", `"0000-01-01T12:00:00Z": `+noTime)},
+		"an order that is none": {lines: []string{"10.0.0.2 -" + noon, "10.0.0.1 -" + noon}, want: "status.held[1]: 10.0.0.1 does not come after 10.0.0.2"},
 	})
 }
 

@@ -74,8 +74,7 @@ func (e *entry) readUse(use string) (err error) {
 	case '+':
 		e.awaits, err = readPendingAdmission(*e.kept, text, graces)
 	case '@':
-		node, since, _ := strings.Cut(text, "@")
-		e.held, err = readHold(node, since, graces)
+		e.held, err = readRetainedHold(*e.kept, text, graces)
 	default:
 		if use != "*" {
 			return fmt.Errorf("%q: nothing follows *", use)
@@ -83,6 +82,20 @@ func (e *entry) readUse(use string) (err error) {
 		e.inUse = true
 	}
 	return err
+}
+
+// readRetainedHold reads node@since, or node@since@until; of graces there is one at most.
+func readRetainedHold(id identity, text string, graces []string) (*hold, error) {
+	node, times, _ := strings.Cut(text, "@")
+	since, until, hasUntil := strings.Cut(times, "@")
+	h, err := readHold(node, since, graces)
+	if err != nil {
+		return nil, err
+	}
+	if h.namespace, h.pod = id.Namespace, id.pod; hasUntil {
+		h.until, err = readUntil(until)
+	}
+	return h, err
 }
 
 // readPendingAdmission reads token, or token/UID for a pod bound late; there is at most one grace.

@@ -68,7 +68,9 @@ func readTime(text string) (time.Time, error) {
 const (
 	// usualGrace is the default termination grace. Only a longer one is written.
 	usualGrace = 30 * time.Second
-	// longestGrace is the longest that is written, a hundred years.
+	// countedGrace is the most that is waited for; a longer one is an older controller's.
+	countedGrace = 24 * time.Hour
+	// longestGrace is the most that is written, a hundred years.
 	longestGrace = 100 * 365 * 24 * time.Hour
 )
 
