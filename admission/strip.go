@@ -2,7 +2,6 @@ package admission
 
 import (
 	"maps"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -12,7 +11,5 @@ import (
 // strip removes the annotations that only we set: at creation they are either forged or copied from
 // another pod.
 func strip(pod *corev1.Pod) {
-	maps.DeleteFunc(pod.Annotations, func(key, _ string) bool {
-		return key == crdv1.AnnotationReservation || key == crdv1.AnnotationUnassigned || strings.HasPrefix(key, crdv1.AnnotationAssignedPrefix)
-	})
+	maps.DeleteFunc(pod.Annotations, func(key, _ string) bool { return crdv1.OnlyOurs(key) })
 }

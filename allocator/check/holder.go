@@ -26,6 +26,9 @@ func live(pod *corev1.Pod) bool {
 	if pod.DeletionTimestamp != nil && pod.Spec.NodeName == "" {
 		return false // it will never get a node
 	}
+	if _, ended := pod.Annotations[crdv1.AnnotationEnded]; ended {
+		return false // with its node
+	}
 	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 		return true
 	}

@@ -3,7 +3,9 @@
 //
 //	leadership.go  taking a pool over: from then on only this leader's view counts
 //	addresses.go   settle when the pod of a reservation is seen, release when it finished, hold when
-//	               it vanished; tending.go decides, ends.go collects how pods ended
+//	               it vanished; tending.go decides, ends.go collects how pods ended, holding.go
+//	               bounds the holds
+//	lostnodes.go   find the pods that have ended with their nodes
 //	expire.go      give back a reservation that no pod came for
 //	holds.go       end a hold once its node proves that the pod cannot run
 //	retained.go    free what is kept for an identity that will not come back

@@ -99,6 +99,11 @@ func Setup(mgr manager.Manager, o Options) error {
 				})
 		},
 		func() error {
+			return build(mgr, "lostnodes", 8).
+				WatchesRawSource(view.Source(o.Claims, lostNodeEvents, func(uint64) {})).
+				Complete(&lostNodes{client: mgr.GetClient(), api: mgr.GetAPIReader(), claims: o.Claims, nodes: o.Nodes})
+		},
+		func() error {
 			return build(mgr, "endpoints", 8).
 				For(&crdv1.SpiderEndpoint{}).
 				WatchesRawSource(view.Source(o.Claims, endpointEvents, func(uint64) {})).
@@ -111,7 +116,7 @@ func Setup(mgr manager.Manager, o Options) error {
 		},
 		func() error {
 			return latebind.Setup(mgr, latebind.Options{
-				Ledger: o.Ledger, Pools: o.Pools, Claims: o.Claims, Leader: t, Chooser: o.Chooser, Recorder: recorder, Metrics: o.Metrics.lateBinding(),
+				Ledger: o.Ledger, Pools: o.Pools, Claims: o.Claims, Nodes: o.Nodes, Leader: t, Chooser: o.Chooser, Recorder: recorder, Metrics: o.Metrics.lateBinding(),
 				Step: o.Metrics.step, OnLeadershipLost: o.OnLeadershipLost,
 			})
 		},

@@ -44,6 +44,8 @@ type scenario struct {
 	dead       bool              // the first leader has ended
 	away       bool              // the node is not Ready at first: what runs there goes on, and nobody says that it has ended
 	longLists  bool              // to list all pods anew takes two steps
+	nowhere    bool              // pods name a node that is not there, and may be some day
+	noHolds    bool              // a pool has no room for holds
 }
 
 // action is something that may happen next.
@@ -72,6 +74,7 @@ func (s *scenario) world() *world {
 		}
 	}
 	w.leaders = [2]*leader{start(leaderNames[0], 0, 0), nobodyLeads(0)}
+	w.leaders[0].leaderships.mostHeld = s.mostHeld()
 	w.leaders[0].seesNodes(w)
 	for _, name := range slices.Sorted(maps.Keys(w.pools)) { // the first has led for long
 		for range 2 {
@@ -87,6 +90,13 @@ func (s *scenario) world() *world {
 		w.leaders[0] = nobodyLeads(1)
 	}
 	return w
+}
+
+func (s *scenario) mostHeld() int {
+	if s.noHolds {
+		return 0
+	}
+	return mostHeld
 }
 
 var leaderNames = [2]string{"one", "two"}
@@ -259,7 +269,9 @@ func (w *world) enters(a admission) {
 	if len(a.claims) == 0 && a.token != "" {
 		pod.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: crdv1.GateWaitingForAddress}}
 	}
-	if _, there := w.nodes["n"]; there && !w.s.floats && len(pod.Spec.SchedulingGates) == 0 {
+	if w.s.nowhere {
+		pod.Spec.NodeName = nowhere
+	} else if _, there := w.nodes["n"]; there && !w.s.floats && len(pod.Spec.SchedulingGates) == 0 {
 		pod.Spec.NodeName = "n"
 		w.runs(pod)
 	}
@@ -289,6 +301,8 @@ func (w *world) lifeOf(pod *corev1.Pod, may may, costs costs) {
 			return
 		}
 		may("remove "+name, func(c *world) { c.remove(name) })
+	case !running && (w.s.nowhere || w.budget["off"] < w.s.budget["off"]):
+		w.lifeWithoutNode(pod, may, costs)
 	case running:
 		if node := w.nodes[on.node]; node != nil && nodeReady(node) {
 			may("finish "+name, func(c *world) {
@@ -303,10 +317,37 @@ func (w *world) lifeOf(pod *corev1.Pod, may may, costs costs) {
 			}
 		}
 		costs("force", "delete "+name+" by force", func(c *world) { c.remove(name) })
+		w.collection(pod, costs)
 		if pod.Status.Phase == corev1.PodRunning {
 			costs("foreign", "write phase Failed to "+name, func(c *world) { c.edit(name, func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }) })
 		}
 	}
+}
+
+// nowhere is a node that is not there at first.
+const nowhere = "nowhere"
+
+// lifeWithoutNode is what may happen to a pod that does not run on the node that it names.
+func (w *world) lifeWithoutNode(pod *corev1.Pod, may may, costs costs) {
+	name := pod.Name
+	if node := w.nodes[pod.Spec.NodeName]; node != nil && nodeReady(node) && pod.Status.Phase == corev1.PodPending && len(pod.Annotations) > 0 {
+		may("start "+name, func(c *world) { c.edit(name, c.runs) })
+	}
+	costs("force", "delete "+name+" by force", func(c *world) { c.remove(name) })
+	w.collection(pod, costs)
+}
+
+// collection is the pod garbage collector, which fails the pods of nodes that are gone.
+func (w *world) collection(pod *corev1.Pod, costs costs) {
+	if w.nodes[pod.Spec.NodeName] != nil || pod.Status.Phase == corev1.PodFailed {
+		return
+	}
+	costs("collect", "the pod garbage collector fails "+pod.Name, func(c *world) {
+		c.edit(pod.Name, func(p *corev1.Pod) {
+			p.Status.Phase = corev1.PodFailed
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC"}}
+		})
+	})
 }
 
 // runs has the kubelet of a pod start it, once it has a node and an address. That it runs shows with the same version of the pod.
@@ -345,6 +386,17 @@ func (w *world) surroundings(may may, costs costs) {
 		if !up && !slices.ContainsFunc(slices.Collect(maps.Values(w.wire)), busy) {
 			costs("gone", "node "+name+" is deleted", func(c *world) { delete(c.nodes, name) })
 		}
+	}
+	if _, there := w.nodes[nowhere]; !there {
+		costs("register", "a node registers as nowhere", func(c *world) { c.nodes[nowhere] = nodeAt(nowhere, true, c.clock) })
+	}
+	if _, there := w.nodes["n"]; there {
+		costs("off", "node n is switched off for good, and deleted", func(c *world) {
+			maps.DeleteFunc(c.wire, func(_ types.UID, on onWire) bool { return on.node == "n" })
+			delete(c.nodes, "n")
+		})
+	} else {
+		costs("register", "another machine registers as node n", func(c *world) { c.nodes["n"] = nodeAt("n", true, c.clock) })
 	}
 	if w.owner == nil {
 		costs("scale", "the owner is made again", func(c *world) { c.owner = setOf("another-uid", 1) })
@@ -446,7 +498,7 @@ func (w *world) leads(i int, l *leader, may may, costs costs) []action {
 	if l.standby {
 		return nil
 	}
-	if slices.Contains(w.s.jobs, "holds") && !maps.Equal(l.nodes, w.nodes) {
+	if (slices.Contains(w.s.jobs, "holds") || slices.Contains(w.s.jobs, "lost")) && !maps.Equal(l.nodes, w.nodes) {
 		may(who+"watch nodes", func(c *world) { c.leaders[i].seesNodes(c) })
 	}
 	return w.jobs(i, l)
@@ -456,6 +508,7 @@ func (w *world) leads(i int, l *leader, may may, costs costs) []action {
 func (w *world) restart(i, view int) {
 	l := start(leaderNames[i], w.leaders[i].lives+1, view)
 	w.leaders[i] = l
+	l.leaderships.mostHeld = w.s.mostHeld()
 	l.seesNodes(w)
 	tellList(ends{leaderships: l.leaderships, claims: at{revisionAt(view)}, queue: deaf{}}, nil, w.viewAt(view))
 	l.watched.hearsAll(nil, w.viewAt(view), view)

@@ -272,7 +272,9 @@ func (c writer) Patch(_ context.Context, object client.Object, patch client.Patc
 		}
 		w.runs(pod)
 	})
-	w.durable(w.pods[pod.Name])
+	if p.Metadata.Annotations[crdv1.AnnotationReservation] != nil {
+		w.durable(w.pods[pod.Name])
+	}
 	if c.turn.dead() {
 		return errTrapped
 	}

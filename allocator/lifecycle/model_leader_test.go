@@ -172,6 +172,16 @@ func (s *turn) run(job, pool string) {
 		h := &holds{ledger: s, pools: s, claims: s, api: reader{s}, leaderships: s.l.leaderships, nodes: s, onLeadershipLost: depose, now: s.clock}
 		h.first.byPool = s.l.holding
 		do = h.Reconcile
+	case "lost":
+		lost := &lostNodes{client: writer{turn: s}, api: reader{s}, claims: s, nodes: s}
+		do = func(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
+			for _, p := range s.Claimants(pool) {
+				if _, err := lost.Reconcile(ctx, keyOf(p)); err != nil {
+					return reconcile.Result{}, err
+				}
+			}
+			return reconcile.Result{}, nil
+		}
 	case "retained":
 		k := &retained{
 			ledger: s, pools: s, claims: s, reservedRanges: none, api: reader{s}, mapper: mapper{}, leaderships: s.l.leaderships, grace: tick * 9 / 10,

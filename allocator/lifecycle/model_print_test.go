@@ -104,7 +104,7 @@ func (p printer) age(at time.Time) string {
 }
 
 func (p printer) pod(o *view.Pod) {
-	fmt.Fprintf(p, "{%s %s %d %s %t %s %v %t}", o.Name, o.UID, o.Revision, o.Node, o.Finished, o.Token, o.Claims, o.Gated)
+	fmt.Fprintf(p, "{%s %s %d %s %t %t %s %v %t}", o.Name, o.UID, o.Revision, o.Node, o.Finished, o.Terminal, o.Token, o.Claims, o.Gated)
 }
 
 func (p printer) term(term string) string {

@@ -125,6 +125,18 @@ var scenarios = map[string]*scenario{
 	"a standby that has watched takes over": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, dead: true, away: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
 	},
+	"a pool has no room for holds": {
+		pods: []string{"a"}, jobs: []string{"tend", "expire"}, noHolds: true, lags: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
+	},
+	"pods name a node that never was, and then is": {
+		pods: []string{"a"}, jobs: []string{"tend", "holds", "lost"}, nowhere: true, budget: map[string]int{"admit": 2, "collect": 1, "register": 1, "force": 1},
+	},
+	"a node is switched off for good, and another machine takes its name": {
+		pods: []string{"a"}, jobs: []string{"tend", "lost"}, budget: map[string]int{"admit": 2, "off": 1, "collect": 1, "register": 1},
+	},
+	"somebody else writes a phase, and the view of the nodes is late": {
+		pods: []string{"a"}, jobs: []string{"tend", "lost"}, budget: map[string]int{"admit": 1, "off": 1, "register": 1, "foreign": 1},
+	},
 	"somebody else writes a phase": {
 		pods: []string{"a"}, jobs: []string{"tend"}, budget: map[string]int{"admit": 2, "foreign": 1},
 	},

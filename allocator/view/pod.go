@@ -23,6 +23,7 @@ type Pod struct {
 	Revision uint64 // the resourceVersion
 	Node     string // empty until the pod is bound
 	Finished bool
+	Terminal bool   // its phase says that it has ended, which is no proof: see Finished
 	Token    string // of its reservations; may be empty
 	Assigned []crdv1.Assigned
 	Claims   []crdv1.Claim // the addresses of Assigned, with their pools
@@ -63,6 +64,7 @@ func NewPod(pod *corev1.Pod) (*Pod, error) {
 		Revision:    revision,
 		Node:        pod.Spec.NodeName,
 		Finished:    Finished(pod) || neverBound(pod),
+		Terminal:    terminal(&pod.Status),
 		Token:       pod.Annotations[crdv1.AnnotationReservation],
 		Assigned:    crdv1.AssignedOf(pod.Annotations, nil),
 		Grace:       graceOf(pod),
@@ -138,10 +140,14 @@ func graceOf(pod *corev1.Pod) time.Duration {
 // Finished reports whether a pod has ended: its phase says so, and none of its containers runs. The
 // phase alone proves nothing: anyone who may write pods/status can set it while the containers go
 // on. Nor does a phase written by the pod garbage collector, which sets it when the node's object
-// is gone: then the end of each container must have been reported.
+// is gone: then the end of each container must have been reported, or the leader must have found
+// that the pod cannot run any more (crdv1.AnnotationEnded).
 func Finished(pod *corev1.Pod) bool {
 	s := &pod.Status
-	if s.Phase != corev1.PodSucceeded && s.Phase != corev1.PodFailed {
+	if _, found := pod.Annotations[crdv1.AnnotationEnded]; found {
+		return true
+	}
+	if !terminal(s) {
 		return false
 	}
 	if pod.Spec.NodeName != "" && collected(s) && count(s.ContainerStatuses, ended) < len(pod.Spec.Containers) {
@@ -149,6 +155,14 @@ func Finished(pod *corev1.Pod) bool {
 	}
 	return count(s.ContainerStatuses, running)+count(s.InitContainerStatuses, running)+count(s.EphemeralContainerStatuses, running) == 0
 }
+
+func terminal(s *corev1.PodStatus) bool {
+	return s.Phase == corev1.PodSucceeded || s.Phase == corev1.PodFailed
+}
+
+// MayBeLost reports whether a pod with addresses may have ended with its node: its phase
+// is terminal, and nothing proves that its containers have ended.
+func (p *Pod) MayBeLost() bool { return p.Terminal && p.Live() && p.Node != "" && len(p.Claims) > 0 }
 
 func running(c *corev1.ContainerStatus) bool { return c.State.Running != nil }
 

@@ -1,6 +1,6 @@
 {{- /* CEL: whether annotation k is one that only the controller writes. */}}
 {{- define "spiderpool.isClaim" -}}
-(k == "ipam.spidernet.io/reservation" || k.startsWith("ipam.spidernet.io/assigned-"))
+(k == "ipam.spidernet.io/reservation" || k == "ipam.spidernet.io/ended" || k.startsWith("ipam.spidernet.io/assigned-"))
 {{- end }}
 
 {{- /*

@@ -1,5 +1,7 @@
 package v1
 
+import "strings"
+
 // Prefix of all annotations and labels that users and the product set.
 const Prefix = "ipam.spidernet.io/"
 
@@ -41,7 +43,20 @@ const (
 	// and without the gate: one of the reasons of the condition AddressAssigned.
 	// Late binding removes it. It is for people and messages, and proves nothing.
 	AnnotationUnassigned = Prefix + "unassigned"
+	// AnnotationEnded says why a pod with addresses has ended although no kubelet
+	// said so: its node is gone or out of service, and its phase is terminal. Its
+	// addresses are given to others from there on, so it stays for ever.
+	AnnotationEnded = Prefix + "ended"
 )
+
+// OnlyOurs reports whether only the product sets an annotation on pods.
+func OnlyOurs(key string) bool {
+	switch key {
+	case AnnotationReservation, AnnotationUnassigned, AnnotationEnded:
+		return true
+	}
+	return strings.HasPrefix(key, AnnotationAssignedPrefix)
+}
 
 // DefaultNIC is the name of the NIC on the pod network.
 const DefaultNIC = "eth0"

@@ -16,11 +16,12 @@ const ConditionAddressAssigned = Prefix + "AddressAssigned"
 const (
 	// ReasonPoolFull: every candidate of a family has all its addresses taken.
 	ReasonPoolFull = "PoolFull"
-	// ReasonOverCap: the namespace keeps as many addresses of a pool for stable
-	// identities that have no pod as one may. In refusals and metrics of
-	// admission also: the namespace or the controller has as many reserved for
-	// pods that were not seen as one may have. That cap does not bound pods that
-	// exist, so whoever was admitted without an address does not wait for it.
+	// ReasonOverCap: the namespace keeps as many addresses of a pool as one may
+	// without a running pod: reserved for pods to come, kept for stable identities
+	// that have no pod, or held. In refusals and metrics of admission also: the
+	// namespace or the controller has as many reserved for pods that were not seen as
+	// one may have. That cap does not bound pods that exist, so whoever was admitted
+	// without an address does not wait for it.
 	ReasonOverCap = "OverReservationCap"
 	// ReasonPoolNotReady: the candidates are not Ready, or unreadable. One that is
 	// disabled or being deleted is no candidate, see ReasonNoPool; this is its
@@ -41,6 +42,8 @@ const (
 	// ReasonForeignGate: somebody else's scheduling gate is on the pod; it is
 	// given addresses when ours is the last.
 	ReasonForeignGate = "OtherSchedulingGates"
+	// ReasonNodeUnknown: the pod names a node that does not exist.
+	ReasonNodeUnknown = "NodeUnknown"
 	// ReasonNoPool: no rule gives the pod a pool, or the rule's pools do not
 	// fit it, are disabled or being deleted; there is something to mend.
 	ReasonNoPool = "NoPoolFits"

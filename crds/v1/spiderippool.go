@@ -215,11 +215,12 @@ type IPPoolStatus struct {
 	// +listType=atomic
 	Settled []string `json:"settled,omitempty"`
 
-	// Reserved are the addresses given at admission to pods not yet seen, one
-	// line each: address, token and namespace, or for a pod bound late
-	// address, token, namespace/name and UID. Words may follow: by: a digest of
-	// the pod's controller, grace: its termination grace where that is more than
-	// 30 s, for: its stable identity, of: the UID of that identity's owner.
+	// Reserved are the addresses given at admission to pods not yet seen, and
+	// those of pods that name a node that does not exist, one line each: address,
+	// token and namespace, or for a pod bound late address, token, namespace/name
+	// and UID. Words may follow: by: a digest of the pod's controller, grace: its
+	// termination grace where that is more than 30 s, for: its stable identity,
+	// of: the UID of that identity's owner, nic: the NIC where it is not eth0.
 	// +optional
 	// +listType=atomic
 	Reserved []string `json:"reserved,omitempty"`
@@ -228,14 +229,18 @@ type IPPoolStatus struct {
 	// owner: namespace/kind.group/name, UID, and per pod the ordinal or name
 	// with its address, followed by * while a pod uses it, by + and a token
 	// while it is promised to an admission, by @ with node and time while it is
-	// held, and by nothing while nobody has it.
+	// held and perhaps another @ with when that is expected to end, and by nothing
+	// while nobody has it.
 	// +optional
 	// +listType=atomic
 	Retained []string `json:"retained,omitempty"`
 
-	// Held are the addresses of pods whose end no kubelet confirmed, one line
-	// each: address, node ("-" where unknown), since when, and the pod's
-	// termination grace where that is more than 30 s.
+	// Held are the addresses of pods of which no kubelet confirmed that they have
+	// ended, one line each: address, node ("-" where unknown), since when, and the
+	// pod's termination grace where that is more than 30 s. Words may follow: pod:
+	// namespace/name of the pod ("-" for a name that is not known), until: when the
+	// hold is expected to end if the node stays Ready. Of a grace no more than a day
+	// counts.
 	// +optional
 	// +listType=atomic
 	Held []string `json:"held,omitempty"`

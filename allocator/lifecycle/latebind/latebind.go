@@ -28,6 +28,7 @@ type Options struct {
 	Ledger  Ledger
 	Pools   Pools
 	Claims  *view.Claims
+	Nodes   Nodes
 	Leader  Leader
 	Chooser Chooser
 	// Recorder records events on pods.
@@ -57,6 +58,12 @@ type Pools interface {
 	All() iter.Seq[*crdv1.SpiderIPPool]
 }
 
+// Nodes are the nodes as a watch has shown them: *view.Nodes.
+type Nodes interface {
+	// Shows reports whether there is a node of that name.
+	Shows(node string) bool
+}
+
 // Leader is the leadership under which pods are bound.
 type Leader interface {
 	Term() ledger.Term
@@ -74,7 +81,7 @@ func Setup(mgr manager.Manager, o Options) error {
 			statusWriter: statusWriter{mgr.GetClient()}, api: mgr.GetAPIReader(), ledger: o.Ledger, leader: o.Leader,
 			events: &events{o.Recorder}, metrics: o.Metrics, step: o.Step, onLeadershipLost: o.OnLeadershipLost,
 		},
-		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, now: time.Now,
+		namespaces: mgr.GetClient(), pools: o.Pools, claims: o.Claims, nodes: o.Nodes, now: time.Now,
 		known: map[types.UID]*pendingPod{}, exhausted: map[string]exhaustion{}, finished: map[types.UID]uint64{}, eventSent: map[types.UID]bool{},
 	}
 	all := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return []reconcile.Request{passRequest} })

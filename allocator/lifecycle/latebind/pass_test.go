@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -201,6 +202,37 @@ func TestAPodGetsOneEventAboutItsAddresses(t *testing.T) {
 			}
 			if len(recorder.Events) != c.want {
 				t.Errorf("%d events, want %d", len(recorder.Events), c.want)
+			}
+		})
+	}
+}
+
+// nodesNamed are the nodes that there are.
+type nodesNamed []string
+
+func (n nodesNamed) Shows(node string) bool { return slices.Contains(n, node) }
+
+// Whoever makes a pod may name any node in it.
+func TestAPodOnANodeThatIsNotThereIsGivenNothing(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		node       string
+		wantReason string
+	}{
+		"its node is there": {node: "n"},
+		"it has no node":    {},
+		"its node is not":   {node: "never-was", wantReason: crdv1.ReasonNodeUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := &reconciler{nodes: nodesNamed{"n"}}
+			pod := gated(func(pod *corev1.Pod) { pod.Spec.NodeName = c.node })
+			l := pendingOf(t, pod)
+			l.resolution, l.object = resolved, pod
+			p := &pass{now: noon}
+			b.classify(t.Context(), p, l)
+			if asks := len(p.asking) == 1; l.reason != c.wantReason || asks != (c.wantReason == "") {
+				t.Errorf("it waits for %q, and asks: %t", l.reason, asks)
 			}
 		})
 	}

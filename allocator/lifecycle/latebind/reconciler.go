@@ -3,6 +3,7 @@ package latebind
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -42,6 +43,7 @@ type reconciler struct {
 	namespaces client.Reader // may be a cache
 	pools      Pools
 	claims     *view.Claims
+	nodes      Nodes
 	now        func() time.Time
 
 	// Used by Reconcile only, which never runs concurrently.
@@ -197,6 +199,8 @@ func (b *reconciler) classify(ctx context.Context, p *pass, l *pendingPod) {
 	case l.object == nil: // forgotten, and not due to be read again yet
 	case l.pod.ForeignGated:
 		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
+	case l.pod.Node != "" && !b.nodes.Shows(l.pod.Node): // whoever makes pods may name any
+		l.waits(crdv1.ReasonNodeUnknown, fmt.Sprintf("spec.nodeName: there is no node %q; the pod is given addresses when there is", l.pod.Node), p.now)
 	case l.failure.active(l.pod, p.now):
 		l.waits(l.failure.reason, l.failure.message, p.now)
 		if wait := l.failure.notBefore.Sub(p.now); wait > 0 {
