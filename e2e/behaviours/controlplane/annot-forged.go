@@ -63,6 +63,7 @@ func annotForged(t *testing.T, e *behaviours.Env) {
 func forgedAtCreate(t *testing.T, e *behaviours.Env, victim *corev1.Pod) {
 	copied := maps.Clone(victim.Annotations)
 	copied[assignedNet1] = forgedNet1
+	copied[crdv1.AnnotationEnded] = "made up"
 	thief := behaviours.NewPod("annot-forged", "thief", maps.Clone(copied))
 	e.Create(t, thief)
 	stolen(t, victim, thief)
@@ -84,7 +85,7 @@ func forgedAtCreate(t *testing.T, e *behaviours.Env, victim *corev1.Pod) {
 	for _, pod := range []*corev1.Pod{onHost, mirror, unseen, unseenNIC, plain} {
 		want := maps.Clone(pod.Annotations)
 		maps.DeleteFunc(want, func(key, _ string) bool {
-			return key == assignedEth0 || key == assignedNet1 || key == crdv1.AnnotationReservation
+			return key == assignedEth0 || key == assignedNet1 || key == crdv1.AnnotationReservation || key == crdv1.AnnotationEnded
 		})
 		if err := e.Client.Create(t.Context(), pod); err != nil {
 			t.Fatalf("creating pod %s: %v", pod.Name, err)
@@ -109,6 +110,9 @@ func stolen(t *testing.T, victim, thief *corev1.Pod) {
 	}
 	if token := crdv1.AnnotationReservation; thief.Annotations[token] == victim.Annotations[token] {
 		t.Errorf("pod %s carries the victim's token", thief.Name)
+	}
+	if _, ok := thief.Annotations[crdv1.AnnotationEnded]; ok {
+		t.Errorf("pod %s is said to have ended", thief.Name)
 	}
 	if forged, ok := thief.Annotations[assignedNet1]; ok {
 		t.Errorf("the forged address of another NIC of pod %s stands: %s", thief.Name, forged)
@@ -161,6 +165,7 @@ func forgedLater(t *testing.T, e *behaviours.Env, victim *corev1.Pod) {
 		"address of a NIC added": {assignedNet1, forgedNet1},
 		"token changed":          {crdv1.AnnotationReservation, "aaaaaaaaaaaaaaaaaaaaaaaaaa"},
 		"token taken away":       {crdv1.AnnotationReservation, ""},
+		"said to have ended":     {crdv1.AnnotationEnded, "made up"},
 	}
 	for door, open := range doors {
 		for name, c := range changes {
@@ -217,7 +222,7 @@ func forgedByBinding(t *testing.T, e *behaviours.Env, victim *corev1.Pod) {
 	}
 	for user, c := range users {
 		for way, bind := range ways {
-			for _, key := range []string{assignedEth0, assignedNet1, crdv1.AnnotationReservation} {
+			for _, key := range []string{assignedEth0, assignedNet1, crdv1.AnnotationReservation, crdv1.AnnotationEnded} {
 				t.Run(user+", "+way+", "+key, func(t *testing.T) {
 					b := bindingTo(victim, map[string]string{key: "forged", "example.com/else": "kept"})
 					if got, want := fmt.Sprint(bind(c, victim, b)), fmt.Sprintf(denied, key); !strings.HasSuffix(got, want) {

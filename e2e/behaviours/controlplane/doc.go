@@ -9,7 +9,7 @@
 //	10.14 life-orphan   10.15 life-gates   10.16 life-sts
 //	10.17 life-restart  10.18 pool-ready    10.19 late-told
 //	10.40 pod-ends      10.41 fail-closed   10.42 other-choices
-//	10.43 deletion-grace
+//	10.43 deletion-grace                    10.44 node-unknown
 //	10.64.0.0/10 pool-large
 //
 // and fc00:<the same number>::/32 for IPv6. Behaviours that stop controllers, or
