@@ -29,9 +29,6 @@ var largeScenarios = map[string]*scenario{
 		pools: map[string]string{"p": "10.0.0.1", "q": "10.0.0.2"}, later: map[string]string{}, edits: map[string]string{"q": "10.0.0.1-10.0.0.2"}, slots: [][]string{{"p", "q"}},
 		pods: []string{"a"}, jobs: []string{"tend", "judge"}, budget: map[string]int{"admit": 2, "edit": 1, "pool": 1},
 	},
-	"a standby that has watched takes over from one that goes on": {
-		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, away: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
-	},
 	"a standby lists anew before it takes over": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, dead: true, away: true, longLists: true,
 		budget: map[string]int{"admit": 2, "force": 1, "relist": 1, "tick": 1},
