@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,14 +22,24 @@ import (
 
 // crowd answers lists of pods, page by page, once it is let.
 type crowd struct {
-	client.Reader // nil: nothing is got
+	client.Reader // nil: nothing else is asked for
 
-	pods []metav1.PartialObjectMetadata
-	err  error
-	let  chan struct{} // nil: at once
+	present *crdv1.SpiderIPPool // the pool that is got
+	pods    []metav1.PartialObjectMetadata
+	err     error
+	let     chan struct{} // nil: at once
 
 	mu    sync.Mutex
 	lists int // first pages
+}
+
+func (c *crowd) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	pool, ok := into.(*crdv1.SpiderIPPool)
+	if !ok || c.present == nil {
+		return apierrors.NewNotFound(poolKind, key.Name)
+	}
+	c.present.DeepCopyInto(pool)
+	return nil
 }
 
 func (c *crowd) List(_ context.Context, into client.ObjectList, opts ...client.ListOption) error {
@@ -135,10 +146,48 @@ func TestAPodListThatFailedSaysNothing(t *testing.T) {
 }
 
 // counting returns a judge of one pool.
-func counting(api client.Reader, pool *crdv1.SpiderIPPool) (*readiness, *crdv1.SpiderIPPool) {
-	r := &readiness{podLists: &podLister{api: api}, barriers: &barriers{}, leaderships: newLeaderships("t", ledger.Read), pools: shownPools{pool.Name: pool}, claims: crowded{}}
+func counting(api *crowd, pool *crdv1.SpiderIPPool) (*readiness, *crdv1.SpiderIPPool) {
+	api.present = pool.DeepCopy()
+	api.present.Status = crdv1.IPPoolStatus{} // nothing is in service
+	r := &readiness{api: api, podLists: &podLister{api: api}, barriers: &barriers{}, leaderships: newLeaderships("t", ledger.Read), pools: shownPools{pool.Name: pool}, claims: crowded{}}
 	r.leaderships.of(pool)
 	return r, pool
+}
+
+func TestNoPodsAreListedForWhatIsInServiceByNow(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		present func(*crdv1.SpiderIPPool) *crdv1.SpiderIPPool // of what the watch shows; nil where the pool is gone
+		want    int                                           // lists
+	}{
+		"the watch is not behind": {func(p *crdv1.SpiderIPPool) *crdv1.SpiderIPPool { return p }, 1},
+		"the pool has been written since, for other reasons": {
+			func(p *crdv1.SpiderIPPool) *crdv1.SpiderIPPool { p.ResourceVersion = "99"; return p }, 1,
+		},
+		"all is in service by now": {
+			func(p *crdv1.SpiderIPPool) *crdv1.SpiderIPPool {
+				p.ResourceVersion, p.Status.InService = "99", []string{"10.0.0.1-10.0.0.2"}
+				return p
+			}, 0,
+		},
+		"some is": {
+			func(p *crdv1.SpiderIPPool) *crdv1.SpiderIPPool {
+				p.ResourceVersion, p.Status.InService = "99", []string{"10.0.0.1"}
+				return p
+			}, 1,
+		},
+		"the pool is gone": {func(*crdv1.SpiderIPPool) *crdv1.SpiderIPPool { return nil }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			api := &crowd{}
+			r, pool := counting(api, version("p", 1, false, "10.0.0.1-10.0.0.2"))
+			api.present = c.present(pool.DeepCopy())
+			if seen, err := r.seesClaimants(t.Context(), pool, spaceOf(t, pool)); seen != (c.want > 0) || err != nil || api.begun() != c.want {
+				t.Errorf("seen %t, %v, and %d lists, want %d", seen, err, api.begun(), c.want)
+			}
+		})
+	}
 }
 
 func TestABarrierIsForTheAddressesGainedAndThePoolsThen(t *testing.T) {

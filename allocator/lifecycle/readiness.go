@@ -244,6 +244,9 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool,
 	}
 	b := r.barriers.of(pool, gained)
 	if b == nil {
+		if over, err := r.inServiceByNow(ctx, pool); over || err != nil {
+			return false, err
+		}
 		b = &podListBarrier{gained: gained, admitted: r.barriers.now(), pools: map[types.UID]bool{}}
 		for _, p := range r.beside(pool) {
 			b.pools[p.UID] = true
@@ -258,6 +261,18 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool,
 		}
 	}
 	return r.claims.Revision() >= b.mark, nil
+}
+
+// inServiceByNow reports whether the watch is behind, and the pool has put in service
+// what it had gained: a pool in use is written all the time, and each version leads
+// here. One read is cheaper than a list of all pods.
+func (r *readiness) inServiceByNow(ctx context.Context, pool *crdv1.SpiderIPPool) (bool, error) {
+	var present crdv1.SpiderIPPool
+	if err := r.api.Get(ctx, client.ObjectKeyFromObject(pool), &present); err != nil {
+		return true, client.IgnoreNotFound(err)
+	}
+	state, err := ledger.Read(&present)
+	return err == nil && state.Gained().Size() == 0, nil
 }
 
 // stillCounts reports whether all pools that may have given addresses since the
