@@ -131,20 +131,26 @@ func allHaveAddresses(t *testing.T, e *behaviours.Env) {
 			t.Errorf("nobody has %s, which the pool has gained", a)
 		}
 	}
+	toldOfNoWait(t, e, pods)
+}
+
+// toldOfNoWait fails if one of the pods that came while the pool was edited says, or
+// was told, that it waited.
+func toldOfNoWait(t *testing.T, e *behaviours.Env, pods []corev1.Pod) {
+	t.Helper()
 	for i := range pods {
 		if c := behaviours.Condition(&pods[i]); c != nil && strings.HasPrefix(pods[i].Name, "more-") {
 			t.Errorf("pod %s says %s: %s", pods[i].Name, c.Reason, c.Message)
 		}
 	}
-	for _, reason := range []string{crdv1.ReasonPoolNotReady, crdv1.ReasonAssigned} { // of a pod that waited
-		var events corev1.EventList
-		if err := e.Client.List(t.Context(), &events, client.InNamespace("pool-ready"), client.MatchingFields{"reason": reason}); err != nil {
-			t.Fatal(err)
-		}
-		for _, event := range events.Items {
-			if strings.HasPrefix(event.InvolvedObject.Name, "more-") {
-				t.Errorf("pod %s was told %s: %s", event.InvolvedObject.Name, event.Reason, event.Message)
-			}
+	var events corev1.EventList
+	if err := e.Client.List(t.Context(), &events, client.InNamespace("pool-ready")); err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range events.Items {
+		waited := event.Reason == crdv1.ReasonPoolNotReady || event.Reason == crdv1.ReasonAssigned
+		if waited && strings.HasPrefix(event.InvolvedObject.Name, "more-") {
+			t.Errorf("pod %s was told %s: %s", event.InvolvedObject.Name, event.Reason, event.Message)
 		}
 	}
 }
