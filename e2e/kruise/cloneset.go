@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// cloneSets makes the pods of CloneSets.
+// cloneSets creates the pods of CloneSets.
 type cloneSets struct{ reconciler }
 
 var _ reconcile.Reconciler = (*cloneSets)(nil)
@@ -24,7 +24,7 @@ func (r *cloneSets) Reconcile(ctx context.Context, request reconcile.Request) (r
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if set.DeletionTimestamp != nil {
-		return reconcile.Result{}, nil // the garbage collector takes the pods
+		return reconcile.Result{}, nil // the garbage collector removes the pods
 	}
 	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
 	if err != nil {
@@ -56,7 +56,7 @@ func (r *cloneSets) scale(ctx context.Context, set *CloneSet, owned, pods []*cor
 	return nil
 }
 
-// create makes n pods whose names no pod of set has.
+// create creates n pods with names that no pod of set has.
 func (r *cloneSets) create(ctx context.Context, set *CloneSet, owned []*corev1.Pod, n int) error {
 	used := map[string]bool{} // name -> taken
 	for _, pod := range owned {

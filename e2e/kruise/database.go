@@ -19,11 +19,11 @@ import (
 // DatabaseGroupVersion is the version of the kind Database.
 var DatabaseGroupVersion = schema.GroupVersion{Group: "databases.example.com", Version: "v1"}
 
-// LabelDatabase is the label that a Database's StatefulSet selects its pods by.
+// LabelDatabase is the label by which a Database's StatefulSet selects its pods.
 const LabelDatabase = "databases.example.com/name"
 
-// Database is what operators' kinds are like: it has replicas and a template,
-// and its controller makes a StatefulSet of them, which makes the pods.
+// Database is a typical kind of an operator: it has replicas and a template, and its controller
+// creates a StatefulSet from them, which creates the pods.
 type Database struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -38,7 +38,7 @@ type DatabaseList struct {
 	Items           []Database `json:"items"`
 }
 
-// DatabaseSpec says how many pods there shall be, and how they look.
+// DatabaseSpec says how many pods there are to be, and their template.
 type DatabaseSpec struct {
 	Replicas *int32                 `json:"replicas,omitempty"`
 	Template corev1.PodTemplateSpec `json:"template"`
@@ -72,7 +72,7 @@ func (l *DatabaseList) DeepCopy() *DatabaseList {
 // DeepCopyObject implements runtime.Object.
 func (l *DatabaseList) DeepCopyObject() runtime.Object { return l.DeepCopy() }
 
-// databases makes the StatefulSets of Databases.
+// databases creates the StatefulSets of Databases.
 type databases struct {
 	client.Client
 	live client.Reader
@@ -87,7 +87,7 @@ func (r *databases) Reconcile(ctx context.Context, request reconcile.Request) (r
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if db.DeletionTimestamp != nil {
-		return reconcile.Result{}, nil // the garbage collector takes the StatefulSet
+		return reconcile.Result{}, nil // the garbage collector removes the StatefulSet
 	}
 	set := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: db.Namespace, Name: db.Name}}
 	_, err := controllerutil.CreateOrUpdate(ctx, r.Client, set, func() error {

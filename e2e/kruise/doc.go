@@ -1,25 +1,22 @@
-// Package kruise stands in for OpenKruise's controllers of CloneSets and
-// StatefulSets in tests and in the demo: the real ones are published as an image
-// and a chart only, and no test of address management needs more of them than
-// how they make pods.
+// Package kruise stands in for OpenKruise's controllers of CloneSets and StatefulSets in tests and
+// in the demo: the real ones are published only as an image and a chart, and tests of address
+// management need only how they create pods.
 //
-// A CloneSet's pods are named <cloneset>-<5 random characters> and repeat that
-// id in a label. Deleted and finished ones count as gone, and others are made in
-// their place. A StatefulSet's pods are named <statefulset>-<ordinal>, with
-// reserveOrdinals left out; they are made again under their names once they are
-// gone, one after the other or in parallel, and pods that nobody controls any more
-// are adopted. ordinals.start is ignored as OpenKruise does by default, and
-// honoured where the feature gate is on; see Gates.
+// A CloneSet's pods are named <cloneset>-<5 random characters> and have that id in a label. Deleted
+// and finished ones do not count and are replaced. A StatefulSet's pods are named
+// <statefulset>-<ordinal>, without reserveOrdinals; once a pod is gone it is created again under
+// its name, one after the other or in parallel, and matching pods without a controller are adopted.
+// ordinals.start is ignored, as OpenKruise does by default, and honoured where the feature gate is
+// on; see Gates.
 //
-// As with the real ones (release 1.8) the pods' controller is named under
-// apps.kruise.io/v1beta1 though the manifest said v1alpha1; the pods have
-// readiness gates, InPlaceUpdateReady and KruisePodReady, that are set True;
-// pods are created in batches that double, and a round stops at the first
-// refusal.
+// As with the real ones (release 1.8) the pods' owner reference says apps.kruise.io/v1beta1 even if
+// the manifest said v1alpha1; the pods have the readiness gates InPlaceUpdateReady and
+// KruisePodReady, which are set True; pods are created in batches that double in size, and a round
+// stops at the first refusal.
 //
-// Not there: rollouts (a changed template serves new pods only), volume claims,
-// lifecycle hooks.
+// Not implemented: rollouts (a changed template only affects new pods), volume claims, lifecycle
+// hooks.
 //
-// Beside them stands the controller of a kind Database, which makes a
-// StatefulSet of apps/v1 as operators do.
+// The package also has the controller of a kind Database, which creates a StatefulSet of apps/v1 as
+// operators do.
 package kruise

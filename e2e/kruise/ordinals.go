@@ -13,9 +13,8 @@ import (
 // span is the ordinals from first to last, both included.
 type span struct{ first, last int }
 
-// ordinals returns the numbers that the pods of s shall have, ascending: those
-// that are not reserved, as many as there shall be replicas, from zero on or, by
-// the feature gate, from start on.
+// ordinals returns the ordinals of the pods that s should have, ascending: as many as it has
+// replicas, without the reserved ones, from zero or, with the feature gate, from start.
 func (s *StatefulSet) ordinals(g Gates) []int {
 	n := 0
 	if g.StartOrdinal && s.Spec.Ordinals != nil {
@@ -25,7 +24,7 @@ func (s *StatefulSet) ordinals(g Gates) []int {
 	var wanted []int
 	for ; len(wanted) < s.replicas(); n++ {
 		if next, ok := past(reserved, n); ok {
-			n = next - 1 // the loop goes on with the one after
+			n = next - 1 // the loop goes on with the next one
 			continue
 		}
 		wanted = append(wanted, n)
@@ -33,7 +32,7 @@ func (s *StatefulSet) ordinals(g Gates) []int {
 	return wanted
 }
 
-// past returns the first number after the span that n lies in, if in any.
+// past returns the first number after the span that n lies in, if any.
 func past(reserved []span, n int) (int, bool) {
 	for _, r := range reserved {
 		if r.first <= n && n <= r.last {
@@ -43,8 +42,8 @@ func past(reserved []span, n int) (int, bool) {
 	return 0, false
 }
 
-// spans reads reserveOrdinals. As in OpenKruise a text is a range, always with
-// both ends, and one that cannot be read makes all of them void.
+// spans reads reserveOrdinals. As in OpenKruise a string is a range with both ends, and one that
+// cannot be parsed invalidates all of them.
 func spans(reserved []intstr.IntOrString) []span {
 	var all []span
 	for _, r := range reserved {
@@ -63,7 +62,7 @@ func spans(reserved []intstr.IntOrString) []span {
 	return all
 }
 
-// ordinalOf returns the number of the pod of set that has the name.
+// ordinalOf returns the ordinal of the pod of set with this name.
 func ordinalOf(set *StatefulSet, name string) (int, bool) {
 	digits, ok := strings.CutPrefix(name, set.Name+"-")
 	if !ok {
@@ -73,16 +72,16 @@ func ordinalOf(set *StatefulSet, name string) (int, bool) {
 	return n, err == nil && n >= 0 && strconv.Itoa(n) == digits
 }
 
-// step is what one round does: pods to make, by number, and to delete.
+// step is what one round does: pods to create, by ordinal, and to delete.
 type step struct {
 	create []int
 	remove []*corev1.Pod
 }
 
-// next decides on a round. An ordered set does one thing and waits for what
-// comes of it: the lowest pod that is missing or not ready stops it, and pods
-// too many go from the highest down, once all others are ready. A parallel one
-// does all at once. A pod that is being deleted is replaced when it is gone.
+// next decides on a round. An ordered set does one thing and waits for the result: it stops at the
+// lowest pod that is missing or not ready, and surplus pods are deleted from the highest down, once
+// all others are ready. A parallel one does everything at once. A pod that is being deleted is
+// replaced when it is gone.
 func next(set *StatefulSet, g Gates, pods []*corev1.Pod) step {
 	byOrdinal := map[int]*corev1.Pod{} // ordinal -> pod
 	for _, pod := range pods {
@@ -98,7 +97,7 @@ func next(set *StatefulSet, g Gates, pods []*corev1.Pod) step {
 			return s
 		}
 	}
-	for _, n := range slices.Backward(slices.Sorted(maps.Keys(byOrdinal))) { // too many
+	for _, n := range slices.Backward(slices.Sorted(maps.Keys(byOrdinal))) { // surplus pods
 		if pod := byOrdinal[n]; pod.DeletionTimestamp == nil {
 			s.remove = append(s.remove, pod)
 		}
@@ -109,8 +108,7 @@ func next(set *StatefulSet, g Gates, pods []*corev1.Pod) step {
 	return s
 }
 
-// keep adds what the pod that shall have the number n needs, and reports
-// whether others have to wait for it.
+// keep adds what the pod with ordinal n needs, and reports whether others have to wait for it.
 func (s *step) keep(n int, pod *corev1.Pod) (wait bool) {
 	switch {
 	case pod == nil:

@@ -36,7 +36,7 @@ func startingAt(n int32) func(*StatefulSet) {
 	return func(s *StatefulSet) { s.Spec.Ordinals = &StatefulSetOrdinals{Start: n} }
 }
 
-// honoured has ordinals.start obeyed.
+// honoured has the feature gate for ordinals.start on.
 var honoured = Gates{StartOrdinal: true}
 
 func TestPodsAreNumberedPastWhatIsReserved(t *testing.T) {
@@ -46,19 +46,19 @@ func TestPodsAreNumberedPastWhatIsReserved(t *testing.T) {
 		gate Gates
 		want []int
 	}{
-		"from zero":                            {statefulSet(3), Gates{}, []int{0, 1, 2}},
-		"one where replicas is not said":       {statefulSet(0, func(s *StatefulSet) { s.Spec.Replicas = nil }), Gates{}, []int{0}},
-		"none":                                 {statefulSet(0), Gates{}, nil},
-		"past one that is reserved":            {statefulSet(3, reserving(1)), Gates{}, []int{0, 2, 3}},
-		"past a range":                         {statefulSet(3, reserving("1-3")), Gates{}, []int{0, 4, 5}},
-		"past ranges that overlap":             {statefulSet(3, reserving("1-3", "2-4", 0)), Gates{}, []int{5, 6, 7}},
-		"past a range longer than memory":      {statefulSet(2, reserving("1-2000000000")), Gates{}, []int{0, 2000000001}},
-		"from a start":                         {statefulSet(2, startingAt(5)), honoured, []int{5, 6}},
-		"from a start that is reserved":        {statefulSet(4, startingAt(2), reserving(1, 3)), honoured, []int{2, 4, 5, 6}},
-		"from zero where none is said":         {statefulSet(2), honoured, []int{0, 1}},
-		"from a start that is ignored":         {statefulSet(2, startingAt(5)), Gates{}, []int{0, 1}},
-		"past what is reserved, start ignored": {statefulSet(4, startingAt(2), reserving(1, 3)), Gates{}, []int{0, 2, 4, 5}},
-		"past nothing where a range is turned": {statefulSet(2, reserving(0, "3-1")), Gates{}, []int{0, 1}},
+		"from zero":                              {statefulSet(3), Gates{}, []int{0, 1, 2}},
+		"one where replicas is not set":          {statefulSet(0, func(s *StatefulSet) { s.Spec.Replicas = nil }), Gates{}, []int{0}},
+		"no replicas":                            {statefulSet(0), Gates{}, nil},
+		"past one that is reserved":              {statefulSet(3, reserving(1)), Gates{}, []int{0, 2, 3}},
+		"past a range":                           {statefulSet(3, reserving("1-3")), Gates{}, []int{0, 4, 5}},
+		"past ranges that overlap":               {statefulSet(3, reserving("1-3", "2-4", 0)), Gates{}, []int{5, 6, 7}},
+		"past a huge range":                      {statefulSet(2, reserving("1-2000000000")), Gates{}, []int{0, 2000000001}},
+		"from a start":                           {statefulSet(2, startingAt(5)), honoured, []int{5, 6}},
+		"from a start that is reserved":          {statefulSet(4, startingAt(2), reserving(1, 3)), honoured, []int{2, 4, 5, 6}},
+		"from zero where no start is set":        {statefulSet(2), honoured, []int{0, 1}},
+		"from a start that is ignored":           {statefulSet(2, startingAt(5)), Gates{}, []int{0, 1}},
+		"past what is reserved, start ignored":   {statefulSet(4, startingAt(2), reserving(1, 3)), Gates{}, []int{0, 2, 4, 5}},
+		"past nothing where a range is reversed": {statefulSet(2, reserving(0, "3-1")), Gates{}, []int{0, 1}},
 		"past nothing where a range is a number": {
 			statefulSet(2, func(s *StatefulSet) { s.Spec.ReserveOrdinals = []intstr.IntOrString{intstr.FromString("0")} }), Gates{}, []int{0, 1},
 		},
@@ -82,7 +82,7 @@ func TestOnlyPlainNumbersAreOrdinals(t *testing.T) {
 	}
 }
 
-// what pods are like in a round.
+// States of pods in a round.
 const (
 	isReady = iota
 	isPending
@@ -119,21 +119,21 @@ func TestARoundDoesWhatTheSetNeeds(t *testing.T) {
 		wantCreate []int
 		wantRemove []string
 	}{
-		"an ordered set begins with the first":           {set: statefulSet(3), wantCreate: []int{0}},
-		"an ordered set waits for the one before":        {set: statefulSet(3), pods: map[int]int{0: isPending}},
-		"an ordered set goes on when it is ready":        {set: statefulSet(3), pods: map[int]int{0: isReady}, wantCreate: []int{1}},
-		"an ordered set waits for the end of a pod":      {set: statefulSet(2), pods: map[int]int{0: isTerminating, 1: isReady}},
-		"a parallel set makes all":                       {set: statefulSet(3, parallel), wantCreate: []int{0, 1, 2}},
-		"a parallel set fills gaps":                      {set: statefulSet(3, parallel), pods: map[int]int{1: isPending}, wantCreate: []int{0, 2}},
-		"a pod that is being deleted is not replaced":    {set: statefulSet(2, parallel), pods: map[int]int{0: isTerminating}, wantCreate: []int{1}},
-		"a failed pod is deleted to be made again":       {set: statefulSet(1), pods: map[int]int{0: isFailed}, wantRemove: []string{"db-0"}},
-		"an ordered set deletes the highest first":       {set: statefulSet(1), pods: map[int]int{0: isReady, 1: isReady, 2: isReady}, wantRemove: []string{"db-2"}},
-		"an ordered set waits for the highest to end":    {set: statefulSet(1), pods: map[int]int{0: isReady, 1: isReady, 2: isTerminating}},
-		"an ordered set deletes none while one is amiss": {set: statefulSet(1), pods: map[int]int{0: isPending, 1: isReady}},
-		"a parallel set deletes all that are too many":   {set: statefulSet(1, parallel), pods: map[int]int{0: isPending, 1: isReady, 2: isTerminating, 3: isReady}, wantRemove: []string{"db-3", "db-1"}},
-		"a pod whose number gets reserved moves":         {set: statefulSet(2, parallel, reserving(1)), pods: map[int]int{0: isReady, 1: isReady}, wantCreate: []int{2}, wantRemove: []string{"db-1"}},
-		"a pod before a start that is ignored stays":     {set: statefulSet(1, startingAt(1)), pods: map[int]int{0: isReady, 1: isReady}, wantRemove: []string{"db-1"}},
-		"a pod before the start is too many":             {set: statefulSet(1, startingAt(1)), gates: honoured, pods: map[int]int{0: isReady, 1: isReady}, wantRemove: []string{"db-0"}},
+		"an ordered set begins with the first":               {set: statefulSet(3), wantCreate: []int{0}},
+		"an ordered set waits for the one before":            {set: statefulSet(3), pods: map[int]int{0: isPending}},
+		"an ordered set goes on when it is ready":            {set: statefulSet(3), pods: map[int]int{0: isReady}, wantCreate: []int{1}},
+		"an ordered set waits for the end of a pod":          {set: statefulSet(2), pods: map[int]int{0: isTerminating, 1: isReady}},
+		"a parallel set makes all":                           {set: statefulSet(3, parallel), wantCreate: []int{0, 1, 2}},
+		"a parallel set fills gaps":                          {set: statefulSet(3, parallel), pods: map[int]int{1: isPending}, wantCreate: []int{0, 2}},
+		"a pod that is being deleted is not replaced":        {set: statefulSet(2, parallel), pods: map[int]int{0: isTerminating}, wantCreate: []int{1}},
+		"a failed pod is deleted to be made again":           {set: statefulSet(1), pods: map[int]int{0: isFailed}, wantRemove: []string{"db-0"}},
+		"an ordered set deletes the highest first":           {set: statefulSet(1), pods: map[int]int{0: isReady, 1: isReady, 2: isReady}, wantRemove: []string{"db-2"}},
+		"an ordered set waits for the highest to end":        {set: statefulSet(1), pods: map[int]int{0: isReady, 1: isReady, 2: isTerminating}},
+		"an ordered set deletes none while one is not ready": {set: statefulSet(1), pods: map[int]int{0: isPending, 1: isReady}},
+		"a parallel set deletes all surplus pods":            {set: statefulSet(1, parallel), pods: map[int]int{0: isPending, 1: isReady, 2: isTerminating, 3: isReady}, wantRemove: []string{"db-3", "db-1"}},
+		"a pod with an ordinal that gets reserved moves":     {set: statefulSet(2, parallel, reserving(1)), pods: map[int]int{0: isReady, 1: isReady}, wantCreate: []int{2}, wantRemove: []string{"db-1"}},
+		"a pod before a start that is ignored stays":         {set: statefulSet(1, startingAt(1)), pods: map[int]int{0: isReady, 1: isReady}, wantRemove: []string{"db-1"}},
+		"a pod before the start is surplus":                  {set: statefulSet(1, startingAt(1)), gates: honoured, pods: map[int]int{0: isReady, 1: isReady}, wantRemove: []string{"db-0"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,15 +12,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/rand"
 )
 
-// gates are the readiness gates that OpenKruise opens. The CloneSet controller
-// gives its pods the first, a StatefulSet's pods have it where its template
-// says so; the second OpenKruise's webhook gives to the pods of all its kinds.
+// gates are the readiness gates that OpenKruise sets. The CloneSet controller adds the first to its
+// pods, a StatefulSet's pods have it if the template says so; the second is added by OpenKruise's
+// webhook to the pods of all its kinds.
 var gates = []corev1.PodConditionType{GateInPlaceUpdate, GatePodReady}
 
 // instanceIDLength is the number of random characters in a pod's name.
 const instanceIDLength = 5
 
-// newClonePod returns a pod of set whose name no pod in used has, and notes it there.
+// newClonePod returns a pod of set with a name that is not in used, and adds it there.
 func newClonePod(set *CloneSet, used map[string]bool) *corev1.Pod { // used: name -> taken
 	pod := fromTemplate(set, "CloneSet", &set.Spec.Template)
 	id := rand.String(instanceIDLength)
@@ -35,7 +35,7 @@ func newClonePod(set *CloneSet, used map[string]bool) *corev1.Pod { // used: nam
 	return pod
 }
 
-// newStatefulPod returns the pod of set that has the number n.
+// newStatefulPod returns the pod of set with ordinal n.
 func newStatefulPod(set *StatefulSet, n int) *corev1.Pod {
 	pod := fromTemplate(set, "StatefulSet", &set.Spec.Template)
 	pod.Name = fmt.Sprintf("%s-%d", set.Name, n)
@@ -47,7 +47,7 @@ func newStatefulPod(set *StatefulSet, n int) *corev1.Pod {
 	return pod
 }
 
-// fromTemplate returns a pod without a name that owner controls.
+// fromTemplate returns a pod without a name, controlled by owner.
 func fromTemplate(owner metav1.Object, kind string, template *corev1.PodTemplateSpec) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
@@ -75,8 +75,7 @@ func hasGate(pod *corev1.Pod, gate corev1.PodConditionType) bool {
 	return slices.ContainsFunc(pod.Spec.ReadinessGates, func(g corev1.PodReadinessGate) bool { return g.ConditionType == gate })
 }
 
-// missingConditions returns those of pod's gates that OpenKruise opens and that
-// are not yet True.
+// missingConditions returns those of pod's gates that OpenKruise sets and that are not True yet.
 func missingConditions(pod *corev1.Pod, now metav1.Time) []corev1.PodCondition {
 	var missing []corev1.PodCondition
 	for _, gate := range gates {
@@ -96,7 +95,7 @@ func conditionTrue(pod *corev1.Pod, condition corev1.PodConditionType) bool {
 	return false
 }
 
-// active reports whether pod counts as one of its set's replicas.
+// active reports whether pod counts as a replica of its set.
 func active(pod *corev1.Pod) bool {
 	return pod.DeletionTimestamp == nil && !finished(pod)
 }
@@ -105,8 +104,8 @@ func finished(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
-// deleteFirst orders pods by how little is lost with them: without node before
-// with, not ready before ready, young before old.
+// deleteFirst orders pods by how little is lost with them: without a node first, then not ready,
+// then the youngest.
 func deleteFirst(a, b *corev1.Pod) int {
 	if d := rank(a) - rank(b); d != 0 {
 		return d

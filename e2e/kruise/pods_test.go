@@ -64,7 +64,7 @@ func TestPodKeepsAGateThatItsTemplateHas(t *testing.T) {
 	}
 }
 
-func TestActiveIsWhatIsNeitherDeletedNorFinished(t *testing.T) {
+func TestActivePodsAreNeitherDeletedNorFinished(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		pod  corev1.Pod
@@ -86,7 +86,7 @@ func TestActiveIsWhatIsNeitherDeletedNorFinished(t *testing.T) {
 	}
 }
 
-func TestDeletionBeginsWithWhatServesNobody(t *testing.T) {
+func TestDeletionBeginsWithPodsThatServeNoTraffic(t *testing.T) {
 	t.Parallel()
 	pod := func(name, node string, ready corev1.ConditionStatus, age int64) *corev1.Pod {
 		return &corev1.Pod{

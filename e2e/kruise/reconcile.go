@@ -15,11 +15,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// reconciler is what the controllers of all kinds have in common.
+// reconciler is the common part of the controllers of all kinds.
 type reconciler struct {
 	client.Client
-	// live reads past the cache: a round that counted the pods of an older
-	// moment would make some of them twice. One list per round is cheap here.
+	// live bypasses the cache: a round that counted an outdated list of pods would create some
+	// twice. One list per round is cheap here.
 	live   client.Reader
 	events events.EventRecorder
 	now    func() time.Time
@@ -38,8 +38,8 @@ func (r *reconciler) pods(ctx context.Context, namespace string) ([]*corev1.Pod,
 	return pods, nil
 }
 
-// createAll makes pods in batches of 1, 2, 4 and so on, so that a refusal that
-// meets all of them costs one request a round.
+// createAll creates pods in batches of 1, 2, 4 and so on, so that a refusal of all of them costs
+// one request per round.
 func (r *reconciler) createAll(ctx context.Context, owner client.Object, pods []*corev1.Pod) error {
 	for size := 1; len(pods) > 0; size *= 2 {
 		n := min(size, len(pods))
@@ -51,7 +51,7 @@ func (r *reconciler) createAll(ctx context.Context, owner client.Object, pods []
 	return nil
 }
 
-// createBatch makes pods all at once.
+// createBatch creates pods all at once.
 func (r *reconciler) createBatch(ctx context.Context, owner client.Object, batch []*corev1.Pod) error {
 	errs := make([]error, len(batch))
 	var wg sync.WaitGroup
@@ -77,8 +77,8 @@ func (r *reconciler) remove(ctx context.Context, owner client.Object, pod *corev
 	return nil
 }
 
-// openGates sets the conditions of the readiness gates. The patch merges
-// conditions by their type, so that it and the kubelet never undo one another.
+// openGates sets the conditions of the readiness gates. The patch merges conditions by type, so
+// that it and the kubelet do not overwrite one another.
 func (r *reconciler) openGates(ctx context.Context, pods []*corev1.Pod) error {
 	for _, pod := range pods {
 		missing := missingConditions(pod, metav1.NewTime(r.now()))

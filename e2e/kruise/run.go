@@ -24,11 +24,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Gates are those of OpenKruise's feature gates that change how pods are made.
-// The zero value is its default.
+// Gates are the feature gates of OpenKruise that change how pods are created. The zero value is its
+// default.
 type Gates struct {
-	// StartOrdinal is StatefulSetStartOrdinal: ordinals.start is honoured. It is
-	// ignored otherwise, and pods are numbered from zero on.
+	// StartOrdinal is StatefulSetStartOrdinal: ordinals.start is honoured. Otherwise it is ignored,
+	// and ordinals start at zero.
 	StartOrdinal bool
 }
 
@@ -41,8 +41,7 @@ type Options struct {
 //go:embed crd.yaml
 var crds []byte
 
-// Install brings the definitions into the cluster and waits until the API
-// server serves the kinds.
+// Install creates the definitions and waits until the API server serves the kinds.
 func Install(ctx context.Context, cfg *rest.Config) error {
 	c, err := client.New(cfg, client.Options{})
 	if err != nil {
@@ -84,8 +83,7 @@ func awaitServed(ctx context.Context, cfg *rest.Config, kind schema.GroupVersion
 	return nil
 }
 
-// Run installs the definitions and makes pods until ctx is done. It calls ready
-// once it watches.
+// Run installs the definitions and creates pods until ctx ends. It calls ready once it watches.
 func Run(ctx context.Context, cfg *rest.Config, o Options, ready func()) error {
 	if err := Install(ctx, cfg); err != nil {
 		return err
@@ -97,7 +95,7 @@ func Run(ctx context.Context, cfg *rest.Config, o Options, ready func()) error {
 	if err := AddToScheme(scheme); err != nil {
 		return err
 	}
-	skip := true // two stand-ins in one test process are no mistake
+	skip := true // two stand-ins in one test process are allowed
 	mgr, err := ctrl.NewManager(cfg, ctrl.Options{
 		Scheme:     scheme,
 		Logger:     o.Log,

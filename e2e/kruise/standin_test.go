@@ -25,7 +25,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where nobody did
+	ctrl.SetLogger(logr.Discard()) // controller-runtime complains if it is not set
 	os.Exit(m.Run())
 }
 
@@ -81,8 +81,7 @@ func startPlane(t *testing.T) env {
 	return env{c, plane.Config}
 }
 
-// standin runs a stand-in until the test is over or it is stopped, which may be
-// done twice.
+// standin runs a stand-in until the test ends or it is stopped; stop may be called twice.
 func (e env) standin(t *testing.T, gates kruise.Gates) (stop func()) {
 	t.Helper()
 	standin, err := kruise.Start(context.WithoutCancel(t.Context()), e.cfg, kruise.Options{Gates: gates, Log: logr.Discard()})
@@ -118,7 +117,7 @@ func (e env) await(t *testing.T, wanted func([]corev1.Pod) error) []corev1.Pod {
 	return pods
 }
 
-// gated wants n pods with both gates open.
+// gated expects n pods with both gates set.
 func gated(n int) func([]corev1.Pod) error {
 	return func(pods []corev1.Pod) error {
 		if len(pods) != n {
@@ -137,7 +136,7 @@ func gated(n int) func([]corev1.Pod) error {
 	}
 }
 
-func TestCloneSetHasTheReplicasItAsksForWhateverBecomesOfThem(t *testing.T) {
+func TestACloneSetReplacesItsPods(t *testing.T) {
 	t.Parallel()
 	e := start(t)
 	set := seed(3)
@@ -173,7 +172,7 @@ func failedBefore(p corev1.Pod) *corev1.Pod {
 	return &p
 }
 
-// scale goes through the scale subresource, as an autoscaler does.
+// scale uses the scale subresource, as an autoscaler does.
 func (e env) scale(t *testing.T, set *unstructured.Unstructured, replicas int32) {
 	t.Helper()
 	scale := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: replicas}}
@@ -182,7 +181,7 @@ func (e env) scale(t *testing.T, set *unstructured.Unstructured, replicas int32)
 	}
 }
 
-// reported waits until the scale subresource tells of n replicas.
+// reported waits until the scale subresource reports n replicas.
 func (e env) reported(t *testing.T, n int64) {
 	t.Helper()
 	scale := &unstructured.Unstructured{}

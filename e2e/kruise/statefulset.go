@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// statefulSets makes the pods of OpenKruise's StatefulSets.
+// statefulSets creates the pods of OpenKruise's StatefulSets.
 type statefulSets struct {
 	reconciler
 	gates Gates
@@ -28,7 +28,7 @@ func (r *statefulSets) Reconcile(ctx context.Context, request reconcile.Request)
 		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	if set.DeletionTimestamp != nil {
-		return reconcile.Result{}, nil // the garbage collector takes the pods, or leaves them to nobody
+		return reconcile.Result{}, nil // the garbage collector removes or orphans the pods
 	}
 	selector, err := metav1.LabelSelectorAsSelector(set.Spec.Selector)
 	if err != nil {
@@ -45,10 +45,9 @@ func (r *statefulSets) Reconcile(ctx context.Context, request reconcile.Request)
 	)
 }
 
-// claim returns the pods of set: those that it controls, and those that nobody
-// controls although selector and name say that they are its pods, which it
-// adopts. So a set that was deleted and left its pods behind finds them when it
-// is made again. What it controls and the selector no longer means it lets go.
+// claim returns the pods of set: those that it controls, and those without a controller that match
+// its selector and name, which it adopts. So a set that was deleted without its pods finds them
+// when it is created again. It releases pods that the selector no longer matches.
 func (r *statefulSets) claim(ctx context.Context, set *StatefulSet, selector labels.Selector) ([]*corev1.Pod, error) {
 	all, err := r.pods(ctx, set.Namespace)
 	if err != nil {

@@ -40,7 +40,7 @@ func stateful(spec map[string]any) *unstructured.Unstructured {
 	return set
 }
 
-// named wants pods of exactly these names, none on its way out.
+// named expects pods of exactly these names, none of them being deleted.
 func named(names ...string) func([]corev1.Pod) error {
 	return func(pods []corev1.Pod) error {
 		var got []string
@@ -67,7 +67,7 @@ func (e env) patch(t *testing.T, set *unstructured.Unstructured, change func(spe
 	}
 }
 
-// run has a pod be Ready, as a kubelet would.
+// run makes a pod Ready, as a kubelet would.
 func (e env) run(t *testing.T, name string) {
 	t.Helper()
 	var pod corev1.Pod
@@ -82,7 +82,7 @@ func (e env) run(t *testing.T, name string) {
 	}
 }
 
-func TestStatefulSetMakesItsPodsAgainUnderTheirNames(t *testing.T) {
+func TestAStatefulSetRecreatesItsPodsUnderTheirNames(t *testing.T) {
 	t.Parallel()
 	e := start(t)
 	set := stateful(map[string]any{"replicas": int64(3), "podManagementPolicy": "Parallel", "reserveOrdinals": []any{int64(1)}})
@@ -121,7 +121,7 @@ func TestStatefulSetMakesItsPodsAgainUnderTheirNames(t *testing.T) {
 	e.await(t, named())
 }
 
-func TestWhereAStatefulSetBeginsIsAFeatureGate(t *testing.T) {
+func TestTheFirstOrdinalDependsOnTheFeatureGate(t *testing.T) {
 	t.Parallel()
 	e := startPlane(t)
 	set := stateful(map[string]any{
@@ -218,7 +218,7 @@ func (e env) abandon(t *testing.T, set *unstructured.Unstructured) {
 	if err := e.Delete(t.Context(), set, client.PropagationPolicy(metav1.DeletePropagationOrphan)); err != nil {
 		t.Fatal(err)
 	}
-	// The garbage collector learns of new kinds twice a minute.
+	// The garbage collector discovers new kinds twice a minute.
 	err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 90*time.Second, true, func(ctx context.Context) (bool, error) {
 		err := e.Get(ctx, client.ObjectKeyFromObject(set), set.DeepCopy())
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)

@@ -10,8 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// StatefulSet is the part of OpenKruise's Advanced StatefulSet that the
-// stand-in acts on.
+// StatefulSet is the part of OpenKruise's Advanced StatefulSet that the stand-in uses.
 type StatefulSet struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -27,25 +26,24 @@ type StatefulSetList struct {
 	Items           []StatefulSet `json:"items"`
 }
 
-// StatefulSetSpec says how many pods there shall be, how they are numbered and
-// how they look.
+// StatefulSetSpec says how many pods there are to be, their ordinals and their template.
 type StatefulSetSpec struct {
 	Replicas            *int32                         `json:"replicas,omitempty"`
 	Selector            *metav1.LabelSelector          `json:"selector"`
 	Template            corev1.PodTemplateSpec         `json:"template"`
 	ServiceName         string                         `json:"serviceName,omitempty"`
 	PodManagementPolicy appsv1.PodManagementPolicyType `json:"podManagementPolicy,omitempty"`
-	// ReserveOrdinals are numbers that no pod shall have: 3, or "3-5".
+	// ReserveOrdinals are ordinals that no pod may have: 3, or "3-5".
 	ReserveOrdinals []intstr.IntOrString `json:"reserveOrdinals,omitempty"`
 	Ordinals        *StatefulSetOrdinals `json:"ordinals,omitempty"`
 }
 
-// StatefulSetOrdinals says where the numbering begins.
+// StatefulSetOrdinals says where the ordinals start.
 type StatefulSetOrdinals struct {
 	Start int32 `json:"start"`
 }
 
-// StatefulSetStatus counts the pods that are there.
+// StatefulSetStatus counts the existing pods.
 type StatefulSetStatus struct {
 	ObservedGeneration   int64  `json:"observedGeneration,omitempty"`
 	Replicas             int32  `json:"replicas"`
@@ -90,7 +88,7 @@ func (l *StatefulSetList) DeepCopy() *StatefulSetList {
 // DeepCopyObject implements runtime.Object.
 func (l *StatefulSetList) DeepCopyObject() runtime.Object { return l.DeepCopy() }
 
-// replicas returns how many pods s wants.
+// replicas returns how many pods s should have.
 func (s *StatefulSet) replicas() int {
 	if s.Spec.Replicas == nil {
 		return 1
@@ -98,8 +96,7 @@ func (s *StatefulSet) replicas() int {
 	return int(*s.Spec.Replicas)
 }
 
-// ordered reports whether s makes and deletes its pods one after the other,
-// which is the default.
+// ordered reports whether s creates and deletes its pods one after the other, which is the default.
 func (s *StatefulSet) ordered() bool {
 	return s.Spec.PodManagementPolicy != appsv1.ParallelPodManagement
 }

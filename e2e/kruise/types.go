@@ -9,23 +9,23 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// GroupVersion is the version that the stand-in reads and names as owner.
+// GroupVersion is the version that the stand-in reads and writes into owner references.
 var GroupVersion = schema.GroupVersion{Group: "apps.kruise.io", Version: "v1beta1"}
 
-// What OpenKruise writes on pods.
+// What OpenKruise writes to pods.
 const (
-	// LabelInstanceID holds the random end of the pod's name.
+	// LabelInstanceID is the random end of the pod's name.
 	LabelInstanceID = "apps.kruise.io/cloneset-instance-id"
-	// LabelLifecycle holds the state of the pod; without hooks always Normal.
+	// LabelLifecycle is the state of the pod; without hooks always Normal.
 	LabelLifecycle = "lifecycle.apps.kruise.io/state"
 	// GateInPlaceUpdate is False while a pod's image is changed in place.
 	GateInPlaceUpdate corev1.PodConditionType = "InPlaceUpdateReady"
-	// GatePodReady is False while somebody asks OpenKruise to keep traffic away.
+	// GatePodReady is False while OpenKruise is asked to keep traffic away.
 	GatePodReady corev1.PodConditionType = "KruisePodReady"
 )
 
-// CloneSet is the part of OpenKruise's kind that the stand-in acts on. What
-// else a manifest says is kept by the API server and ignored here.
+// CloneSet is the part of OpenKruise's kind that the stand-in uses. The API server keeps all other
+// fields of a manifest, and they are ignored here.
 type CloneSet struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
@@ -41,14 +41,14 @@ type CloneSetList struct {
 	Items           []CloneSet `json:"items"`
 }
 
-// CloneSetSpec says how many pods there shall be, and how they look.
+// CloneSetSpec says how many pods there are to be, and their template.
 type CloneSetSpec struct {
 	Replicas *int32                 `json:"replicas,omitempty"`
 	Selector *metav1.LabelSelector  `json:"selector"`
 	Template corev1.PodTemplateSpec `json:"template"`
 }
 
-// CloneSetStatus counts the pods that are there.
+// CloneSetStatus counts the existing pods.
 type CloneSetStatus struct {
 	ObservedGeneration   int64  `json:"observedGeneration,omitempty"`
 	Replicas             int32  `json:"replicas"`
@@ -97,7 +97,7 @@ func (l *CloneSetList) DeepCopy() *CloneSetList {
 // DeepCopyObject implements runtime.Object.
 func (l *CloneSetList) DeepCopyObject() runtime.Object { return l.DeepCopy() }
 
-// replicas returns how many pods c wants.
+// replicas returns how many pods c should have.
 func (c *CloneSet) replicas() int {
 	if c.Spec.Replicas == nil {
 		return 1

@@ -1,5 +1,4 @@
-// Command kruise-standin makes pods as OpenKruise does, for clusters that tests
-// and the demo bring up.
+// Command kruise-standin creates pods as OpenKruise does, for the clusters of tests and the demo.
 package main
 
 import (
