@@ -86,7 +86,7 @@ func Helm(ctx context.Context, kubeVersion string, values Values) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	home, err := os.MkdirTemp("", "helm-") // the user's repositories and plugins are none of ours
+	home, err := os.MkdirTemp("", "helm-") // the user's repositories and plugins must not matter
 	if err != nil {
 		return nil, err
 	}
@@ -112,20 +112,20 @@ func Chart(ctx context.Context, cfg *rest.Config, values Values) error {
 	return ChartFor(ctx, cfg, version, values)
 }
 
-// ChartFor is Chart rendered for a version of Kubernetes that need not be the
-// cluster's: an API server that emulates an older version still tells its own.
+// ChartFor is Chart rendered for a version of Kubernetes that need not be the cluster's: an API
+// server that emulates an older version still reports its own.
 func ChartFor(ctx context.Context, cfg *rest.Config, kubeVersion string, values Values) error {
 	return applyChart(ctx, cfg, kubeVersion, values, func(*unstructured.Unstructured) bool { return true })
 }
 
-// Definitions applies the chart's custom resource definitions only, for tests
-// of what reads the product's objects without the product.
+// Definitions applies only the chart's custom resource definitions, for tests of what reads the
+// product's objects without the product.
 func Definitions(ctx context.Context, cfg *rest.Config) error {
 	version, err := serverVersion(cfg)
 	if err != nil {
 		return err
 	}
-	values := Values{"controller": Values{"url": "https://nobody.invalid"}} // the chart wants one; nothing of it is applied
+	values := Values{"controller": Values{"url": "https://nobody.invalid"}} // the chart requires one; nothing that has it is applied
 	return applyChart(ctx, cfg, version, values, func(o *unstructured.Unstructured) bool { return o.GetKind() == definition })
 }
 
@@ -161,8 +161,8 @@ func applyChart(ctx context.Context, cfg *rest.Config, kubeVersion string, value
 
 const definition = "CustomResourceDefinition"
 
-// order puts what others need first. Webhooks come last: from then on nothing
-// passes without the controller.
+// order puts what others need first. Webhooks come last: from then on nothing passes without the
+// controller.
 func order(o *unstructured.Unstructured) int {
 	switch o.GetKind() {
 	case definition:

@@ -29,7 +29,7 @@ import (
 const testVersion = "v1.37.2"
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where nobody did
+	ctrl.SetLogger(logr.Discard()) // controller-runtime complains if it is not set
 	os.Exit(m.Run())
 }
 
@@ -223,7 +223,7 @@ func TestDefaultConfigurationIsTheControllersOwn(t *testing.T) {
 	}
 }
 
-// TestChartOnARealAPIServer installs, upgrades and asks for the rights.
+// TestChartOnARealAPIServer installs, upgrades and checks the rights.
 func TestChartOnARealAPIServer(t *testing.T) {
 	t.Parallel()
 	c, err := cluster.StartControlPlane(t.Context(), cluster.ControlPlaneOptions{ControllerManager: true})
@@ -249,8 +249,7 @@ func TestChartOnARealAPIServer(t *testing.T) {
 	t.Run("types in the guards", func(t *testing.T) { checkTypes(t, c) })
 }
 
-// checkTypes waits for what the controller manager finds when it compares the
-// guards' expressions with the types of what they look at.
+// checkTypes waits for the controller manager's type check of the guards' expressions.
 func checkTypes(t *testing.T, c *cluster.ControlPlane) {
 	clients, err := kubernetes.NewForConfig(c.Config)
 	if err != nil {
@@ -283,7 +282,7 @@ func dryRunByService(t *testing.T, c *cluster.ControlPlane) {
 		t.Fatal(err)
 	}
 	for _, o := range render(t, Values{"controller": Values{"deployedByYou": true}}) {
-		// Another field manager than the URL's must not be left with both.
+		// A field manager other than the URL's must not be left with both.
 		if order(o) == 2 {
 			o.SetName("by-service")
 		}

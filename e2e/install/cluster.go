@@ -29,23 +29,23 @@ var (
 const (
 	// localServer is the API server for programs on the control plane's machine.
 	localServer = "https://127.0.0.1:6443"
-	// confOnNode is where nodes have the plugin's kubeconfig.
+	// confOnNode is the folder of the plugin's kubeconfig on nodes.
 	confOnNode = "/etc/cni/net.d/spiderpool"
 )
 
 // ClusterOptions say how the product is installed in a cluster with nodes.
 type ClusterOptions struct {
-	Values Values   // beside controller.url
+	Values Values   // in addition to controller.url
 	Flags  []string // of the controller
-	// Supervise has the controller started again whenever it ends.
+	// Supervise restarts the controller whenever it ends.
 	Supervise bool
-	// Step is told what is done next; may be nil.
+	// Step is called with what is done next; may be nil.
 	Step func(what string)
 }
 
-// OnCluster installs the product, and OpenKruise's stand-in, in a cluster that
-// is up. Both programs run on the control plane's machine and end with it. It
-// returns once the webhooks answer and the nodes are Ready.
+// OnCluster installs the product, and OpenKruise's stand-in, in a running cluster. Both programs
+// run on the control plane's machine and end with it. It returns once the webhooks answer and the
+// nodes are Ready.
 func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Controller, error) {
 	if o.Step == nil {
 		o.Step = func(string) {}
@@ -71,9 +71,9 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 		return nil, err
 	}
 	if o.Supervise {
-		o.Step("starting the controller beside the API server, and what starts it again whenever it ends")
+		o.Step("starting the controller next to the API server, under a supervisor that restarts it")
 	} else {
-		o.Step("starting the controller beside the API server")
+		o.Step("starting the controller next to the API server")
 	}
 	controller, err := StartController(ctx, ControllerOptions{
 		Config: c.Config, Server: localServer, Dir: dir, Bind: webhooksAt, Metrics: metricsAt, Health: healthAt,
@@ -86,7 +86,7 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 	if err != nil {
 		return nil, err
 	}
-	o.Step("starting the stand-in of OpenKruise beside it")
+	o.Step("starting the stand-in of OpenKruise next to it")
 	owner, err := startStandin(ctx, c, standin, dir)
 	if err != nil {
 		return nil, err
@@ -102,14 +102,14 @@ func OnCluster(ctx context.Context, c *cluster.Cluster, o ClusterOptions) (*Cont
 	return controller, errors.Join(c.WaitReady(ctx), owner.Check())
 }
 
-// Dir is where programs, keys and caches of the product in a cluster are, on
-// the cluster's disk: they go when it goes.
+// Dir is the folder of the product's programs, keys and caches, on the cluster's disk: it is
+// removed with the cluster.
 func Dir(c *cluster.Cluster) string {
 	return filepath.Join(filepath.Dir(filepath.Dir(c.AuthorityFile())), "spiderpool")
 }
 
-// startStandin gives OpenKruise's stand-in an admin's rights: what the real one
-// asks for is not the product's business.
+// startStandin gives OpenKruise's stand-in an admin's rights: the rights of the real one do not
+// matter for the product.
 func startStandin(ctx context.Context, c *cluster.Cluster, program, dir string) (*process.Process, error) {
 	config, err := clientcmd.LoadFromFile(c.Kubeconfig)
 	if err != nil {
@@ -146,8 +146,8 @@ func pluginOnNodes(ctx context.Context, c *cluster.Cluster, dir string) error {
 	return nil
 }
 
-// dialOn connects from within a machine. Addresses must be numbers: then the
-// socket is opened by the calling thread, which is the one that stands there.
+// dialOn connects from inside a machine. Addresses must be numeric: then the socket is opened by
+// the calling thread, which is the one in the machine's namespaces.
 func dialOn(m *machine.Machine) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		err = m.InNetwork(func() (err error) {

@@ -29,24 +29,23 @@ const ControllerName = "spiderpool-controller"
 // ControllerOptions say where and how a controller runs.
 type ControllerOptions struct {
 	Config *rest.Config // of an admin
-	// Server is the API server as the controller reaches it; empty means as
-	// Config does.
+	// Server is the API server as the controller reaches it; empty means the one of Config.
 	Server          string
 	Dir             string         // for its binary, identity and log
 	Bind            netip.AddrPort // of its webhooks
-	Metrics, Health netip.AddrPort // of what it serves besides
-	// Start starts the process where it shall run.
+	Metrics, Health netip.AddrPort // of its other servers
+	// Start starts the process where it is to run.
 	Start func(process.Spec) (*process.Process, error)
-	// Reach is where this process reaches Health; nil means directly.
+	// Reach connects from this process to Health; nil means directly.
 	Reach func(ctx context.Context, network, address string) (net.Conn, error)
 	// Flags are added to the controller's.
 	Flags []string
-	// Supervise has the controller started again whenever it ends. The process is its supervisor
-	// then. Tests that stop or kill the controller themselves leave it out.
+	// Supervise restarts the controller whenever it ends; Process is then its supervisor. Tests
+	// that stop or kill the controller themselves leave it out.
 	Supervise bool
 }
 
-// Controller is a controller that runs.
+// Controller is a running controller.
 type Controller struct {
 	*process.Process
 	health *http.Client
@@ -102,7 +101,8 @@ func StartController(ctx context.Context, o ControllerOptions) (*Controller, err
 	return c, nil
 }
 
-// supervised returns how to start the supervisor of a program, which has its environment and log.
+// supervised returns how to start a supervisor of a program, with the program's environment and
+// log.
 func supervised(ctx context.Context, dir string, program process.Spec) (process.Spec, error) {
 	binary, err := component.Own(ctx, "e2e/cluster/cmd/supervise", dir)
 	if err != nil {
@@ -147,9 +147,9 @@ func (c *Controller) getReady(ctx context.Context) error {
 	return nil
 }
 
-// AwaitWebhooks waits until the API server reaches all of the controller's
-// webhooks and trusts it. A ready controller is not enough: the API server sees
-// a new webhook configuration, and a new CA in it, a moment later.
+// AwaitWebhooks waits until the API server reaches all of the controller's webhooks and trusts it.
+// A ready controller is not enough: the API server sees a new webhook configuration, and a new CA
+// in it, a moment later.
 func AwaitWebhooks(ctx context.Context, cfg *rest.Config) error {
 	scheme := runtime.NewScheme()
 	if err := crdv1.AddToScheme(scheme); err != nil {
@@ -171,8 +171,8 @@ func AwaitWebhooks(ctx context.Context, cfg *rest.Config) error {
 	return nil
 }
 
-// probe has a good pool mutated and a bad one refused, both dry. The pods'
-// webhook is in the same configuration as the mutating one of pools.
+// probe has a good pool mutated and a bad one refused, both as dry runs. The pods' webhook is in
+// the same configuration as the mutating one of pools.
 func probe(ctx context.Context, c client.Client) error {
 	pool := func(ips ...string) *crdv1.SpiderIPPool {
 		return &crdv1.SpiderIPPool{
@@ -193,11 +193,11 @@ func probe(ctx context.Context, c client.Client) error {
 	return nil
 }
 
-// firstPort and lastPort are below what the kernel gives to outgoing
-// connections: none of those takes the port of a controller that is restarted.
+// firstPort and lastPort are below the kernel's ports for outgoing connections: none of those takes
+// the port of a controller that is being restarted.
 const firstPort, lastPort = 20000, 32000
 
-// FreePorts returns different addresses of loopback that nothing listens on.
+// FreePorts returns different loopback addresses that nothing listens on.
 func FreePorts(n int) ([]netip.AddrPort, error) {
 	var free []netip.AddrPort
 	for attempt := 0; len(free) < n; attempt++ {

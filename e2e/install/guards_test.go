@@ -17,7 +17,7 @@ import (
 func renderFor(t *testing.T, version string, webhook Values) []*unstructured.Unstructured {
 	t.Helper()
 	values := byURL()
-	if webhook != nil { // null would take the defaults away
+	if webhook != nil { // null would remove the defaults
 		values["webhook"] = webhook
 	}
 	objects, err := Render(t.Context(), version, values)
@@ -27,7 +27,7 @@ func renderFor(t *testing.T, version string, webhook Values) []*unstructured.Uns
 	return objects
 }
 
-// field returns what is in an object at a path; nil if nothing is.
+// field returns the value in an object at a path, or nil.
 func field(t *testing.T, o *unstructured.Unstructured, path ...string) any {
 	t.Helper()
 	value, _, err := unstructured.NestedFieldCopy(o.Object, path...)
@@ -37,7 +37,7 @@ func field(t *testing.T, o *unstructured.Unstructured, path ...string) any {
 	return value
 }
 
-func TestPodsAreAdmittedWithoutTheControllerWhereThePolicyStrips(t *testing.T) {
+func TestPodsPassWithoutTheControllerWhereThePolicyStrips(t *testing.T) {
 	t.Parallel()
 	needed := []any{"kube-system", "cert-manager", Namespace}
 	tests := map[string]struct {
@@ -73,8 +73,7 @@ func TestPodsAreAdmittedWithoutTheControllerWhereThePolicyStrips(t *testing.T) {
 	}
 }
 
-// checkPodWebhook looks at the pods' webhook; all others fail closed and spare
-// nobody.
+// checkPodWebhook checks the pods' webhook; all others fail closed and spare no namespace.
 func checkPodWebhook(t *testing.T, objects []*unstructured.Unstructured, wantPolicy string, wantSpared []any) {
 	t.Helper()
 	for _, kind := range []string{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"} {
@@ -138,7 +137,7 @@ func TestPodEndsAreGuardedAsTheValuesSay(t *testing.T) {
 	tests := map[string]struct {
 		values       Values
 		wantNone     bool
-		want, absent []string // in the condition of whom it is for
+		want, absent []string // in the match condition
 	}{
 		"by default": {
 			nil, false,
@@ -153,7 +152,7 @@ func TestPodEndsAreGuardedAsTheValuesSay(t *testing.T) {
 			[]string{`username in ["a \"virtual\" kubelet"]`, `groups.exists(g, g in ["kubelets"])`},
 			[]string{"pod-garbage-collector"},
 		},
-		"with nobody but the node": {
+		"with the node alone": {
 			Values{"allowedUsers": []string{}}, false, []string{`"system:nodes" in request.userInfo.groups`}, []string{"username in"},
 		},
 		"switched off": {Values{"enabled": false}, true, nil, nil},

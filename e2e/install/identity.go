@@ -15,19 +15,19 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// tokenLife is how long tokens are good for; a cluster that stays up longer
-// than this needs a new `make cluster-up`.
+// tokenLife is how long tokens are valid; a cluster that stays up longer needs a new `make
+// cluster-up`.
 const tokenLife = 30 * 24 * time.Hour
 
-// Identity is a folder with what a pod finds of its service account: ca.crt
-// and token; and a kubeconfig made of them.
+// Identity is a folder with what a pod gets of its service account: ca.crt and token; and a
+// kubeconfig made of them.
 type Identity struct {
 	Dir        string
 	Kubeconfig string
 }
 
-// NewIdentity asks for a token of one of the product's service accounts.
-// server is the API server as its user reaches it; empty means as we do.
+// NewIdentity requests a token of one of the product's service accounts. server is the API server
+// as the token's user reaches it; empty means the one of cfg.
 func NewIdentity(ctx context.Context, cfg *rest.Config, serviceAccount, server, dir string) (Identity, error) {
 	clients, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
@@ -67,7 +67,7 @@ func NewIdentity(ctx context.Context, cfg *rest.Config, serviceAccount, server, 
 	return Identity{Dir: dir, Kubeconfig: file}, nil
 }
 
-// AuthorityOf returns the CA, in PEM, by which an API server is known.
+// AuthorityOf returns the CA, in PEM, of an API server.
 func AuthorityOf(cfg *rest.Config) ([]byte, error) {
 	if len(cfg.CAData) > 0 {
 		return cfg.CAData, nil

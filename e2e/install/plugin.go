@@ -11,7 +11,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/component"
 )
 
-// programs of the plugin, as they lie beside one another in its image.
+// programs of the plugin, as they lie next to one another in its image.
 var programs = []string{"cni/cmd/spiderpool", "cni/cmd/spiderpool-installer"}
 
 // PluginOptions say where on one node the plugin goes.
@@ -37,7 +37,7 @@ func BuildPlugin(ctx context.Context, dir string) error {
 	return nil
 }
 
-// Plugin puts the plugin onto a node by the product's installer.
+// Plugin puts the plugin onto a node with the product's installer.
 func Plugin(ctx context.Context, o PluginOptions) error {
 	cmd := exec.CommandContext(ctx, filepath.Join(o.Source, "spiderpool-installer"), "--once",
 		"--source-dir="+o.Source, "--cni-bin-dir="+o.BinDir,

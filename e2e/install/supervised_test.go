@@ -21,8 +21,8 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// TestASupervisedControllerThatEndsLeadsAgain also looks at the log of the real controller, which
-// has ended and led meanwhile: all of it must be JSON.
+// TestASupervisedControllerThatEndsLeadsAgain also checks the log of the real controller, which has
+// stopped and led again: every line must be JSON.
 func TestASupervisedControllerThatEndsLeadsAgain(t *testing.T) {
 	t.Parallel()
 	plane, err := cluster.StartControlPlane(t.Context(), cluster.ControlPlaneOptions{ControllerManager: true})
@@ -73,7 +73,7 @@ func TestASupervisedControllerThatEndsLeadsAgain(t *testing.T) {
 	}
 }
 
-// poolIsReady makes a pool and waits until it is Ready, which only a controller that leads does.
+// poolIsReady creates a pool and waits until it is Ready, which needs a leading controller.
 func poolIsReady(t *testing.T, cfg *rest.Config, name string, n int) {
 	t.Helper()
 	scheme := runtime.NewScheme()
@@ -100,7 +100,7 @@ func poolIsReady(t *testing.T, cfg *rest.Config, name string, n int) {
 	}
 }
 
-// started returns as which processes the supervisor started the controller.
+// started returns the PIDs as which the supervisor started the controller.
 func started(t *testing.T, c *Controller) []int {
 	t.Helper()
 	log, err := os.ReadFile(c.Spec.Log)
@@ -114,7 +114,7 @@ func started(t *testing.T, c *Controller) []int {
 			Logger string `json:"logger"`
 		}
 		if !strings.HasSuffix(text, "\n") {
-			break // it is being written
+			break // the last line is not complete yet
 		}
 		if err := json.Unmarshal([]byte(text), &line); err != nil {
 			t.Errorf("%v: %s", err, text)
