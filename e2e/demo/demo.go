@@ -23,8 +23,8 @@ import (
 	"spidernet.io/spiderpool/e2e/install"
 )
 
-// The manifests in the work tree, word for word those of the page "Spiderpool
-// supports third-party controllers".
+// The manifests in the work tree, word for word those of the page "Spiderpool supports third-party
+// controllers".
 const (
 	poolManifest     = "e2e/demo/pool.yaml"
 	cloneSetManifest = "e2e/demo/cloneset.yaml"
@@ -40,14 +40,14 @@ const (
 // The addresses of the pool.
 var first, last = netip.MustParseAddr("172.18.41.40"), netip.MustParseAddr("172.18.41.50")
 
-// demo is one showing.
+// demo is one run of the demo.
 type demo struct {
 	*stage
 	api client.Client
 }
 
-// Run shows the demo in a cluster of the given name, which must not be up yet;
-// the empty name is the cluster of `make cluster-up`.
+// Run runs the demo in a cluster of the given name, which must not be up yet; the empty name is the
+// cluster of `make cluster-up`.
 func Run(ctx context.Context, name string, out io.Writer) error {
 	tree, err := component.Tree()
 	if err != nil {
@@ -99,9 +99,9 @@ func prepare(ctx context.Context, s *stage, c *cluster.Cluster) (*demo, error) {
 	return &demo{stage: s, api: api}, nil
 }
 
-// show is what the audience came for.
+// show runs the visible part.
 func (d *demo) show(ctx context.Context) error {
-	d.step("a pool of eleven addresses, and a CloneSet whose pods ask for it")
+	d.step("a pool of eleven addresses, and a CloneSet with pods that ask for it")
 	if err := d.run(ctx,
 		[]string{"apply", "-f", poolManifest},
 		[]string{"wait", "--for=condition=Ready", "sp/" + poolName, "--timeout=60s"},
@@ -154,7 +154,7 @@ func (d *demo) run(ctx context.Context, commands ...[]string) error {
 	return nil
 }
 
-// pods returns the CloneSet's pods, and an error where one is not as promised.
+// pods returns the CloneSet's pods, and an error where one is not as it should be.
 func (d *demo) pods(ctx context.Context) ([]corev1.Pod, error) {
 	var list corev1.PodList
 	if err := d.api.List(ctx, &list, client.InNamespace("default"), client.MatchingLabels{"app": setName}); err != nil {
@@ -178,7 +178,7 @@ func (d *demo) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return pods, nil
 }
 
-// endpoints wants each pod's address in its endpoint.
+// endpoints checks that each pod's endpoint has its address.
 func (d *demo) endpoints(ctx context.Context, pods []corev1.Pod) error {
 	for _, p := range pods {
 		var e crdv1.SpiderEndpoint
@@ -201,8 +201,7 @@ func acrossNodes(pods []corev1.Pod) (here, there *corev1.Pod, err error) {
 	return nil, nil, fmt.Errorf("all pods are on node %s", pods[0].Spec.NodeName)
 }
 
-// giveBack deletes a pod, and returns how long after its end its address was
-// free.
+// giveBack deletes a pod, and returns how long after its end its address was free.
 func (d *demo) giveBack(ctx context.Context, pod *corev1.Pod) (time.Duration, error) {
 	d.say("deleting %s, which has %s; the CloneSet makes another pod in its place", pod.Name, pod.Status.PodIP)
 	if err := d.run(ctx, []string{"delete", "po", pod.Name}); err != nil {
@@ -239,7 +238,7 @@ func (d *demo) free(ctx context.Context, address netip.Addr) error {
 	return nil
 }
 
-// await looks until a condition gives no error.
+// await checks until a condition returns no error.
 func (d *demo) await(ctx context.Context, condition func(context.Context) error) error {
 	last := errors.New("not looked at")
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {

@@ -24,7 +24,7 @@ func TestDemoShowsWhatBehaviourSeed1Proves(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, o := range objects { // the user's default namespace, said or not
+		for _, o := range objects { // the user's default namespace, named or not
 			if o.GetNamespace() == "default" {
 				o.SetNamespace("")
 			}

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// stage is where the demo is shown.
+// stage is where the demo runs.
 type stage struct {
 	out   io.Writer
 	start time.Time
@@ -21,12 +21,12 @@ type stage struct {
 	tree                  string // where commands are run
 }
 
-// step says what is done next, and how long it has been.
+// step prints what is done next, and the time since the start.
 func (s *stage) step(what string) {
 	fmt.Fprintf(s.out, "[%5.1fs] %s\n", time.Since(s.start).Seconds(), what)
 }
 
-// kubectl runs kubectl for the audience: the command, then what it prints.
+// kubectl runs kubectl visibly: it prints the command, then its output.
 func (s *stage) kubectl(ctx context.Context, args ...string) error {
 	fmt.Fprintf(s.out, "\n$ kubectl %s\n", quoted(args))
 	out, err := s.quietly(ctx, args...)
@@ -47,7 +47,7 @@ func (s *stage) quietly(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// quoted writes arguments so that a shell would read them back.
+// quoted quotes arguments as a shell would read them.
 func quoted(args []string) string {
 	words := make([]string, len(args))
 	for i, a := range args {

@@ -1,4 +1,4 @@
-// Command demo shows the seed's first example; see package demo.
+// Command demo shows the first example of the documentation; see package demo.
 package main
 
 import (
@@ -18,9 +18,9 @@ import (
 func main() { os.Exit(run()) }
 
 func run() int {
-	name := flag.String("name", "", "sets the cluster beside others; none for the one in .cluster")
+	name := flag.String("name", "", "name of the cluster, for several side by side; empty for the one in .cluster")
 	flag.Parse()
-	log.SetLogger(logr.Discard()) // controller-runtime's clients print a stack where nobody did; errors are returned
+	log.SetLogger(logr.Discard()) // without a logger controller-runtime's clients print a stack; errors are returned
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := demo.Run(ctx, *name, os.Stdout); err != nil {
