@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// A Target is a fuzz function of a package.
+// Target is a fuzz function of a package.
 type Target struct{ Package, Name string }
 
-// Targets returns the fuzz targets of the module at dir, in the order in which go
-// lists its packages.
+// Targets returns the fuzz targets of the module at dir, in the order in which go lists its
+// packages.
 func Targets(ctx context.Context, dir string) ([]Target, error) {
 	out, err := goCommand(ctx, dir, "test", "-list", "^Fuzz", "./...")
 	if err != nil {
@@ -25,8 +25,8 @@ func Targets(ctx context.Context, dir string) ([]Target, error) {
 	return parse(out), nil
 }
 
-// parse reads what go test -list prints: the names of a package's functions, and
-// then a line with the package.
+// parse reads the output of go test -list: the names of a package's functions, and then a line with
+// the package.
 func parse(out string) (all []Target) {
 	var names []string
 	for line := range strings.Lines(out) {
@@ -43,8 +43,8 @@ func parse(out string) (all []Target) {
 	return all
 }
 
-// Run runs each target for so long, as many at once as there are processors, and
-// says on out how it went. The error has what was found.
+// Run runs each target for the given time, as many at once as there are processors, and writes
+// results to out. The error has the findings.
 func Run(ctx context.Context, dir string, targets []Target, each time.Duration, out io.Writer) error {
 	var mu sync.Mutex
 	var failed []error
@@ -69,8 +69,8 @@ func Run(ctx context.Context, dir string, targets []Target, each time.Duration, 
 	return errors.Join(failed...)
 }
 
-// run runs one target, and returns how many inputs it has tried, or what it
-// printed. One process tries the inputs: the targets themselves run side by side.
+// run runs one target in one process, since the targets themselves run in parallel. It returns how
+// many inputs were tried or, with an error, the output.
 func run(ctx context.Context, dir string, t Target, each time.Duration) (string, error) {
 	for {
 		out, err := goCommand(ctx, dir, "test", "-run", "^$", "-fuzz", "^"+t.Name+"$", "-fuzztime", each.String(), "-parallel", "1", t.Package)
@@ -84,23 +84,22 @@ func run(ctx context.Context, dir string, t Target, each time.Duration) (string,
 	}
 }
 
-// endedLate reports whether all that go test has to say is that its own time was
-// over while an input was tried, which is no finding
-// (https://github.com/golang/go/issues/75804).
+// endedLate reports whether go test failed only because its time was over while an input was being
+// tried, which is no finding (https://github.com/golang/go/issues/75804).
 func endedLate(out string) bool {
 	return strings.Contains(out, "context deadline exceeded") && !strings.Contains(out, "Failing input written")
 }
 
-// last returns what the last line on progress says.
+// last returns the progress part of the last progress line.
 func last(out string) string {
-	said := "no input was tried"
+	text := "no input was tried"
 	for line := range strings.Lines(out) {
 		if _, rest, ok := strings.Cut(line, "execs: "); ok {
 			execs, _, _ := strings.Cut(rest, " ")
-			said = execs + " inputs"
+			text = execs + " inputs"
 		}
 	}
-	return said
+	return text
 }
 
 func goCommand(ctx context.Context, dir string, args ...string) (string, error) {

@@ -11,7 +11,7 @@ import (
 	"spidernet.io/spiderpool/e2e/fuzz"
 )
 
-// module returns a module with two targets: one finds something at once.
+// module returns a module with two targets, one of which finds something at once.
 func module(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -46,7 +46,7 @@ func TestOther(*testing.T) {}
 	return dir
 }
 
-func TestRunTellsWhatWasFound(t *testing.T) {
+func TestRunReportsItsFindings(t *testing.T) {
 	t.Parallel()
 	dir := module(t)
 	targets, err := fuzz.Targets(t.Context(), dir)
