@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// TestCommandsThatUseControllerRuntimeSetItsLogger: where nobody does, it prints a stack to the
-// user after half a minute, at the first thing that it would log.
+// TestCommandsThatUseControllerRuntimeSetItsLogger: without a logger, it prints a stack to the user
+// after half a minute, when it first wants to log.
 func TestCommandsThatUseControllerRuntimeSetItsLogger(t *testing.T) {
 	t.Parallel()
 	const client = "sigs.k8s.io/controller-runtime/pkg/client"
-	brief := map[string]bool{"metrics": true} // makes no client: it has the product's code for its metrics
+	brief := map[string]bool{"metrics": true} // makes no client: it only needs the code of the metrics
 	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{if eq .Name "main"}}{{.Dir}} {{join .Deps ","}}{{end}}`, "./...")
 	list.Dir = ".."
 	out, err := list.Output()

@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// Run makes all checks on the tree at root and writes what each says to out.
-// It goes on after one has failed, and returns what all of them found.
+// Run runs all checks on the tree at root and writes their output to out. It continues after a
+// failed check, and returns all errors.
 func Run(ctx context.Context, root string, out io.Writer) error {
 	var failed []error
 	for _, check := range []struct {
@@ -33,7 +33,7 @@ func Run(ctx context.Context, root string, out io.Writer) error {
 	return errors.Join(failed...)
 }
 
-// modules are the folders of the modules that hold our code.
+// modules are the folders of the modules with our code.
 var modules = []string{".", "e2e"}
 
 func tidy(ctx context.Context, root string, out io.Writer) error {
@@ -79,7 +79,7 @@ func tracked(ctx context.Context, root string) ([]string, error) {
 	files := strings.Split(strings.TrimRight(list.String(), "\x00"), "\x00")
 	return slices.DeleteFunc(files, func(f string) bool {
 		info, err := os.Lstat(filepath.Join(root, f))
-		return err != nil || !info.Mode().IsRegular() // deleted, and not committed yet
+		return err != nil || !info.Mode().IsRegular() // deleted but not committed
 	}), nil
 }
 
@@ -94,7 +94,7 @@ func copyFile(from, to string) error {
 	return os.WriteFile(to, data, 0o644)
 }
 
-// compare names the files that differ in the copy, and those that appeared.
+// compare names the files that differ in the copy, and those that are new.
 func compare(root, dir string, files []string) error {
 	var differ []error
 	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {

@@ -1,5 +1,5 @@
-// Command metrics prints the table of the product's metrics, from the code that
-// registers them: chart/docs/metrics.md is its output.
+// Command metrics prints the table of the product's metrics, from the code that registers them:
+// chart/docs/metrics.md is its output.
 package main
 
 import (
@@ -49,7 +49,7 @@ This page is generated (` + "`make generate`" + `).
 // row is one metric.
 type row struct{ name, kind, labels, help string }
 
-// table takes down what is registered with it.
+// table records what is registered with it.
 type table struct {
 	rows  []row
 	wrong []string
@@ -73,14 +73,14 @@ func (t *table) Register(c prometheus.Collector) error {
 // MustRegister implements prometheus.Registerer.
 func (t *table) MustRegister(all ...prometheus.Collector) {
 	for _, c := range all {
-		_ = t.Register(c) // it has no errors
+		_ = t.Register(c) // Register returns no errors
 	}
 }
 
 // Unregister implements prometheus.Registerer.
 func (*table) Unregister(prometheus.Collector) bool { return false }
 
-// described is how a description prints; it shows nothing otherwise.
+// described matches the text of a description; it has no other accessors.
 var described = regexp.MustCompile(`^Desc\{fqName: "([^"]*)", help: "(.*)", unit: "[^"]*", constLabels: \{\}, variableLabels: \{(.*)\}\}$`)
 
 func (t *table) add(d *prometheus.Desc, c prometheus.Collector) {
@@ -105,10 +105,10 @@ func kind(c prometheus.Collector) string {
 		return "counter"
 	case *prometheus.HistogramVec, prometheus.Histogram:
 		return "histogram"
-	case *prometheus.GaugeVec, prometheus.Gauge: // before a counter, whose methods it has too
+	case *prometheus.GaugeVec, prometheus.Gauge: // before a counter, since it has the methods of one too
 		return "gauge"
 	case prometheus.Counter:
 		return "counter"
 	}
-	return "gauge" // collectors of our own compute what is now
+	return "gauge" // collectors of our own compute current values
 }

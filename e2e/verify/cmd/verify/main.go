@@ -1,4 +1,4 @@
-// Command verify checks the tree that it is run in.
+// Command verify checks the tree in the current directory.
 package main
 
 import (
