@@ -9,12 +9,12 @@ import (
 	"sync/atomic"
 )
 
-// balancer hands connections on to one of several servers, as a Service does.
+// balancer forwards connections to one of several servers, as a Service does.
 type balancer struct {
 	listener net.Listener
 	to       []netip.AddrPort
 	next     atomic.Uint64
-	cut      atomic.Bool // nobody is let through
+	cut      atomic.Bool // no connection gets through
 	open     sync.WaitGroup
 }
 
@@ -34,7 +34,7 @@ func (b *balancer) accept(ctx context.Context) {
 	for {
 		from, err := b.listener.Accept()
 		if err != nil {
-			return // it was closed
+			return // the listener was closed
 		}
 		b.open.Go(func() {
 			defer from.Close()
@@ -43,8 +43,7 @@ func (b *balancer) accept(ctx context.Context) {
 	}
 }
 
-// serve tries the servers one after the other: a Service leaves out those that
-// are not ready.
+// serve tries the servers one after the other: a Service leaves out those that are not ready.
 func (b *balancer) serve(ctx context.Context, from net.Conn) {
 	first := b.next.Add(1)
 	for i := range b.to {
@@ -61,7 +60,7 @@ func (b *balancer) serve(ctx context.Context, from net.Conn) {
 		ended := make(chan struct{}, 2)
 		for _, way := range [][2]net.Conn{{to, from}, {from, to}} {
 			go func() {
-				_, _ = io.Copy(way[0], way[1]) // either end may break it
+				_, _ = io.Copy(way[0], way[1]) // either end may break the connection
 				ended <- struct{}{}
 			}()
 		}

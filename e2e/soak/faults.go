@@ -18,7 +18,7 @@ import (
 	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
-// faults breaks things.
+// faults injects faults.
 type faults struct {
 	stage  *stage
 	random *rand.Rand
@@ -27,20 +27,20 @@ type faults struct {
 	kills  atomic.Int64
 	others atomic.Int64
 
-	restore func(context.Context) error // takes etcd back to a backup
+	restore func(context.Context) error // restores etcd from a backup
 	backup  func(context.Context) error
 }
 
-// fault is something that is broken and mended again. It takes its time.
+// fault injects a fault and repairs it; it blocks until then.
 type fault struct {
 	name string
 	do   func(context.Context) error
 }
 
-// run breaks one thing after the other until ctx ends; what was begun is mended.
-// Half way through, etcd is taken back to what it was some time before.
+// run injects one fault after the other until ctx ends; the last one is repaired before it returns.
+// Half way through, etcd is restored from a backup.
 func (f *faults) run(ctx context.Context, duration time.Duration) error {
-	mend := context.WithoutCancel(ctx)
+	uncancelled := context.WithoutCancel(ctx)
 	third := f.begun.Add(duration / 3)
 	kept, restored := false, false
 	for {
@@ -58,7 +58,7 @@ func (f *faults) run(ctx context.Context, duration time.Duration) error {
 			restored, next = true, fault{"etcd is restored", f.restore}
 		}
 		fmt.Fprintf(f.out, "soak: after %3.0f s: %s\n", time.Since(f.begun).Seconds(), next.name)
-		if err := next.do(mend); err != nil {
+		if err := next.do(uncancelled); err != nil {
 			return fmt.Errorf("%s: %w", next.name, err)
 		}
 		f.others.Add(1)
@@ -79,8 +79,8 @@ func (f *faults) all() []fault {
 	return []fault{
 		{"a controller is killed", f.kill(replica, 0)},
 		{"a controller is killed and stays away", f.kill(replica, span(6))},
-		{"a controller stands still", func(ctx context.Context) error {
-			_ = replica.Pause() // it may just have ended by itself
+		{"a controller is paused", func(ctx context.Context) error {
+			_ = replica.Pause() // it may just have exited
 			behaviours.Pause(ctx, span(9))
 			_ = replica.Resume()
 			return nil
@@ -90,11 +90,11 @@ func (f *faults) all() []fault {
 		{"the webhooks cannot be reached", while(6, func() { f.stage.webhooks.cut.Store(true) }, func() { f.stage.webhooks.cut.Store(false) })},
 		{"watches are held back", while(9, func() { f.stage.proxy.hold(true) }, func() { f.stage.proxy.hold(false) })},
 		{"requests are late, and answers are lost", while(9, func() { f.stage.proxy.setSlow(true) }, func() { f.stage.proxy.setSlow(false) })},
-		{"the certificate is made anew", f.rotate},
+		{"the certificate is replaced", f.rotate},
 	}
 }
 
-// kill kills a process; the supervisor starts it again after a while.
+// kill kills a process; the supervisor restarts it after a while.
 func (f *faults) kill(p *process.Process, away time.Duration) func(context.Context) error {
 	return func(ctx context.Context) error {
 		f.kills.Add(1)
@@ -126,8 +126,8 @@ func (f *faults) killPlane(p *process.Process) func(context.Context) error {
 	}
 }
 
-// rotate deletes the Secret of the certificate and kills the replicas one after
-// the other: each makes, or finds, the new one at its start.
+// rotate deletes the Secret of the certificate and kills the replicas one after the other: each
+// creates or finds the new one when it starts.
 func (f *faults) rotate(ctx context.Context) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: install.Namespace, Name: "spiderpool-serving-cert"}}
 	if err := client.IgnoreNotFound(f.stage.client.Delete(ctx, secret)); err != nil {

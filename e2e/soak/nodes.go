@@ -22,47 +22,47 @@ import (
 	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
-// finishes is the label of pods that end by themselves.
+// finishes is the label of pods that end without being deleted.
 const finishes = "soak/finishes"
 
-// nodes are kubelets, and the scheduler, that run nothing. They do to the API what
-// those would do, and remember what would answer on the wire: a pod that was
-// deleted by force goes on for as long as its grace, whatever the API says.
+// nodes are kubelets, and the scheduler, that run nothing. They write to the API what those would
+// write, and remember what would answer on the wire: a pod that was deleted by force goes on
+// running for its grace, whatever the API says.
 type nodes struct {
-	client client.Client            // an admin
-	as     map[string]client.Client // node -> its user
+	client client.Client            // an admin's
+	as     map[string]client.Client // node -> client of its user
 	names  []string
 	random *rand.Rand
-	ended  func([]netip.Addr) // pods have ended as they should
+	ended  func([]netip.Addr) // called when pods have ended normally
 
-	round   sync.Mutex // held while the nodes look at the pods and do what is next
+	round   sync.Mutex // held while the nodes process the pods
 	begun   time.Time
 	mu      sync.Mutex
 	running map[types.UID]*sandbox
-	waits   map[types.UID]string // pods that wait -> for what, as their condition says
-	waited  map[types.UID]bool   // pods that did
+	waits   map[types.UID]string // pending pods -> reason in their condition
+	waited  map[types.UID]bool   // pods that were pending
 	longest Wait
-	doubles []string // that were on the wire
+	doubles []string // found on the wire
 }
 
-// Wait is how long a pod waited for its addresses, and for what at last.
+// Wait is how long a pod waited for its addresses, and the last reason.
 type Wait struct {
 	Pod, For string
 	Took     time.Duration
 }
 
 func (w Wait) String() string {
-	return fmt.Sprintf("%s (%s, %s)", w.Took.Round(time.Second), w.Pod, cmp.Or(w.For, "nobody said why"))
+	return fmt.Sprintf("%s (%s, %s)", w.Took.Round(time.Second), w.Pod, cmp.Or(w.For, "no reason known"))
 }
 
-// sandbox is a pod that would answer.
+// sandbox is a pod that would answer on the wire.
 type sandbox struct {
 	name      string
 	addresses []netip.Addr
 	until     time.Time // zero: it goes on
 }
 
-// newNodes makes the nodes.
+// newNodes creates the nodes.
 func newNodes(ctx context.Context, cfg *rest.Config, c client.Client, random *rand.Rand, ended func([]netip.Addr)) (*nodes, error) {
 	n := &nodes{begun: time.Now(), client: c, as: map[string]client.Client{}, random: random, ended: ended, running: map[types.UID]*sandbox{}, waited: map[types.UID]bool{}, waits: map[types.UID]string{}}
 	for i := range 3 {
@@ -82,8 +82,7 @@ func newNodes(ctx context.Context, cfg *rest.Config, c client.Client, random *ra
 	return n, nil
 }
 
-// run is what the nodes do until ctx ends. What fails, since something is away, is
-// tried again.
+// run runs the nodes until ctx ends. What fails because a server is away is tried again.
 func (n *nodes) run(ctx context.Context) {
 	var beat time.Time
 	for ctx.Err() == nil {
@@ -98,7 +97,7 @@ func (n *nodes) run(ctx context.Context) {
 	}
 }
 
-// heartbeat renews the lease of a node, and has it Ready.
+// heartbeat renews the lease of a node, and makes it Ready.
 func (n *nodes) heartbeat(ctx context.Context, name string) error {
 	now := metav1.NewMicroTime(time.Now())
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: name}}
@@ -129,13 +128,13 @@ func (n *nodes) heartbeat(ctx context.Context, name string) error {
 	return n.as[name].Status().Patch(ctx, &node, client.StrategicMergeFrom(before))
 }
 
-// sync does for each pod what is next.
+// sync does the next step for each pod.
 func (n *nodes) sync(ctx context.Context) {
 	n.round.Lock()
 	defer n.round.Unlock()
 	var pods corev1.PodList
 	if err := n.client.List(ctx, &pods, client.InNamespace(namespace)); err != nil {
-		return // it is away; what runs goes on
+		return // the API server is away; what runs goes on
 	}
 	there := map[types.UID]bool{}
 	for i := range pods.Items {
@@ -149,7 +148,7 @@ func (n *nodes) sync(ctx context.Context) {
 	}
 }
 
-// reap ends what runs and has no object any more, once its grace is over.
+// reap ends what runs without an object, once its grace is over.
 func (n *nodes) reap(there map[types.UID]bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -164,7 +163,7 @@ func (n *nodes) reap(there map[types.UID]bool) {
 	}
 }
 
-// next does what comes next for a pod.
+// next does the next step for a pod.
 func (n *nodes) next(ctx context.Context, pod *corev1.Pod) error {
 	claims, _ := crdv1.ClaimsOf(pod.Annotations)
 	n.noteWait(pod, len(claims) > 0)
@@ -188,7 +187,7 @@ func (n *nodes) next(ctx context.Context, pod *corev1.Pod) error {
 	return n.start(ctx, pod, claims)
 }
 
-// noteWait notes how long a pod has waited once it has its addresses.
+// noteWait records how long a pod has waited once it has its addresses.
 func (n *nodes) noteWait(pod *corev1.Pod, has bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -208,7 +207,7 @@ func (n *nodes) noteWait(pod *corev1.Pod, has bool) {
 	delete(n.waits, pod.UID)
 }
 
-// start has a pod answer, and says so.
+// start lets a pod answer on the wire, and writes its status.
 func (n *nodes) start(ctx context.Context, pod *corev1.Pod, claims []crdv1.Claim) error {
 	n.mu.Lock()
 	if n.running[pod.UID] == nil {
@@ -218,7 +217,7 @@ func (n *nodes) start(ctx context.Context, pod *corev1.Pod, claims []crdv1.Claim
 			for _, other := range n.running {
 				for _, a := range other.addresses {
 					if a == c.Address {
-						n.doubles = append(n.doubles, fmt.Sprintf("after %.0f s, %s: %s, beside %s", time.Since(n.begun).Seconds(), a, s.name, other.name))
+						n.doubles = append(n.doubles, fmt.Sprintf("after %.0f s, %s: %s, and %s", time.Since(n.begun).Seconds(), a, s.name, other.name))
 					}
 				}
 			}
@@ -232,13 +231,14 @@ func (n *nodes) start(ctx context.Context, pod *corev1.Pod, claims []crdv1.Claim
 	return n.report(ctx, pod, corev1.PodRunning, corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}})
 }
 
-// end ends a pod, says so, and removes its object where that is asked for.
-func (n *nodes) end(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, said bool) error {
+// end ends a pod, writes its status unless that was reported already, and removes its object where
+// it is being deleted.
+func (n *nodes) end(ctx context.Context, pod *corev1.Pod, phase corev1.PodPhase, reported bool) error {
 	n.mu.Lock()
 	s := n.running[pod.UID]
 	delete(n.running, pod.UID)
 	n.mu.Unlock()
-	if !said {
+	if !reported {
 		ended := corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{FinishedAt: metav1.Now()}}
 		if err := n.report(ctx, pod, phase, ended); err != nil {
 			return err
@@ -269,7 +269,7 @@ func (n *nodes) report(ctx context.Context, pod *corev1.Pod, phase corev1.PodPha
 	return n.as[pod.Spec.NodeName].Status().Patch(ctx, pod, client.StrategicMergeFrom(before))
 }
 
-// forget ends all that runs: the API server went back to what it was.
+// forget ends everything that runs: the API server was restored.
 func (n *nodes) forget() {
 	n.mu.Lock()
 	defer n.mu.Unlock()

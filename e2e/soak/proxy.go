@@ -18,20 +18,19 @@ import (
 	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
-// proxy stands between a controller and the API server, and passes on what it is
-// given, late or not at all.
+// proxy is a reverse proxy between a controller and the API server that can delay and drop.
 type proxy struct {
 	URL       string
 	Authority []byte // of its certificate, in PEM
 
 	mu     sync.Mutex
 	random *rand.Rand
-	slow   bool          // requests are late now and then, and answers are dropped
-	held   chan struct{} // watches wait for its end; nil: they do not
+	slow   bool          // some requests are delayed, and some answers are dropped
+	held   chan struct{} // watches wait until it is closed; nil: they do not wait
 }
 
-// startProxy serves the API server of cfg at a free port of loopback until ctx
-// ends. Who asks is known by the token that the request brings.
+// startProxy serves the API server of cfg at a free loopback port until ctx ends. Clients are
+// authenticated by the token in their requests.
 func startProxy(ctx context.Context, cfg *rest.Config, seed uint64) (*proxy, error) {
 	target, err := url.Parse(cfg.Host)
 	if err != nil {
@@ -46,7 +45,7 @@ func startProxy(ctx context.Context, cfg *rest.Config, seed uint64) (*proxy, err
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
 		FlushInterval: -1,
-		ErrorLog:      log.New(io.Discard, "", 0), // what is broken here is broken on purpose
+		ErrorLog:      log.New(io.Discard, "", 0), // faults here are injected on purpose
 	}
 	server := httptest.NewUnstartedServer(p.faulty(reverse))
 	server.Config.ErrorLog = reverse.ErrorLog
@@ -58,15 +57,15 @@ func startProxy(ctx context.Context, cfg *rest.Config, seed uint64) (*proxy, err
 	return p, nil
 }
 
-// setSlow has requests be late, and answers dropped after the API server has
-// done what it was asked to, or puts an end to that.
+// setSlow turns on or off that requests are delayed, and answers dropped after the API server has
+// executed the request.
 func (p *proxy) setSlow(slow bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.slow = slow
 }
 
-// hold holds back all watches, or lets go of them.
+// hold holds back all watches, or releases them.
 func (p *proxy) hold(hold bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -79,7 +78,7 @@ func (p *proxy) hold(hold bool) {
 	}
 }
 
-// plan is what happens to one request.
+// plan returns what happens to one request.
 func (p *proxy) plan() (late time.Duration, drop bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -104,12 +103,12 @@ func (p *proxy) faulty(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		next.ServeHTTP(&unheard{http.Header{}}, r)
+		next.ServeHTTP(&discarded{http.Header{}}, r)
 		panic(http.ErrAbortHandler) // the connection breaks
 	})
 }
 
-// heldBack writes once the proxy lets watches go on.
+// heldBack delays writes until the proxy releases watches.
 type heldBack struct {
 	http.ResponseWriter
 
@@ -133,9 +132,9 @@ func (h *heldBack) Write(data []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (h *heldBack) Unwrap() http.ResponseWriter { return h.ResponseWriter }
 
-// unheard is where an answer goes that nobody hears.
-type unheard struct{ header http.Header }
+// discarded discards an answer.
+type discarded struct{ header http.Header }
 
-func (u *unheard) Header() http.Header          { return u.header }
-func (*unheard) Write(data []byte) (int, error) { return len(data), nil }
-func (*unheard) WriteHeader(int)                {}
+func (u *discarded) Header() http.Header          { return u.header }
+func (*discarded) Write(data []byte) (int, error) { return len(data), nil }
+func (*discarded) WriteHeader(int)                {}

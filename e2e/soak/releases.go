@@ -11,8 +11,7 @@ import (
 	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
-// releases measures how long it takes until the address of a pod that has ended
-// is free again.
+// releases measures how long it takes until the address of a pod that has ended is free again.
 type releases struct {
 	mu      sync.Mutex
 	ended   map[netip.Addr]time.Time // address -> when its pod ended
@@ -20,7 +19,7 @@ type releases struct {
 	seen    int
 }
 
-// note notes that a pod has ended.
+// note records that a pod has ended.
 func (r *releases) note(addresses []netip.Addr) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -29,8 +28,8 @@ func (r *releases) note(addresses []netip.Addr) {
 	}
 }
 
-// follow looks at the pools until ctx ends. What is kept for a stable identity, or
-// held since nobody led when its pod ended, is not measured.
+// follow watches the pools until ctx ends. What is kept for a stable identity, or held because
+// there was no leader when its pod ended, is not measured.
 func (r *releases) follow(ctx context.Context, s *stage) {
 	for ctx.Err() == nil {
 		for _, name := range []string{poolV4, poolV6} {

@@ -19,15 +19,15 @@ import (
 	"spidernet.io/spiderpool/e2e/behaviours"
 )
 
-// Options say how long, and by which seed.
+// Options say how long to run, and with which seed.
 type Options struct {
 	Duration time.Duration
 	Seed     uint64
 	Dir      string    // for the controllers' files; kept
-	Out      io.Writer // is told what is broken
+	Out      io.Writer // gets a line for each fault
 }
 
-// Report is what came of it.
+// Report is the result of a run.
 type Report struct {
 	Pods, Kills, Faults int64
 	Doubles, Leaks      []string // every other violation counts as a double
@@ -42,7 +42,7 @@ func (r Report) String() string {
 	return strings.Join(slices.Concat([]string{text}, r.Doubles, r.Leaks), "\n  ")
 }
 
-// Err says whether what it should not be found was.
+// Err returns an error where the run found a violation.
 func (r Report) Err() error {
 	if len(r.Doubles)+len(r.Leaks) > 0 {
 		return errors.New("an address was doubled or leaked")
@@ -53,11 +53,11 @@ func (r Report) Err() error {
 	return nil
 }
 
-// calm bounds how long everything may take to come to rest: the grace of
-// reservations, and holds of unknown nodes after the last change of leader.
+// calm limits how long it may take until nothing changes any more: the grace of reservations, and
+// holds of unknown nodes after the last change of leader.
 const calm = behaviours.Grace + 4*time.Minute
 
-// Run lets pods come and go for a while, lets everything come to rest, and looks.
+// Run creates and deletes pods for a while, waits until nothing changes any more, and checks.
 func Run(ctx context.Context, o Options) (report Report, err error) {
 	s, err := start(ctx, o.Dir, o.Seed)
 	if err != nil {
@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	return r.report, err
 }
 
-// run is one run.
+// run is the state of one run.
 type run struct {
 	Options
 
@@ -86,9 +86,9 @@ type run struct {
 	releases releases
 	backup   string
 
-	watching sync.Mutex // watch is replaced
+	watching sync.Mutex // protects watch while it is replaced
 	watch    *check.Watch
-	doubles  []check.Violation // that earlier watches saw
+	doubles  []check.Violation // found by earlier watches
 	report   Report
 }
 
@@ -103,9 +103,9 @@ func (r *run) begin(ctx context.Context) (err error) {
 	return err
 }
 
-// disturb is the time in which things are broken.
+// disturb runs the workload and the faults.
 func (r *run) disturb(ctx context.Context) error {
-	f := &faults{stage: r.stage, random: r.random(11), out: r.Out, begun: time.Now(), backup: r.takeBackup, restore: r.takeBack}
+	f := &faults{stage: r.stage, random: r.random(11), out: r.Out, begun: time.Now(), backup: r.takeBackup, restore: r.restoreBackup}
 	busy, stop := context.WithTimeout(ctx, r.Duration)
 	defer stop()
 	always, end := context.WithCancel(ctx)
@@ -129,9 +129,9 @@ func (r *run) disturb(ctx context.Context) error {
 	return err
 }
 
-// settle lets everything come to rest, and looks for what is left.
+// settle waits until nothing changes any more, and collects what is wrong.
 func (r *run) settle(ctx context.Context) error {
-	fmt.Fprintln(r.Out, "soak: everything works again; waiting for all to come to rest")
+	fmt.Fprintln(r.Out, "soak: everything works again; waiting until nothing changes any more")
 	always, end := context.WithCancel(ctx)
 	defer end()
 	var all sync.WaitGroup
@@ -153,8 +153,8 @@ func (r *run) judge(ctx context.Context) error {
 		return err
 	}
 	left := behaviours.Await(ctx, calm, r.empty)
-	// Where the API server has forgotten what the watch had not seen, kubelets saw
-	// what ran all the same.
+	// If the API server has lost events that the watch had not seen, the kubelets still saw what
+	// ran.
 	seen, err := r.watch.Stop(ctx)
 	if err != nil && !errors.Is(err, check.ErrGap) {
 		return err
@@ -176,7 +176,7 @@ func (r *run) judge(ctx context.Context) error {
 	return nil
 }
 
-// empty returns an error that says what pools have still: nobody is there.
+// empty returns an error that says what pools still have, although no pod is left.
 func (r *run) empty(ctx context.Context) error {
 	for _, name := range []string{poolV4, poolV6} {
 		var pool crdv1.SpiderIPPool
@@ -191,20 +191,19 @@ func (r *run) empty(ctx context.Context) error {
 	return nil
 }
 
-// keepWatching watches the pods anew where the API server has forgotten what the
-// watch has not seen.
+// keepWatching restarts the watch where the API server has lost events that it has not seen.
 func (r *run) keepWatching(ctx context.Context) {
 	for ctx.Err() == nil {
 		behaviours.Pause(ctx, time.Second)
 		r.watching.Lock()
 		if r.watch.Lost() {
-			_ = r.watchAnew(ctx) // the next look tries again
+			_ = r.rewatch(ctx) // the next check tries again
 		}
 		r.watching.Unlock()
 	}
 }
 
-func (r *run) watchAnew(ctx context.Context) error {
+func (r *run) rewatch(ctx context.Context) error {
 	watch, err := check.Start(context.WithoutCancel(ctx), r.stage.client)
 	if err == nil {
 		r.doubles = append(r.doubles, r.watch.Abandon()...)
@@ -218,12 +217,12 @@ func (r *run) takeBackup(ctx context.Context) (err error) {
 	return err
 }
 
-// takeBack takes etcd back to the backup. What ran then runs again, and what came
-// later has never been: so the nodes begin anew too.
-func (r *run) takeBack(ctx context.Context) error {
+// restoreBackup restores etcd from the backup. What ran then runs again, and what came later never
+// existed: so the nodes start from scratch too.
+func (r *run) restoreBackup(ctx context.Context) error {
 	r.watching.Lock()
 	defer r.watching.Unlock()
-	r.nodes.round.Lock() // nobody starts what will never have been
+	r.nodes.round.Lock() // no pod may start that will never have existed
 	defer r.nodes.round.Unlock()
 	r.stage.leave(r.stage.plane.ControllerManager, true)
 	err := r.stage.plane.Restore(ctx, r.backup)
@@ -232,5 +231,5 @@ func (r *run) takeBack(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return behaviours.Await(ctx, patience, r.watchAnew)
+	return behaviours.Await(ctx, patience, r.rewatch)
 }

@@ -13,11 +13,11 @@ import (
 	"spidernet.io/spiderpool/e2e/soak"
 )
 
-// Two minutes of what make soak does for longer.
+// Two minutes of what make soak runs for longer.
 func TestSoak(t *testing.T) {
 	log.SetLogger(logr.Discard()) // of the stand-in
 	seed := behaviours.Seed(t)
-	dir, err := os.MkdirTemp("", "soak-") //nolint:usetesting // it is kept where something is wrong
+	dir, err := os.MkdirTemp("", "soak-") //nolint:usetesting // it is kept after a failure
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// writer has a test log what is written.
+// writer logs to a test what is written.
 type writer struct{ t *testing.T }
 
 var _ io.Writer = writer{}

@@ -29,25 +29,24 @@ const (
 	namespace      = "soak"
 	poolV4, poolV6 = "soak-v4", "soak-v6"
 	replicas       = 2
-	// patience bounds what takes seconds on a machine that does nothing else.
+	// patience limits what takes seconds on an idle machine.
 	patience = 2 * time.Minute
 )
 
-// stage is where it all happens.
+// stage is everything that a run needs.
 type stage struct {
 	plane    *cluster.ControlPlane
-	client   client.WithWatch // reads past every cache, and past the proxy
+	client   client.WithWatch // bypasses every cache, and the proxy
 	replicas []*install.Controller
 	webhooks *balancer
 	proxy    *proxy
 
 	mu   sync.Mutex
-	away map[*process.Process]bool // meant to be: nobody starts it again
+	away map[*process.Process]bool // down on purpose: it is not restarted
 	stop []func(context.Context) error
 }
 
-// start brings up the control plane and the product. What it started ends with
-// end.
+// start brings up the control plane and the product. end stops what it started.
 func start(ctx context.Context, dir string, seed uint64) (_ *stage, err error) {
 	s := &stage{away: map[*process.Process]bool{}}
 	defer func() {
@@ -89,7 +88,7 @@ func start(ctx context.Context, dir string, seed uint64) (_ *stage, err error) {
 }
 
 func (s *stage) startProduct(ctx context.Context, dir string, ports []netip.AddrPort, seed uint64) (err error) {
-	between, cancel := context.WithCancel(context.WithoutCancel(ctx)) // what stands between goes last but one
+	between, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the proxies are stopped last but one
 	s.stop = append(s.stop, func(context.Context) error { cancel(); return nil })
 	if s.proxy, err = startProxy(between, s.plane.Config, seed); err != nil {
 		return err
@@ -121,7 +120,7 @@ func (s *stage) startProduct(ctx context.Context, dir string, ports []netip.Addr
 	return install.AwaitWebhooks(ctx, s.plane.Config)
 }
 
-// prepare makes the namespace and the pools: fewer addresses than pods may come.
+// prepare creates the namespace and the pools: they have fewer addresses than there may be pods.
 func (s *stage) prepare(ctx context.Context) error {
 	for _, object := range []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
@@ -152,7 +151,7 @@ func (s *stage) pool(ctx context.Context, name string) (*crdv1.SpiderIPPool, err
 	return &pool, err
 }
 
-// end ends what was started, the last first.
+// end stops what was started, in reverse order.
 func (s *stage) end(ctx context.Context) error {
 	var errs []error
 	for i := range s.stop {
@@ -161,14 +160,14 @@ func (s *stage) end(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// leave says that a process is away on purpose, or is not any more.
+// leave says whether a process is down on purpose.
 func (s *stage) leave(p *process.Process, away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.away[p] = away
 }
 
-// supervise starts again what has ended, as a Deployment and a kubelet would.
+// supervise restarts what has exited, as a Deployment and a kubelet would.
 func (s *stage) supervise(ctx context.Context) {
 	all := []*process.Process{s.plane.ControllerManager}
 	for _, c := range s.replicas {
@@ -178,7 +177,7 @@ func (s *stage) supervise(ctx context.Context) {
 		for _, p := range all {
 			s.mu.Lock()
 			if !s.away[p] && !p.Alive() {
-				_ = p.Restart() // if it does not come up, the next look tries again
+				_ = p.Restart() // if it does not come up, the next round tries again
 			}
 			s.mu.Unlock()
 		}
@@ -186,7 +185,7 @@ func (s *stage) supervise(ctx context.Context) {
 	}
 }
 
-// clear deletes all that the workload has made.
+// clear deletes everything that the workload has created.
 func (s *stage) clear(ctx context.Context) error {
 	for _, object := range owners() {
 		err := s.client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationBackground))

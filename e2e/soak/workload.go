@@ -21,14 +21,14 @@ import (
 
 const (
 	workers = 6
-	// mostPods bounds the pods of one worker, so that all together want a little
-	// more than there is.
+	// mostPods limits the pods of one worker, so that all together ask for a few more addresses
+	// than there are.
 	mostPods = 12
-	// mostReplicas bounds each controller's.
+	// mostReplicas limits each controller's.
 	mostReplicas = 10
 )
 
-// workload makes pods come and go. What fails, since something is away, is left.
+// workload creates and deletes pods. Failures are ignored, since a server may be away.
 type workload struct {
 	client client.Client
 	made   atomic.Int64
@@ -38,8 +38,8 @@ func pools() map[string]string {
 	return behaviours.FromPools([]string{poolV4}, []string{poolV6})
 }
 
-// ofWorker is the label that says which worker's a pod is. Nothing else does: when
-// etcd is restored, pods are back that a worker had deleted.
+// ofWorker is the label that says which worker a pod belongs to. Nothing else does: after etcd was
+// restored, pods exist again that a worker had deleted.
 const ofWorker = "soak/worker"
 
 // worker works until ctx ends.
@@ -66,7 +66,7 @@ func (l *workload) worker(ctx context.Context, id int, random *rand.Rand) {
 	}
 }
 
-// remove deletes a pod in one of the ways in which people do.
+// remove deletes a pod in one of the ways that people use.
 func (l *workload) remove(ctx context.Context, pod *corev1.Pod, how int) error {
 	switch {
 	case how < 2:
@@ -78,7 +78,7 @@ func (l *workload) remove(ctx context.Context, pod *corev1.Pod, how int) error {
 	return client.IgnoreNotFound(l.client.Delete(ctx, pod))
 }
 
-// owners returns one controller of each kind, to be made or found by its name.
+// owners returns one controller of each kind, to be created or found by name.
 func owners() []client.Object {
 	template := func(app string) corev1.PodTemplateSpec {
 		pod := behaviours.NewPod(namespace, "", pools())
@@ -103,8 +103,8 @@ func owners() []client.Object {
 	}
 }
 
-// scaler scales controllers until ctx ends, and now and then makes one anew: a
-// StatefulSet without its pods, which go on.
+// scaler scales controllers until ctx ends, and now and then creates one again: a StatefulSet
+// without its pods, which go on.
 func (l *workload) scaler(ctx context.Context, random *rand.Rand) {
 	for ctx.Err() == nil {
 		all := owners()

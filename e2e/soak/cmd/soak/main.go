@@ -1,5 +1,5 @@
-// Command soak lets pods come and go among faults, and says whether an address
-// was doubled or leaked.
+// Command soak creates and deletes pods while it injects faults, and reports whether an address was
+// doubled or leaked.
 package main
 
 import (
