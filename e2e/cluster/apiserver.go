@@ -7,14 +7,14 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// requestTimeout bounds every request and so every admission. The product's
-// grace for reservations nobody came for must be longer, and tests wait for it:
-// hence ten seconds instead of the usual minute.
+// requestTimeout limits every request and so every admission. The product's grace for reservations
+// that no pod came for must be longer, and tests wait for it: hence ten seconds instead of the
+// usual minute.
 const requestTimeout = "--request-timeout=10s"
 
-// apiServer says how the API server is started: the default admission plugins
-// and NodeRestriction, Node and RBAC authorizers, as kubeadm has them. Flags of
-// the caller come last, so they win.
+// apiServer returns how the API server is started: with the default admission plugins and
+// NodeRestriction, Node and RBAC authorizers, as kubeadm has them. Flags of the caller come last,
+// so they win.
 func (p plane) apiServer() process.Spec {
 	keys := p.keys
 	args := []string{

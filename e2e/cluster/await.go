@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// patience bounds every wait for something that normally takes seconds: only a
-// machine under absurd load comes near it.
+// patience limits every wait for something that normally takes seconds: only a machine under
+// extreme load comes near it.
 const patience = 2 * time.Minute
 
-// poll is how often a condition is looked at that nothing tells us about.
+// poll is how often a condition is checked that cannot be watched.
 const poll = 50 * time.Millisecond
 
-// hopeless is an error after which waiting on makes no sense.
+// hopeless is an error after which waiting longer is pointless.
 type hopeless struct{ error }
 
 func (h hopeless) Unwrap() error { return h.error }
 
-// await waits until a condition gives no error. What it names and the last
-// error tell what was waited for in vain.
+// await waits until a condition returns no error. Its error has what was waited for and the last
+// error.
 func await(ctx context.Context, what string, condition func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -45,7 +45,7 @@ func await(ctx context.Context, what string, condition func(context.Context) err
 	}
 }
 
-// getOK fetches an address and wants the status OK.
+// getOK fetches a URL and returns an error unless the status is OK.
 func getOK(ctx context.Context, client *http.Client, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

@@ -11,8 +11,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// Backup stops etcd for a moment and copies what it keeps. The copy goes with
-// the control plane.
+// Backup stops etcd for a moment and copies its data. The copy is removed with the control plane.
 func (c *ControlPlane) Backup(ctx context.Context) (string, error) {
 	data, err := c.etcdData()
 	if err != nil {
@@ -34,9 +33,9 @@ func (c *ControlPlane) Backup(ctx context.Context) (string, error) {
 	return backup, c.Ready(ctx)
 }
 
-// Restore puts etcd back to a backup, and starts again what remembers more than
-// etcd does: the API server and the controller manager. What was not there at
-// the moment of the backup has never been, and resource versions go back.
+// Restore restores etcd from a backup, and restarts what remembers more than etcd does: the API
+// server and the controller manager. What was created after the backup never existed, and resource
+// versions go back.
 func (c *ControlPlane) Restore(ctx context.Context, backup string) error {
 	data, err := c.etcdData()
 	if err != nil {
@@ -50,7 +49,7 @@ func (c *ControlPlane) Restore(ctx context.Context, backup string) error {
 	if err := os.RemoveAll(data); err != nil {
 		return err
 	}
-	if err := os.Mkdir(data, 0o700); err != nil { // etcd wants it for itself
+	if err := os.Mkdir(data, 0o700); err != nil { // etcd requires it
 		return err
 	}
 	if err := os.CopyFS(data, os.DirFS(backup)); err != nil {
@@ -59,7 +58,7 @@ func (c *ControlPlane) Restore(ctx context.Context, backup string) error {
 	if err := restart(c.Etcd, c.APIServer); err != nil {
 		return err
 	}
-	if err := c.Ready(ctx); err != nil { // for which the others wait a few seconds, and end
+	if err := c.Ready(ctx); err != nil { // the others wait for it only a few seconds, and exit
 		return err
 	}
 	return restart(slices.DeleteFunc(c.processes(), (*process.Process).Alive)...)
@@ -74,7 +73,7 @@ func restart(all ...*process.Process) error {
 	return nil
 }
 
-// etcdData returns the folder that etcd was told to keep its data in.
+// etcdData returns etcd's data folder, from its arguments.
 func (c *ControlPlane) etcdData() (string, error) {
 	for _, arg := range c.Etcd.Spec.Args {
 		if dir, ok := strings.CutPrefix(arg, "--data-dir="); ok {

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// hierarchy is a tree of cgroups: one per controller in version 1, a single one
-// in version 2, or some of both.
+// hierarchy is a tree of cgroups: one per controller in version 1, a single one in version 2, or
+// some of both.
 type hierarchy struct {
 	path        string
 	version2    bool
@@ -51,8 +51,7 @@ func hierarchies() ([]hierarchy, error) {
 	return found, lines.Err()
 }
 
-// makeCgroup makes a cgroup in every hierarchy, ready for the kubelet to make
-// its own below.
+// makeCgroup makes a cgroup in every hierarchy, ready for the kubelet to make its own below it.
 func makeCgroup(name string) error {
 	all, err := hierarchies()
 	if err != nil {
@@ -91,9 +90,8 @@ func (h hierarchy) make(name string) error {
 	return nil
 }
 
-// enterCgroup puts a process, and all that it will start, into a new cgroup as
-// far as processors go. In version 2 it has no children, and its parent no
-// processes.
+// enterCgroup puts a process, and everything that it will start, into a new cgroup as far as
+// processors are concerned. In version 2 it has no children, and its parent no processes.
 func enterCgroup(name string, pid int) error {
 	all, err := hierarchies()
 	if err != nil {
@@ -114,8 +112,8 @@ func enterCgroup(name string, pid int) error {
 	return nil
 }
 
-// inherit copies settings that are empty in a new cgroup of version 1, and that
-// no process can live without.
+// inherit copies settings that are empty in a new cgroup of version 1 and without which no process
+// can be added.
 func inherit(parent, child string, settings ...string) error {
 	for _, s := range settings {
 		value, err := os.ReadFile(filepath.Join(parent, s))
@@ -129,8 +127,7 @@ func inherit(parent, child string, settings ...string) error {
 	return nil
 }
 
-// delegate lets the children of a cgroup of version 2 use all controllers that
-// it has itself.
+// delegate enables for the children of a cgroup of version 2 all controllers that it has itself.
 func delegate(dir string) error {
 	data, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
 	if err != nil {
@@ -145,8 +142,8 @@ func delegate(dir string) error {
 	return nil
 }
 
-// removeCgroup removes a cgroup and all below from every hierarchy. Its
-// processes have been killed; the kernel may still be busy with the last ones.
+// removeCgroup removes a cgroup and everything below it from every hierarchy. Its processes have
+// been killed; the kernel may still be busy with the last ones.
 func removeCgroup(ctx context.Context, name string) error {
 	all, err := hierarchies()
 	if err != nil {
@@ -162,8 +159,8 @@ func removeCgroup(ctx context.Context, name string) error {
 	return nil
 }
 
-// removeTree removes the folders of a cgroup, the deepest first; their files
-// cannot be removed and go with them.
+// removeTree removes the folders of a cgroup, the deepest first; their files cannot be removed and
+// go with them.
 func removeTree(path string) error {
 	entries, err := os.ReadDir(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -27,7 +27,7 @@ const Server = "https://172.18.0.1:6443"
 // apiPort is where the API server listens on its machine.
 const apiPort = 6443
 
-// ErrUp says that a cluster of the name is running already.
+// ErrUp says that a cluster of this name is running already.
 var ErrUp = errors.New("is up already")
 
 // Cluster is a running cluster.
@@ -43,11 +43,10 @@ type Cluster struct {
 	tools   tools
 }
 
-// Up makes a cluster. It returns once all nodes are Ready or, where plugins that
-// the network configuration names are still missing, have registered and wait
-// for those. What it made outlives this process; it ends with Down. What an
-// earlier cluster of the name left behind is removed first; one that still runs
-// is ErrUp.
+// Up makes a cluster. It returns once all nodes are Ready or, where plugins that the network
+// configuration names are missing, have registered and wait only for those. What it started
+// outlives this process; Down ends it. What an earlier cluster of this name left behind is removed
+// first; if one is still running, the error is ErrUp.
 func Up(ctx context.Context, options Options) (*Cluster, error) {
 	if err := checkRoot(); err != nil {
 		return nil, err
@@ -72,13 +71,13 @@ func Up(ctx context.Context, options Options) (*Cluster, error) {
 	}
 	c := &Cluster{options: options, place: p, Kubeconfig: p.kubeconfig()}
 	if err := c.up(ctx); err != nil {
-		// The logs stay, for whoever wants to know why.
+		// The logs are kept, to find the cause.
 		return nil, errors.Join(fmt.Errorf("starting cluster %q: %w", p.id, err), p.clear(context.WithoutCancel(ctx)))
 	}
 	return c, nil
 }
 
-// checkRoot says at once what would fail in the middle.
+// checkRoot fails at once, instead of half way.
 func checkRoot() error {
 	if os.Geteuid() == 0 {
 		return nil
@@ -86,7 +85,7 @@ func checkRoot() error {
 	return errors.New("a cluster needs root, for network namespaces, mounts and cgroups: run this under sudo -E, or run `make unit`, which needs none")
 }
 
-// take makes sure that nobody else starts or removes this cluster meanwhile.
+// take locks the cluster, so that no other process starts or removes it meanwhile.
 func (p place) take(ctx context.Context, out io.Writer) (func(), error) {
 	if err := os.MkdirAll(p.state, 0o755); err != nil {
 		return nil, err
@@ -136,7 +135,7 @@ func (c *Cluster) up(ctx context.Context) (err error) {
 	return c.awaitNodes(ctx)
 }
 
-// first prepares a node and boots it so far as that goes without API server.
+// first prepares a node and boots it as far as possible without the API server.
 func (n *Node) first(ctx context.Context, keys *issuer) error {
 	if err := n.prepare(keys); err != nil {
 		return fmt.Errorf("preparing node %q: %w", n.Name, err)
@@ -152,8 +151,8 @@ func (n *Node) first(ctx context.Context, keys *issuer) error {
 	return nil
 }
 
-// bootControl starts the control plane's machine with its door, builds the
-// underlay, and makes everybody's keys.
+// bootControl starts the control plane's machine with its door, builds the underlay, and issues all
+// keys.
 func (c *Cluster) bootControl(ctx context.Context) (*issuer, error) {
 	door, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -177,7 +176,7 @@ func (c *Cluster) bootControl(ctx context.Context) (*issuer, error) {
 	return keys, nil
 }
 
-// plane says how the control plane is started.
+// plane returns how the control plane is started.
 func (c *Cluster) plane() plane {
 	loopback := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	return plane{
@@ -212,7 +211,7 @@ func (c *Cluster) startControlPlane(ctx context.Context, keys *issuer) (err erro
 		return err
 	}
 	c.Config = c.ControlPlane.Config
-	// The other two end at once where they have no rights yet.
+	// The other two exit at once while they have no rights.
 	if err := c.ControlPlane.awaitReady(ctx); err != nil {
 		return err
 	}
@@ -243,7 +242,7 @@ func (c *Cluster) admitToKubelets(ctx context.Context) error {
 	return err
 }
 
-// linkPrograms puts kubectl and helm where people find them.
+// linkPrograms links kubectl and helm into the state folder.
 func (c *Cluster) linkPrograms() error {
 	for name, file := range map[string]string{"kubectl": filepath.Join(c.tools.kubernetes, "kubectl"), "helm": c.tools.helm} {
 		if err := os.Symlink(file, filepath.Join(c.place.bin(), name)); err != nil {
@@ -262,17 +261,16 @@ func (c *Cluster) LoadImage(ctx context.Context, tarball string) error {
 	return group.Wait()
 }
 
-// StartInControlPlane runs a program of this computer in the control plane's
-// machine until the cluster ends: on loopback it reaches, and is reached by, the
-// API server; by the gateway's addresses, nodes and pods. The name is that of
-// its log and record.
+// StartInControlPlane runs a program of this computer in the control plane's machine until the
+// cluster ends. On loopback it reaches the API server and is reached by it; on the gateway's
+// addresses, nodes and pods. The name is used for its log and record.
 func (c *Cluster) StartInControlPlane(name, path string, args, env []string) (*process.Process, error) {
 	spec := c.plane().spec(name, args...)
 	spec.Path, spec.Env = path, append(spec.Env, env...)
 	return c.Control.Start(spec)
 }
 
-// AuthorityFile is the certificate of the cluster's authority.
+// AuthorityFile is the certificate of the cluster's CA.
 func (c *Cluster) AuthorityFile() string { return c.place.keys().file("ca.crt") }
 
 // Bin is the folder with kubectl and helm.

@@ -29,8 +29,8 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/syspkg"
 )
 
-// hostLocal gives each node a slice of the underlay of its own: enough to prove
-// the network without the product.
+// hostLocal gives each node its own slice of the underlay: enough to test the network without the
+// product.
 func hostLocal(n *cluster.Node) ([]byte, error) {
 	octet := 40 + n.IPv4.As4()[3]
 	four := map[string]any{
@@ -59,7 +59,7 @@ func needRoot(t *testing.T) {
 	}
 }
 
-// up makes a cluster for one test. Whatever happens, it is taken down again.
+// up makes a cluster for one test. It is always taken down again.
 func up(t *testing.T, options cluster.Options) *cluster.Cluster {
 	t.Helper()
 	needRoot(t)
@@ -74,8 +74,7 @@ func up(t *testing.T, options cluster.Options) *cluster.Cluster {
 	return c
 }
 
-// takeDown ends a cluster. Its logs are kept only for whoever has to find out
-// why the test failed.
+// takeDown ends a cluster. Its logs are kept only if the test failed.
 func takeDown(t *testing.T, name string) {
 	t.Helper()
 	if err := cluster.Down(context.Background(), name, t.Output()); err != nil {
@@ -165,8 +164,8 @@ func TestClusterRunsPodsThatReachOneAnotherAndLeavesNothing(t *testing.T) {
 	for _, n := range c.Nodes {
 		pids = append(pids, n.Machine.PID())
 	}
-	// First processes, Kubernetes' own and a shim per pod; what runs in a pod is
-	// in a namespace further down.
+	// The first processes, Kubernetes' own and a shim per pod; what runs in a pod is in a nested
+	// namespace.
 	all := inMachines(t, pids...)
 	if want := len(pids) + len(c.Processes()) + 4; len(all) < want {
 		t.Errorf("%d processes in the machines, want %d at least: %v", len(all), want, all)
@@ -199,7 +198,7 @@ func checkHostPods(t *testing.T, c *cluster.Cluster) {
 		if got := mustKubectl(t, c, "exec", pod.Name, "--", "hostname"); got != pod.Spec.NodeName {
 			t.Errorf("host name in %s: got %q", pod.Name, got)
 		}
-		// The Service's address is kube-proxy's work.
+		// The Service's address is implemented by kube-proxy.
 		if got, err := kubectl(t, c, "exec", pod.Name, "--", "nc", "-w", "5", "10.96.0.1", "443", "-e", "true"); err != nil {
 			t.Errorf("reaching the API server's Service from %s: %v\n%s", pod.Name, err, got)
 		}
@@ -222,8 +221,8 @@ func checkPodNetwork(t *testing.T, c *cluster.Cluster) {
 	}
 }
 
-// checkProgramOfOurs starts a web server beside the API server, as the product's
-// controller is, and asks it from a pod.
+// checkProgramOfOurs starts a web server next to the API server, like the product's controller, and
+// requests a page from a pod.
 func checkProgramOfOurs(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	busybox, err := syspkg.BusyboxPath()
@@ -259,11 +258,11 @@ func checkDoorIsClosed(t *testing.T, c *cluster.Cluster) {
 	}
 	if conn, err := net.Dial("tcp", server.Host); err == nil {
 		conn.Close()
-		t.Errorf("somebody still answers at %s", server.Host)
+		t.Errorf("a server still answers at %s", server.Host)
 	}
 }
 
-func TestClustersStandSideBySideAndOutliveTheirMakers(t *testing.T) {
+func TestClustersRunSideBySideAndOutliveTheirMakers(t *testing.T) {
 	one := up(t, cluster.Options{Name: "test-one", Nodes: 1, Network: hostLocal})
 	two := up(t, cluster.Options{Name: "test-two", Nodes: 1, Network: hostLocal})
 	mustKubectl(t, one, "create", "namespace", "only-in-one")
@@ -314,7 +313,7 @@ func TestNodeComesBackAfterACutCableAndAPowerCut(t *testing.T) {
 	if err := node.MendCable(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the pod behind the mended cable to answer", ping)
+	eventually(t, "the pod behind the reconnected cable to answer", ping)
 	if err := node.PullPlug(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -330,8 +329,8 @@ func TestNodeComesBackAfterACutCableAndAPowerCut(t *testing.T) {
 	})
 }
 
-// checkGatewayStays looks whether the gateway's hardware address is its own: one
-// that it has of a node's cable goes with that, and nodes lose the gateway.
+// checkGatewayStays checks that the gateway's hardware address is its own: one that it has from a
+// node's cable is lost with that node, and then all nodes lose the gateway.
 func checkGatewayStays(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	owners := map[string][]string{} // hardware address -> NICs
@@ -373,7 +372,7 @@ func eventually(t *testing.T, what string, condition func() error) {
 	}
 }
 
-// buildCommand builds cmd/cluster the way this test was built.
+// buildCommand builds cmd/cluster with the flags that this test was built with.
 func buildCommand(t *testing.T, dir string) string {
 	t.Helper()
 	program := filepath.Join(dir, "cluster")
@@ -389,7 +388,8 @@ func TestDownCleansUpAfterAMakerThatWasKilled(t *testing.T) {
 	const name = "test-killed"
 	before := lookFor(t, name)
 	program := buildCommand(t, t.TempDir())
-	// Killed as soon as each of these is on the disk, it leaves other things.
+	// Depending on which of these files exists when it is killed, it leaves different things
+	// behind.
 	for _, sign := range []string{"control-plane/machine.record", "spider-worker/containerd.record", "spider-worker2/kubelet.record"} {
 		t.Run(filepath.Base(sign), func(t *testing.T) {
 			maker := exec.Command(program, "up", "-name", name)

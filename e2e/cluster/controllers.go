@@ -7,16 +7,16 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// The users of the API server beside admin and nodes. Their rights come from
-// the API server's own bootstrap roles.
+// The users of the API server other than admin and nodes. Their rights come from the API server's
+// own bootstrap roles.
 const (
 	controllerManagerUser = "system:kube-controller-manager"
 	schedulerUser         = "system:kube-scheduler"
 	proxyUser             = "system:kube-proxy"
 )
 
-// controllerManager says how the kube-controller-manager is started. Its
-// controllers act as service accounts of their own.
+// controllerManager returns how the kube-controller-manager is started. Its controllers use service
+// accounts of their own.
 func (p plane) controllerManager() process.Spec {
 	keys := p.keys
 	config := keys.kubeconfig("controller-manager")
@@ -37,7 +37,7 @@ func (p plane) controllerManager() process.Spec {
 	return p.spec("kube-controller-manager", slices.Concat(args, p.managerFlags)...)
 }
 
-// scheduler says how the kube-scheduler is started.
+// scheduler returns how the kube-scheduler is started.
 func (p plane) scheduler() process.Spec {
 	config := p.keys.kubeconfig("scheduler")
 	return p.spec("kube-scheduler",
@@ -50,7 +50,7 @@ func (p plane) scheduler() process.Spec {
 	)
 }
 
-// securePort turns metrics off where they would take a port of this computer.
+// securePort disables the secure port where it would take a port of this computer.
 func (p plane) securePort(port string) string {
 	if p.advertise.IsValid() {
 		return port
@@ -58,8 +58,7 @@ func (p plane) securePort(port string) string {
 	return "0"
 }
 
-// issueControllers makes the identities of the controller manager and the
-// scheduler.
+// issueControllers issues the identities of the controller manager and the scheduler.
 func (i *issuer) issueControllers(server string) error {
 	for name, user := range map[string]string{"controller-manager": controllerManagerUser, "scheduler": schedulerUser} {
 		if err := i.client(i.kubeconfig(name), server, pki.Subject{Name: user}); err != nil {

@@ -20,13 +20,13 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// serviceRanges is where Services have their addresses.
+// serviceRanges are the address ranges of Services.
 const serviceRanges = "10.96.0.0/16,fd00:10:96::/112"
 
-// grace is how long a program may take to end when asked to.
+// grace is how long a program may take to exit after SIGTERM.
 const grace = 10 * time.Second
 
-// plane says where a control plane stands and what its programs are told.
+// plane says where a control plane runs and with which flags.
 type plane struct {
 	dir                  string // etcd's data, records
 	logs                 string
@@ -34,13 +34,13 @@ type plane struct {
 	keys                 identities
 	etcdClient, etcdPeer netip.AddrPort
 	apiBind              netip.AddrPort
-	advertise            netip.Addr // the API server's address for pods; not valid: there are none
+	advertise            netip.Addr // the API server's address for pods; not valid where there are no pods
 	apiServerFlags       []string
 	managerFlags         []string // of the controller manager
 	survive              bool     // outlives this process
 }
 
-// spec says how one of Kubernetes' programs is started.
+// spec returns how one of Kubernetes' programs is started.
 func (p plane) spec(program string, args ...string) process.Spec {
 	return process.Spec{
 		Name:    program,
@@ -53,37 +53,37 @@ func (p plane) spec(program string, args ...string) process.Spec {
 	}
 }
 
-// server is the API server's address for those beside it.
+// server is the API server's address for programs on the same machine.
 func (p plane) server() string {
 	return fmt.Sprintf("https://127.0.0.1:%d", p.apiBind.Port())
 }
 
-// ControlPlane is a running etcd and API server. Its processes can be paused,
-// killed and started again one by one.
+// ControlPlane is a running etcd and API server. Each of its processes can be paused, killed and
+// restarted.
 type ControlPlane struct {
 	Config            *rest.Config // of an admin, without client-side limits
 	Kubeconfig        string       // the same as a file
 	Etcd              *process.Process
 	APIServer         *process.Process
-	ControllerManager *process.Process // nil where it was not asked for
+	ControllerManager *process.Process // nil where it was not requested
 	Scheduler         *process.Process // nil without nodes
 
 	dir string // removed by Stop; empty where the cluster owns it
 }
 
-// ControlPlaneOptions say what a control plane without nodes shall be like.
+// ControlPlaneOptions are the options of a control plane without nodes.
 type ControlPlaneOptions struct {
 	// APIServerFlags are added to the API server's own, and win over them.
 	APIServerFlags []string
-	// ControllerManager asks for the kube-controller-manager: for default
-	// service accounts (without it the admission plugin ServiceAccount refuses
-	// pods), ReplicaSets, garbage collection, the end of namespaces.
+	// ControllerManager requests the kube-controller-manager: for default service accounts (without
+	// it the admission plugin ServiceAccount refuses pods), ReplicaSets, garbage collection, the
+	// deletion of namespaces.
 	ControllerManager bool
 }
 
-// StartControlPlane starts etcd and an API server, and nothing that could run a
-// pod, at free ports of loopback. It needs no root. It returns once the API
-// server is ready. What it started ends with Stop, or with this process.
+// StartControlPlane starts etcd and an API server, and nothing that could run a pod, on free
+// loopback ports. It does not need root. It returns once the API server is ready. Stop, or the end
+// of this process, ends what it started.
 func StartControlPlane(ctx context.Context, options ControlPlaneOptions) (*ControlPlane, error) {
 	store, err := component.Default()
 	if err != nil {
@@ -98,7 +98,7 @@ func StartControlPlane(ctx context.Context, options ControlPlaneOptions) (*Contr
 		if err == nil {
 			return c, nil
 		}
-		// A port was free when it was chosen, not when it was taken.
+		// A port that was free when it was chosen may be taken by now.
 		if attempt == 3 || !strings.Contains(err.Error(), "address already in use") {
 			return nil, fmt.Errorf("starting a control plane: %w", err)
 		}
@@ -167,20 +167,19 @@ func (c *ControlPlane) launch(p plane, place process.Place) (err error) {
 	return err
 }
 
-// awaitReady waits until the API server says that it is ready, its built-in
-// roles included.
+// awaitReady waits until the API server reports that it is ready, including its built-in roles.
 func (c *ControlPlane) awaitReady(ctx context.Context) error {
 	return c.awaitOK(ctx, "the API server to be ready", "/readyz", c.Etcd, c.APIServer)
 }
 
-// awaitServiceAccounts waits for what pods of the namespace default need, the
-// first thing that shows the controller manager at work.
+// awaitServiceAccounts waits for what pods of namespace default need: the first sign that the
+// controller manager works.
 func (c *ControlPlane) awaitServiceAccounts(ctx context.Context) error {
 	return c.awaitOK(ctx, "the default service account", "/api/v1/namespaces/default/serviceaccounts/default", c.processes()...)
 }
 
-// awaitOK waits until the API server answers a GET of the path with OK, unless one
-// of the processes that this takes has ended.
+// awaitOK waits until the API server answers a GET of the path with OK, unless one of the required
+// processes has ended.
 func (c *ControlPlane) awaitOK(ctx context.Context, what, path string, takes ...*process.Process) error {
 	client, err := rest.HTTPClientFor(c.Config)
 	if err != nil {
@@ -204,8 +203,8 @@ func check(processes []*process.Process) error {
 	return errors.Join(errs...)
 }
 
-// processes returns those that were started, in the order to stop them: the API
-// server before etcd, or it would spend its last seconds waiting for it.
+// processes returns the started processes, in the order to stop them: the API server before etcd,
+// or it would spend its last seconds waiting for it.
 func (c *ControlPlane) processes() []*process.Process {
 	all := []*process.Process{c.ControllerManager, c.Scheduler, c.APIServer, c.Etcd}
 	return slices.DeleteFunc(all, func(p *process.Process) bool { return p == nil })
@@ -214,11 +213,11 @@ func (c *ControlPlane) processes() []*process.Process {
 // Ready waits until the API server is ready, after a restart for example.
 func (c *ControlPlane) Ready(ctx context.Context) error { return c.awaitReady(ctx) }
 
-// Stop ends all its processes and removes its files.
+// Stop ends all processes and removes the files.
 func (c *ControlPlane) Stop(ctx context.Context) error {
 	var errs []error
 	for _, p := range c.processes() {
-		p.Resume() //nolint:errcheck // a paused process hears nothing; a gone one is no matter
+		p.Resume() //nolint:errcheck // a paused process does not react; it does not matter if it is gone
 		errs = append(errs, p.Stop(ctx, grace))
 	}
 	if c.dir != "" {
@@ -227,8 +226,8 @@ func (c *ControlPlane) Stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Ports are chosen below those that the kernel gives to outgoing connections,
-// so that none of these takes the port of a server that is being restarted.
+// Ports are chosen below the kernel's ports for outgoing connections, so that none of these takes
+// the port of a server that is being restarted.
 const firstPort, lastPort = 20000, 32000
 
 func freePort() (netip.AddrPort, error) {

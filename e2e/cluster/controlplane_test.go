@@ -133,8 +133,8 @@ func TestControlPlaneOutlivesTheDeathOfItsParts(t *testing.T) {
 	}
 }
 
-// makerVariable turns this test's program into one that makes a control plane,
-// tells what it made, and then waits to be killed.
+// makerVariable turns this test's program into one that makes a control plane, reports what it
+// made, and then waits to be killed.
 const makerVariable = "TEST_CONTROL_PLANE_MAKER"
 
 type made struct {
@@ -150,8 +150,8 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	told := made{filepath.Dir(c.Kubeconfig), []process.Record{c.Etcd.Record(), c.APIServer.Record()}}
-	if err := json.NewEncoder(os.Stdout).Encode(told); err != nil {
+	report := made{filepath.Dir(c.Kubeconfig), []process.Record{c.Etcd.Record(), c.APIServer.Record()}}
+	if err := json.NewEncoder(os.Stdout).Encode(report); err != nil {
 		panic(err)
 	}
 	select {}
@@ -173,12 +173,12 @@ func TestControlPlaneDiesWithItsMaker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told made
-	if err := json.Unmarshal(line, &told); err != nil {
+	var report made
+	if err := json.Unmarshal(line, &report); err != nil {
 		t.Fatal(err)
 	}
-	defer os.RemoveAll(told.Dir)
-	for _, p := range told.Processes {
+	defer os.RemoveAll(report.Dir)
+	for _, p := range report.Processes {
 		if !p.Alive() {
 			t.Errorf("process %d does not run", p.PID)
 		}
@@ -189,7 +189,7 @@ func TestControlPlaneDiesWithItsMaker(t *testing.T) {
 	maker.Wait() // killed
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for _, p := range told.Processes {
+	for _, p := range report.Processes {
 		if err := p.Wait(ctx); err != nil {
 			t.Error(err)
 		}

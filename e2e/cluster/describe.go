@@ -16,7 +16,7 @@ func (c *Cluster) Processes() []*process.Process {
 	return all
 }
 
-// Describe tells a person how to go on with a running cluster.
+// Describe prints how to use a running cluster.
 func (c *Cluster) Describe(out io.Writer) {
 	down := "make cluster-down"
 	if c.options.Name != "" {
@@ -27,6 +27,6 @@ func (c *Cluster) Describe(out io.Writer) {
 	for _, n := range c.Nodes {
 		fmt.Fprintf(out, "a shell on %s: nsenter --all --target %d\n", n.Name, n.Machine.PID())
 	}
-	fmt.Fprintf(out, "beside the API server, at the pods' gateway: nsenter --all --target %d\n", c.Control.PID())
+	fmt.Fprintf(out, "the API server's machine, which is the pods' gateway: nsenter --all --target %d\n", c.Control.PID())
 	fmt.Fprintf(out, "it stays up until: %s\n", down)
 }

@@ -1,15 +1,14 @@
-// Package cluster is a real Kubernetes on one Linux computer, from pinned
-// modules and without a container engine or a registry.
+// Package cluster runs a real Kubernetes on one Linux computer, from pinned modules and without a
+// container engine or a registry.
 //
-// StartControlPlane gives etcd and an API server on loopback, for tests that
-// need no node: no root, ready in three seconds, gone with the test.
+// StartControlPlane starts etcd and an API server on loopback, for tests that need no node: no
+// root, ready in three seconds, gone with the test.
 //
-// Up gives the whole: one machine (see package machine) for the control plane
-// and one for each node. The control plane's machine also is the underlay: its
-// bridge holds 172.18.0.1 and fc00:f853:ccd:e793::1, the gateway; every node's
-// eth0 is plugged into it. The network of the computer itself gets nothing but
-// one listening socket on loopback, the door to the API server. So clusters
-// stand side by side, with the same addresses.
+// Up starts a whole cluster: one machine (see package machine) for the control plane and one for
+// each node. The control plane's machine is also the underlay: its bridge has 172.18.0.1 and
+// fc00:f853:ccd:e793::1, the gateway; every node's eth0 is plugged into it. The network of the
+// computer itself gets only one listening socket on loopback, the door to the API server. So
+// several clusters can run side by side, with the same addresses.
 //
 //	this computer ── 127.0.0.1:<port> ──┐
 //	                                    ▼
@@ -20,16 +19,15 @@
 //	                 containerd · kubelet · kube-proxy (nftables)
 //	                 pods: macvlan on eth0
 //
-// Files: <tree>/.cluster (or .cluster-<name>) is for people: kubeconfig, bin,
-// logs. /var/lib/spiderpool-e2e/<name>-<hash> is the cluster's disk: keys, etcd,
-// and under <node>/root what the node sees as its /. A node's programs are this
-// computer's /usr, read-only; its /etc, /var, /run and /opt are its own.
+// <tree>/.cluster (or .cluster-<name>) is for the user: kubeconfig, bin, logs.
+// /var/lib/spiderpool-e2e/<name>-<hash> is the cluster's disk: keys, etcd, and under <node>/root
+// the root file system of each node. A node's programs are this computer's /usr, read-only; its
+// /etc, /var, /run and /opt are its own.
 //
-// Down needs nothing but those folders: it kills the machines, and the kernel
-// ends all that ran or was mounted in them. It may be called at any time, by
-// anybody, again and again.
+// Down needs only those folders: it kills the machines, and the kernel ends everything that ran or
+// was mounted in them. Any process may call it at any time, repeatedly.
 //
-// By topic: controlplane.go, etcd.go, apiserver.go, controllers.go (the control
-// plane), identities.go (keys), node.go, nodefiles.go, runtime.go, kubelet.go
-// (nodes), underlay.go, cgroup.go, state.go, down.go.
+// By topic: controlplane.go, etcd.go, apiserver.go, controllers.go (the control plane),
+// identities.go (keys), node.go, nodefiles.go, runtime.go, kubelet.go (nodes), underlay.go,
+// cgroup.go, state.go, down.go. What does not live here: the product (package install).
 package cluster

@@ -17,8 +17,8 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// Down ends a cluster, whoever made it and however far that went, and removes
-// all it had but its logs. Where there is none it does nothing.
+// Down ends a cluster, whichever process made it and even if it is incomplete, and removes
+// everything but its logs. Without a cluster it does nothing.
 func Down(ctx context.Context, name string, out io.Writer) error {
 	p, err := placeOf(name)
 	if err != nil {
@@ -43,8 +43,8 @@ func Down(ctx context.Context, name string, out io.Writer) error {
 	return nil
 }
 
-// clear ends and removes whatever there is of a cluster. The order matters:
-// first what can make new things, last what tells where everything is.
+// clear ends and removes what exists of a cluster. The order matters: first what can create new
+// things, last what records where everything is.
 func (p place) clear(ctx context.Context) error {
 	machines, err := p.machines()
 	if err != nil {
@@ -68,15 +68,15 @@ func (p place) clear(ctx context.Context) error {
 	if err := removeDisk(p.disk); err != nil {
 		return err
 	}
-	// The folder of all clusters goes with the last of them.
+	// The folder of all clusters is removed with the last of them.
 	if err := unix.Rmdir(disks); err != nil && !errors.Is(err, unix.ENOTEMPTY) && !errors.Is(err, unix.ENOENT) {
 		return err
 	}
 	return nil
 }
 
-// machines returns what was started below the cluster's disk. Every machine has
-// written itself down there before it did anything else.
+// machines returns what was started below the cluster's disk. Every machine writes its record there
+// before it does anything else.
 func (p place) machines() ([]*machine.Machine, error) {
 	entries, err := os.ReadDir(p.disk)
 	if errors.Is(err, os.ErrNotExist) {
@@ -102,9 +102,9 @@ func (p place) machines() ([]*machine.Machine, error) {
 	return machines, nil
 }
 
-// removeDisk removes the cluster's files. What a node saw as its /usr was
-// mounted for the node only and is gone with it; should anything be mounted
-// below nevertheless, removing would reach through it into this computer.
+// removeDisk removes the cluster's files. What a node saw as its /usr was mounted for the node only
+// and is gone with it; if anything is still mounted below nevertheless, removing would delete files
+// of this computer.
 func removeDisk(dir string) error {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// etcd says how etcd is started: TLS both ways, for clients and peers.
+// etcd returns how etcd is started: with TLS in both directions, for clients and peers.
 func (p plane) etcd() process.Spec {
 	keys := p.keys
 	client, peer := "https://"+p.etcdClient.String(), "https://"+p.etcdPeer.String()

@@ -12,15 +12,15 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/pki"
 )
 
-// identities is a folder with the keys of a cluster and the kubeconfigs of all
-// who talk to the API server. Two authorities, as in any cluster: one for
-// Kubernetes, one for etcd, so that a Kubernetes certificate opens no etcd.
+// identities is a folder with the keys of a cluster and the kubeconfigs of all users of the API
+// server. It has two CAs, as any cluster has: one for Kubernetes and one for etcd, so that a
+// Kubernetes certificate is not valid for etcd.
 type identities struct{ dir string }
 
 func (i identities) file(name string) string       { return filepath.Join(i.dir, name) }
 func (i identities) kubeconfig(user string) string { return i.file(user + ".kubeconfig") }
 
-// issuer makes a cluster's identities; it exists only while a cluster is set up.
+// issuer issues a cluster's identities; it exists only while a cluster is set up.
 type issuer struct {
 	identities
 	kubernetes, etcd *pki.Authority
@@ -50,7 +50,7 @@ func newIssuer(dir string) (*issuer, error) {
 	return &issuer{identities: identities{dir}, kubernetes: kubernetes, etcd: etcd}, nil
 }
 
-// issue makes the key and certificate files of one subject.
+// issue writes the key and certificate files of one subject.
 func (i *issuer) issue(authority *pki.Authority, name string, subject pki.Subject) error {
 	pair, err := authority.Issue(subject)
 	if err != nil {
@@ -59,8 +59,8 @@ func (i *issuer) issue(authority *pki.Authority, name string, subject pki.Subjec
 	return pair.Save(i.dir, name)
 }
 
-// controlPlane makes what etcd and the API server serve with, and the API
-// server's own identities towards etcd and the kubelets.
+// controlPlane issues the serving certificates of etcd and the API server, and the API server's
+// client certificates for etcd and the kubelets.
 func (i *issuer) controlPlane(apiServerHosts []string) error {
 	loopback := []string{"127.0.0.1", "localhost"}
 	for name, s := range map[string]pki.Subject{
@@ -82,7 +82,7 @@ func (i *issuer) controlPlane(apiServerHosts []string) error {
 	return nil
 }
 
-// client makes the kubeconfig of one user of the API server.
+// client writes the kubeconfig of one user of the API server.
 func (i *issuer) client(file, server string, subject pki.Subject) error {
 	subject.Client = true
 	pair, err := i.kubernetes.Issue(subject)
@@ -92,7 +92,7 @@ func (i *issuer) client(file, server string, subject pki.Subject) error {
 	return writeKubeconfig(file, server, i.kubernetes.Public, pair)
 }
 
-// writeKubeconfig writes a kubeconfig that stands alone, keys included.
+// writeKubeconfig writes a self-contained kubeconfig, keys included.
 func writeKubeconfig(file, server string, authority []byte, pair pki.Pair) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["cluster"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: authority}
@@ -105,8 +105,8 @@ func writeKubeconfig(file, server string, authority []byte, pair pki.Pair) error
 	return nil
 }
 
-// loadConfig reads a kubeconfig for clients that are not to be slowed down:
-// tests measure the API server, not the client's own limit.
+// loadConfig reads a kubeconfig for clients without a rate limit: tests measure the API server, not
+// the client's own limit.
 func loadConfig(file string) (*rest.Config, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", file)
 	if err != nil {
@@ -116,6 +116,5 @@ func loadConfig(file string) (*rest.Config, error) {
 	return config, nil
 }
 
-// admin is who may do everything. The group is bound to cluster-admin by the
-// API server itself.
+// admin may do everything. The group is bound to cluster-admin by the API server itself.
 var admin = pki.Subject{Name: "kubernetes-admin", Groups: []string{"system:masters"}}

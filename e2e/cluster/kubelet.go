@@ -12,7 +12,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// kubeletClient is who the API server is to the kubelets.
+// kubeletClient is the API server's user name at the kubelets.
 const kubeletClient = "kube-apiserver-kubelet-client"
 
 // Files of the node's Kubernetes programs, as the node sees them.
@@ -24,7 +24,7 @@ const (
 	authorityFile     = kubernetesDir + "/ca.crt"
 )
 
-// kubelet says how the node's kubelet is started.
+// kubelet returns how the node's kubelet is started.
 func (n *Node) kubelet() process.Spec {
 	return n.spec("kubelet", kubernetesBin,
 		"--config="+kubeletConfig,
@@ -34,13 +34,13 @@ func (n *Node) kubelet() process.Spec {
 	)
 }
 
-// kubeProxy says how the node's kube-proxy is started.
+// kubeProxy returns how the node's kube-proxy is started.
 func (n *Node) kubeProxy() process.Spec {
 	return n.spec("kube-proxy", kubernetesBin, "--config="+proxyConfig)
 }
 
-// kubeletSettings are what a kubelet gets on kubeadm's nodes, and what this kind
-// of node needs: a cgroup of its own, and no thought of the computer's full disk.
+// kubeletSettings are those of kubeadm's nodes, and what this kind of node needs: a cgroup of its
+// own, and no eviction because the computer's disk is full.
 func (n *Node) kubeletSettings() map[string]any {
 	return map[string]any{
 		"apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -71,8 +71,8 @@ func (n *Node) kubeletSettings() map[string]any {
 	}
 }
 
-// proxySettings are kube-proxy's: rules by nftables, and no hands on the
-// computer's connection tracking.
+// proxySettings are kube-proxy's: it uses nftables, and does not change the computer's connection
+// tracking.
 func (n *Node) proxySettings() map[string]any {
 	return map[string]any{
 		"apiVersion":       "kubeproxy.config.k8s.io/v1alpha1",
@@ -85,9 +85,8 @@ func (n *Node) proxySettings() map[string]any {
 	}
 }
 
-// prepareKubernetes writes the node's settings and its identities: as the node
-// itself, which the Node authorizer confines to what concerns it, and as
-// kube-proxy.
+// prepareKubernetes writes the node's settings and its identities: as the node itself, which the
+// Node authorizer confines to its own objects, and as kube-proxy.
 func (n *Node) prepareKubernetes(keys *issuer) error {
 	inside := func(path string) string { return filepath.Join(n.Root(), path) }
 	for path, settings := range map[string]map[string]any{kubeletConfig: n.kubeletSettings(), proxyConfig: n.proxySettings()} {
@@ -119,8 +118,8 @@ func (n *Node) prepareKubernetes(keys *issuer) error {
 	return serving.Save(inside(kubernetesDir), "kubelet")
 }
 
-// installNetwork gives the node its network configuration and the plugins that
-// it has from the start.
+// installNetwork writes the node's network configuration and the plugins that it has from the
+// start.
 func (n *Node) installNetwork() error {
 	config, err := n.cluster.options.Network(n)
 	if err != nil {

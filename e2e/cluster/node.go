@@ -14,8 +14,8 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// Node is a machine of the cluster that runs pods. Its processes can be paused,
-// killed and started again one by one.
+// Node is a machine of the cluster that runs pods. Each of its processes can be paused, killed and
+// restarted.
 type Node struct {
 	Name       string
 	IPv4, IPv6 netip.Addr
@@ -46,17 +46,17 @@ func newNode(c *Cluster, index int) *Node {
 // host is the last byte of the node's addresses; the gateway is 1.
 func (n *Node) host() int { return n.index + 2 }
 
-// port is the name of the node's cable at the bridge.
+// port is the name of the bridge's end of the node's cable.
 func (n *Node) port() string { return "port" + strconv.Itoa(n.index+1) }
 
 func (n *Node) dir() string { return filepath.Join(n.cluster.place.disk, n.Name) }
 
-// cgroup is below which the node's pods are limited.
+// cgroup is the parent of the node's pods' cgroups.
 func (n *Node) cgroup() string { return n.cluster.place.cgroup() + "/" + n.Name }
 
-// systemCgroup is for all of the node but its pods: so a node that starts many
-// has no more of the processors than one that starts few, and the control plane,
-// which would have some of its own, still gets its share.
+// systemCgroup is for everything on the node but its pods: so a node that starts many processes
+// gets no more of the processors than one that starts few, and the control plane, which would have
+// several cgroups, still gets its share.
 func (n *Node) systemCgroup() string { return n.cgroup() + "/system" }
 
 // Root is the folder that the node sees as its /.
@@ -68,11 +68,11 @@ func (n *Node) CNIConfDir() string { return filepath.Join(n.Root(), cniConfDir) 
 // CNIBinDir is the node's /opt/cni/bin, seen from outside.
 func (n *Node) CNIBinDir() string { return filepath.Join(n.Root(), cniBinDir) }
 
-// StaticPodDir is the node's /etc/kubernetes/manifests, seen from outside: its
-// kubelet runs the pods in it without asking the API server.
+// StaticPodDir is the node's /etc/kubernetes/manifests, seen from outside: its kubelet runs the
+// pods in it without asking the API server.
 func (n *Node) StaticPodDir() string { return filepath.Join(n.Root(), staticPodDir) }
 
-// InstallPlugin puts a CNI plugin among the node's, whole at any time.
+// InstallPlugin installs a CNI plugin on the node, atomically.
 func (n *Node) InstallPlugin(file string) error {
 	if err := copyFile(file, filepath.Join(n.CNIBinDir(), filepath.Base(file)), 0o755); err != nil {
 		return fmt.Errorf("installing CNI plugin on node %q: %w", n.Name, err)
@@ -80,21 +80,21 @@ func (n *Node) InstallPlugin(file string) error {
 	return nil
 }
 
-// CutCable takes the node off the network, without it noticing anything but
-// silence; MendCable puts it back.
+// CutCable disconnects the node from the network: its programs only notice that nothing answers.
+// MendCable connects it again.
 func (n *Node) CutCable() error { return setCable(n.cluster.Control, n, false) }
 
 // MendCable ends a CutCable.
 func (n *Node) MendCable() error { return setCable(n.cluster.Control, n, true) }
 
-// PullPlug ends everything on the node at once, as a power cut does. Its disk
-// stays; Boot starts it again.
+// PullPlug ends everything on the node at once, like a power cut. Its disk stays; Boot starts it
+// again.
 func (n *Node) PullPlug(ctx context.Context) error {
 	return errors.Join(n.Machine.Kill(ctx), unplug(n.cluster.Control, n), removeCgroup(ctx, n.cgroup()))
 }
 
-// Boot starts the node's machine and programs. It returns once images can be
-// run; the API server learns of the node a moment later.
+// Boot starts the node's machine and programs. It returns once images can be run; the API server
+// sees the node a moment later.
 func (n *Node) Boot(ctx context.Context) error {
 	if err := n.boot(ctx); err != nil {
 		return fmt.Errorf("booting node %q: %w", n.Name, err)
@@ -109,8 +109,7 @@ func (n *Node) boot(ctx context.Context) error {
 	return n.bootKubernetes()
 }
 
-// bootRuntime starts the machine and its container runtime, which need no API
-// server.
+// bootRuntime starts the machine and its container runtime, which need no API server.
 func (n *Node) bootRuntime(ctx context.Context) (err error) {
 	if err := makeCgroup(n.cgroup()); err != nil {
 		return err
@@ -156,7 +155,7 @@ func (n *Node) attach() (err error) {
 	return nil
 }
 
-// spec says how one of the node's programs is started. Paths are the node's.
+// spec returns how one of the node's programs is started. Paths are the node's.
 func (n *Node) spec(program, dir string, args ...string) process.Spec {
 	return process.Spec{
 		Name:    program + " on " + n.Name,
@@ -179,7 +178,7 @@ func copyFile(from, to string, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // renamed away where all went well
+	defer os.Remove(temp.Name()) // already renamed if all went well
 	_, err = io.Copy(temp, source)
 	if err := errors.Join(err, temp.Chmod(mode), temp.Close()); err != nil {
 		return err

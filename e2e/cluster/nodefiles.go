@@ -12,7 +12,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/machine"
 )
 
-// Paths as a node sees them: those of any node in the world.
+// Paths as a node sees them: the same as on any node.
 const (
 	cniConfDir    = "/etc/cni/net.d"
 	cniBinDir     = "/opt/cni/bin"
@@ -27,9 +27,9 @@ const (
 	nodePath = kubernetesBin + ":" + containerdBin + ":" + runcBin + ":" + machine.SystemPath
 )
 
-// Of this computer a node sees its programs, and of /etc what those need to run.
+// What a node sees of this computer: its programs, and the parts of /etc that those need.
 var (
-	programFolders = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"} // beside usr
+	programFolders = []string{"bin", "sbin", "lib", "lib32", "lib64", "libx32"} // in addition to usr
 	systemFiles    = []string{"passwd", "group", "nsswitch.conf", "ld.so.cache", "ld.so.conf", "protocols", "services"}
 )
 
@@ -54,8 +54,8 @@ func (n *Node) prepare(keys *issuer) error {
 	return n.prepareKubernetes(keys)
 }
 
-// linkPrograms repeats this computer's /bin, /lib and so on where they are links
-// into /usr. Folders of their own are mounted; see machineSpec.
+// linkPrograms copies this computer's /bin, /lib and so on where they are links into /usr. Real
+// folders are mounted; see machineSpec.
 func (n *Node) linkPrograms() error {
 	for _, name := range programFolders {
 		to, err := os.Readlink("/" + name)
@@ -97,7 +97,7 @@ func (n *Node) fillEtc() error {
 	return nil
 }
 
-// machineSpec says what the node's machine is and what it sees.
+// machineSpec returns the node's machine and its mounts.
 func (n *Node) machineSpec() machine.Spec {
 	tools := n.cluster.tools
 	spec := machine.Spec{Name: n.Name, Dir: n.dir(), Root: n.Root(), Mounts: []machine.Mount{
@@ -114,7 +114,7 @@ func (n *Node) machineSpec() machine.Spec {
 	return spec
 }
 
-// clearRun empties the folders that a real computer forgets when it is off.
+// clearRun empties the folders that do not survive a reboot on a real computer.
 func (n *Node) clearRun() error {
 	for _, name := range []string{"run", "tmp"} {
 		dir := filepath.Join(n.Root(), name)

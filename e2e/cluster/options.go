@@ -13,24 +13,23 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/syspkg"
 )
 
-// Options say what a cluster shall be like.
+// Options are the options of a cluster.
 type Options struct {
-	// Name sets the cluster beside others of the same work tree; empty for the
-	// one in .cluster.
+	// Name allows several clusters of the same work tree; empty for the one in .cluster.
 	Name string
-	// Nodes is how many there are; 2 if zero, at most 200.
+	// Nodes is the number of nodes; 2 if zero, at most 200.
 	Nodes int
 	// APIServerFlags are added to the API server's own, and win over them.
 	APIServerFlags []string
 	// ControllerManagerFlags are the same for the controller manager.
 	ControllerManagerFlags []string
-	// Plugins are CNI plugins that every node has from the start, beside the
-	// reference plugins. A node is Ready once all plugins that its network
-	// configuration names are there and content.
+	// Plugins are CNI plugins that every node has from the start, in addition to the reference
+	// plugins. A node is Ready once all plugins that its network configuration names are installed
+	// and report no problem.
 	Plugins []string
 	// Network returns a node's CNI configuration; SpiderpoolNetwork if nil.
 	Network func(*Node) ([]byte, error)
-	// Out takes what is to be said to people; standard error if nil.
+	// Out gets progress messages; standard error if nil.
 	Out io.Writer
 }
 
@@ -50,7 +49,7 @@ func (o *Options) setDefaults() error {
 	return nil
 }
 
-// kept is what of the options another process needs to find the cluster.
+// kept is the part of the options that another process needs to open the cluster.
 type kept struct {
 	Nodes                  int      `json:"nodes"`
 	APIServerFlags         []string `json:"apiServerFlags"`
@@ -78,9 +77,9 @@ func loadOptions(name, file string) (Options, error) {
 	return o, o.setDefaults()
 }
 
-// SpiderpoolNetwork is the network this repository is about: macvlan on the
-// node's eth0, addresses by Spiderpool. With version 1.1.0 the runtime asks the
-// plugins for their status, so a node is not Ready before spiderpool is there.
+// SpiderpoolNetwork is the network that this repository is about: macvlan on the node's eth0, with
+// addresses by Spiderpool. With version 1.1.0 the runtime asks the plugins for their status, so a
+// node is not Ready before spiderpool is installed.
 func SpiderpoolNetwork(*Node) ([]byte, error) {
 	return MacvlanNetwork(map[string]any{"type": "spiderpool"})
 }
@@ -108,15 +107,15 @@ type tools struct {
 	pause, busybox                    string // image tarballs
 }
 
-// Build makes all that a cluster needs, system packages included, so that Up
-// has nothing left to build.
+// Build builds everything that a cluster needs, and installs system packages, so that Up has
+// nothing left to build.
 func Build(ctx context.Context, out io.Writer) error {
 	_, err := gatherTools(ctx, out, nil)
 	return err
 }
 
-// gatherTools builds what is not in the cache. A program of this repository
-// goes into a folder of the caller; with none, it is only built.
+// gatherTools builds what is not in the cache. Programs of this repository are put into a folder of
+// the caller; if that is nil, they are only built.
 func gatherTools(ctx context.Context, out io.Writer, own *place) (tools, error) {
 	if err := syspkg.Ensure(ctx, out, syspkg.CCompiler, syspkg.Seccomp, syspkg.Nftables, syspkg.Mount, syspkg.Busybox); err != nil {
 		return tools{}, err

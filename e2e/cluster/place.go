@@ -10,23 +10,22 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/component"
 )
 
-// disks is where clusters keep what is theirs alone. Not the work tree: the
-// paths of Unix sockets below are limited to 108 bytes, and the work tree may
-// lie on a file system that containers cannot use.
+// disks is the folder of the clusters' own files. It is not the work tree: the paths of Unix
+// sockets below are limited to 108 bytes, and the work tree may be on a file system that containers
+// cannot use.
 const disks = "/var/lib/spiderpool-e2e"
 
-// place says where the files of one cluster are. It is a function of the work
-// tree and the cluster's name, so that anybody can find them.
+// place says where the files of one cluster are. It is a function of the work tree and the
+// cluster's name, so that any process can find them.
 type place struct {
-	id    string // no other cluster on this computer has it
-	state string // for people: kubeconfig, logs, bin
+	id    string // unique among the clusters on this computer
+	state string // for the user: kubeconfig, logs, bin
 	disk  string
 }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,18}[a-z0-9])?$`)
 
-// placeOf returns where the cluster of a name is; the empty name is the cluster
-// that people get when they give none.
+// placeOf returns where the cluster of a name is; the empty name is the default cluster.
 func placeOf(name string) (place, error) {
 	folder, label := ".cluster", "default"
 	if name != "" {
@@ -45,7 +44,7 @@ func placeOf(name string) (place, error) {
 	return place{id: id, state: state, disk: filepath.Join(disks, id)}, nil
 }
 
-// cgroup is below which all nodes' pods are limited.
+// cgroup is the parent of all nodes' cgroups.
 func (p place) cgroup() string { return "/spiderpool-e2e-" + p.id }
 
 func (p place) keys() identities   { return identities{filepath.Join(p.disk, "keys")} }
@@ -55,5 +54,5 @@ func (p place) kubeconfig() string { return filepath.Join(p.state, "kubeconfig")
 func (p place) logs() string       { return filepath.Join(p.state, "logs") }
 func (p place) bin() string        { return filepath.Join(p.state, "bin") }
 
-// lock is beside the state folder's content because Down empties that.
+// lock is outside the rest of the state folder, which Down empties.
 func (p place) lock() string { return filepath.Join(p.state, "lock") }

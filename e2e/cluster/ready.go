@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// awaitNodes waits for what can be expected of the nodes now.
+// awaitNodes waits for what the nodes can reach at this point.
 func (c *Cluster) awaitNodes(ctx context.Context) error {
 	missing, err := c.Nodes[0].missingPlugins()
 	if err != nil {
@@ -55,8 +55,8 @@ func (c *Cluster) waitNodes(ctx context.Context, what string, check func(*corev1
 	})
 }
 
-// readiness says why a node is not Ready. The condition comes before the
-// removal of the taint that keeps pods off, so both are looked at.
+// readiness says why a node is not Ready. The condition is set before the taint that keeps pods
+// away is removed, so it checks both.
 func readiness(node *corev1.Node) error {
 	for _, condition := range node.Status.Conditions {
 		if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
@@ -64,7 +64,7 @@ func readiness(node *corev1.Node) error {
 		}
 	}
 	if len(node.Status.Conditions) == 0 {
-		return fmt.Errorf("node %q has not told its state yet", node.Name)
+		return fmt.Errorf("node %q has not reported its state yet", node.Name)
 	}
 	for _, taint := range node.Spec.Taints {
 		if taint.Key == corev1.TaintNodeNotReady || taint.Key == corev1.TaintNodeUnreachable {
@@ -74,8 +74,8 @@ func readiness(node *corev1.Node) error {
 	return nil
 }
 
-// missingPlugins returns the plugins that the node's network configuration
-// names and that are not installed.
+// missingPlugins returns the plugins that the node's network configuration names and that are not
+// installed.
 func (n *Node) missingPlugins() ([]string, error) {
 	configs, err := filepath.Glob(filepath.Join(n.CNIConfDir(), "*.conflist"))
 	if err != nil {

@@ -17,9 +17,9 @@ const (
 	importedImage    = "/tmp/image.tar"
 )
 
-// runtimeConfig is containerd's. Where a process may not lower its
-// oom_score_adj (a container without CAP_SYS_RESOURCE), neither can containerd
-// do so for pods; told so, it leaves it.
+// runtimeConfig is containerd's. Where a process may not lower its oom_score_adj (a container
+// without CAP_SYS_RESOURCE), containerd cannot do so for pods either; with restrict_oom_score_adj
+// it does not try.
 const runtimeConfig = `version = 3
 
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
@@ -41,12 +41,12 @@ const runtimeConfig = `version = 3
   SystemdCgroup = false
 `
 
-// containerd says how the node's container runtime is started.
+// containerd returns how the node's container runtime is started.
 func (n *Node) containerd() process.Spec {
 	return n.spec("containerd", containerdBin, "--config", containerdConfig, "--log-level", "info")
 }
 
-// awaitRuntime waits until containerd takes connections.
+// awaitRuntime waits until containerd accepts connections.
 func (n *Node) awaitRuntime(ctx context.Context) error {
 	return await(ctx, "containerd on "+n.Name, func(ctx context.Context) error {
 		if err := n.Containerd.Check(); err != nil {
@@ -73,8 +73,7 @@ func (n *Node) LoadImage(ctx context.Context, tarball string) error {
 	return err
 }
 
-// Ctr runs containerd's own client on what belongs to Kubernetes, and returns
-// what it writes.
+// Ctr runs containerd's own client in Kubernetes' namespace, and returns its output.
 func (n *Node) Ctr(ctx context.Context, args ...string) (string, error) {
 	args = append([]string{"--address", containerdSocket, "--namespace", "k8s.io"}, args...)
 	out, err := n.Machine.Output(ctx, containerdBin+"/ctr", args...)

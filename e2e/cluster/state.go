@@ -70,8 +70,8 @@ func (c *Cluster) attachControlPlane() (err error) {
 
 func (c *Cluster) alive() bool { return c.Control.Alive() }
 
-// builtTools returns the programs of a cluster that runs: as they were when it
-// was made, whatever has been changed in the work tree since.
+// builtTools returns the programs of a running cluster: as they were when it was made, even if the
+// work tree has changed since.
 func builtTools(p place) (tools, error) {
 	node, err := machine.Attach(filepath.Join(p.disk, nodeName(0)))
 	if err != nil {

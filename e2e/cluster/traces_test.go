@@ -14,7 +14,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster"
 )
 
-// traces is what can be seen of clusters from outside them.
+// traces is what can be seen of clusters from outside.
 type traces struct {
 	Addresses []string // of the underlay, on this computer's own interfaces
 	Mounts    []string
@@ -79,8 +79,8 @@ func glob(t *testing.T, patterns ...string) []string {
 	return found
 }
 
-// processesOf finds processes by their arguments, their program, their root and
-// their cgroup: a container shows the cluster in one of those.
+// processesOf finds processes by their arguments, their program, their root and their cgroup: a
+// container shows the cluster's name in one of those.
 func processesOf(t *testing.T, text string) []string {
 	t.Helper()
 	var found []string

@@ -12,9 +12,9 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/machine"
 )
 
-// The underlay: one segment that all nodes and all pods are on, with the
-// control plane as its gateway. The addresses are the ones that kind and Docker
-// use, so manifests written for those fit.
+// The underlay: one segment that all nodes and all pods are on, with the control plane as its
+// gateway. The addresses are the ones that kind and Docker use, so manifests written for those
+// work.
 var (
 	UnderlayIPv4 = netip.MustParsePrefix("172.18.0.0/16")
 	UnderlayIPv6 = netip.MustParsePrefix("fc00:f853:ccd:e793::/64")
@@ -28,8 +28,8 @@ func hostAddress(underlay netip.Prefix, n int) netip.Prefix {
 	return netip.PrefixFrom(address, underlay.Bits())
 }
 
-// The gateway's addresses, on the control plane's bridge. They reach pods,
-// which their own node does not: macvlan keeps a parent and its children apart.
+// The gateway's addresses, on the control plane's bridge. They can reach pods, while a pod's own
+// node cannot: macvlan isolates a parent from its children.
 var (
 	GatewayIPv4 = hostAddress(UnderlayIPv4, 1).Addr()
 	GatewayIPv6 = hostAddress(UnderlayIPv6, 1).Addr()
@@ -55,7 +55,7 @@ func inNetwork(m *machine.Machine, f func(*netlink.Handle) error) error {
 	return f(handle)
 }
 
-// buildUnderlay makes the bridge and the gateway's addresses.
+// buildUnderlay creates the bridge and the gateway's addresses.
 func buildUnderlay(control *machine.Machine) error {
 	return inNetwork(control, func(h *netlink.Handle) error {
 		if err := raiseLoopback(h); err != nil {
@@ -63,11 +63,11 @@ func buildUnderlay(control *machine.Machine) error {
 		}
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = bridgeName
-		// Or it would take the lowest of its ports' addresses, another one with
-		// every node that is plugged in or out, and all nodes would lose the
-		// gateway until their tables have aged.
+		// Otherwise it would take the lowest of its ports' addresses, which changes with every node
+		// that is plugged in or out, and all nodes would lose the gateway until their neighbour
+		// tables have aged.
 		attrs.HardwareAddr = net.HardwareAddr{0x02, 0x42, 0xac, 0x12, 0x00, 0x01}
-		// Without a querier on the segment, snooping would only lose neighbour discovery.
+		// Without a querier on the segment, snooping would only break neighbour discovery.
 		snooping := false
 		bridge := &netlink.Bridge{LinkAttrs: attrs, MulticastSnooping: &snooping}
 		if err := h.LinkAdd(bridge); err != nil {
@@ -77,8 +77,8 @@ func buildUnderlay(control *machine.Machine) error {
 	})
 }
 
-// plug connects a node to the underlay: a cable whose near end is a port of the
-// bridge and whose far end is the node's eth0.
+// plug connects a node to the underlay by a cable: one end is a port of the bridge, the other is
+// the node's eth0.
 func plug(control *machine.Machine, node *Node) error {
 	far, err := node.Machine.Network()
 	if err != nil {
@@ -130,7 +130,7 @@ func raise(h *netlink.Handle, link netlink.Link, host int) error {
 	for _, underlay := range []netip.Prefix{UnderlayIPv4, UnderlayIPv6} {
 		address := &netlink.Addr{IPNet: ipNet(hostAddress(underlay, host))}
 		if underlay.Addr().Is6() {
-			// Nobody else can have it, and waiting for that proof costs seconds.
+			// No other host can have it, and waiting for duplicate detection takes seconds.
 			address.Flags = unix.IFA_F_NODAD
 		}
 		if err := h.AddrAdd(link, address); err != nil {
@@ -168,8 +168,8 @@ func setCable(control *machine.Machine, node *Node, up bool) error {
 	})
 }
 
-// unplug removes what is left of a node's cable. The kernel removes it with the
-// node's network, but in its own time.
+// unplug removes what is left of a node's cable. The kernel removes it with the node's network, but
+// only some time later.
 func unplug(control *machine.Machine, node *Node) error {
 	return inNetwork(control, func(h *netlink.Handle) error {
 		port, err := h.LinkByName(node.port())

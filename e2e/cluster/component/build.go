@@ -14,7 +14,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/syspkg"
 )
 
-// tick is how often a long build says that it is still alive.
+// tick is how often a long build reports that it is still running.
 const tick = 30 * time.Second
 
 func (b build) env() []string {
@@ -22,7 +22,7 @@ func (b build) env() []string {
 	if b.cgo {
 		cgo = "CGO_ENABLED=1"
 	}
-	// The user's own flags and workspace must not reach into pinned modules.
+	// The user's own flags and workspace must not affect pinned modules.
 	return []string{cgo, "GOFLAGS=", "GOWORK=off"}
 }
 
@@ -35,7 +35,7 @@ func (b build) args(output string) []string {
 	return append(args, b.packages...)
 }
 
-// run builds into a folder beside the final one and renames it into place.
+// run builds into a temporary folder next to the final one and renames it.
 func (s *Store) run(ctx context.Context, b build) error {
 	if b.headers {
 		if err := syspkg.Ensure(ctx, s.Out, syspkg.CCompiler, syspkg.Seccomp); err != nil {
@@ -83,8 +83,8 @@ func goBuild(ctx context.Context, dir string, env, args []string) error {
 	return nil
 }
 
-// progress announces a build and reports its age until the returned function
-// is called with the build's outcome.
+// progress announces a build and reports how long it has taken until the returned function is
+// called with the result.
 func progress(out io.Writer, what, takes string) func(error) {
 	start := time.Now()
 	age := func() time.Duration { return time.Since(start).Round(time.Second) }

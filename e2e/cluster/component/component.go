@@ -10,16 +10,16 @@ import (
 type component struct {
 	name     string   // the folder of its module here
 	module   string   // the module whose version names the build
-	packages []string // what to build; each gives a program of its last element's name
-	links    []string // further names of the first program, which tells them apart
+	packages []string // what to build; each program is named after the last path element
+	links    []string // further names of the first program, which behaves according to its name
 	tags     string
 	cgo      bool
 	headers  bool                          // needs libseccomp's headers and a C compiler
-	ldflags  func(version string) []string // beside those all share; may be nil
-	takes    string                        // how long the first build takes, for people
+	ldflags  func(version string) []string // in addition to the common ones; may be nil
+	takes    string                        // how long the first build takes, for messages
 }
 
-// programs returns every name the component's bin folder holds.
+// programs returns all names in the component's bin folder.
 func (c component) programs() []string {
 	names := slices.Clone(c.links)
 	for _, p := range c.packages {
@@ -92,8 +92,8 @@ var components = []component{
 	},
 }
 
-// stampKubernetes gives the version that the API server announces; without it
-// clients and the kubelet refuse to compare themselves with "v0.0.0".
+// stampKubernetes sets the version that the API server announces; without it clients and the
+// kubelet refuse to work with "v0.0.0".
 func stampKubernetes(version string) []string {
 	const pkg = "k8s.io/component-base/version."
 	major, rest, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")

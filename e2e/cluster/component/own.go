@@ -6,11 +6,10 @@ import (
 	"path/filepath"
 )
 
-// Own builds a program of this repository, statically and without symbols as
-// it is shipped, and returns its file. The package is a path within the work
-// tree, such as "cni/cmd/spiderpool" or "e2e/cluster/cmd/machine". Go's own
-// cache makes a second build a matter of a second; it is never skipped, since
-// only the go command knows whether the sources changed.
+// Own builds a program of this repository, statically and without symbols as it is shipped, and
+// returns its file. The package is a path within the work tree, such as "cni/cmd/spiderpool" or
+// "e2e/cluster/cmd/machine". With Go's own cache a second build takes a second; it is never
+// skipped, since only the go command knows whether the sources changed.
 func Own(ctx context.Context, pkg, into string) (string, error) {
 	tree, err := Tree()
 	if err != nil {

@@ -21,15 +21,15 @@ import (
 // cacheVariable moves the cache, for machines whose home is small or shared.
 const cacheVariable = "SPIDERPOOL_CACHE"
 
-// Store builds components and keeps what it built.
+// Store builds components and caches them.
 type Store struct {
 	Cache   string    // where builds are kept
 	Modules string    // the folder that holds the components' modules
-	Out     io.Writer // progress, for people
+	Out     io.Writer // progress, for the user
 }
 
-// Default returns the store of the work tree around the current directory,
-// with progress on standard error.
+// Default returns the store of the work tree around the current directory, with progress on
+// standard error.
 func Default() (*Store, error) {
 	cache, err := CacheDir()
 	if err != nil {
@@ -51,7 +51,7 @@ func Path(ctx context.Context, program string) (string, error) {
 	return store.Path(ctx, program)
 }
 
-// CacheDir returns the folder outside the work tree for what is costly to make.
+// CacheDir returns the folder outside the work tree for what is expensive to build.
 func CacheDir() (string, error) {
 	if dir := os.Getenv(cacheVariable); dir != "" {
 		return filepath.Abs(dir)
@@ -116,7 +116,7 @@ func (s *Store) dir(ctx context.Context, c component) (string, error) {
 	return build.bin(), nil
 }
 
-// buildOnce builds under a lock, unless another caller did meanwhile.
+// buildOnce builds under a lock, unless another caller has done it meanwhile.
 func (s *Store) buildOnce(ctx context.Context, b build) error {
 	if err := os.MkdirAll(filepath.Dir(b.dir), 0o755); err != nil {
 		return err
@@ -139,7 +139,7 @@ type build struct {
 	component
 	version string
 	source  string // the module's folder
-	dir     string // where it will stand in the cache
+	dir     string // its final place in the cache
 }
 
 func (b build) bin() string { return filepath.Join(b.dir, "bin") }
@@ -182,7 +182,7 @@ func pinnedVersion(file, module string) (string, error) {
 	return "", fmt.Errorf("%s requires no %s", file, module)
 }
 
-// hash sums up all that decides what the build makes.
+// hash returns a hash of everything that determines the result of the build.
 func (b build) hash() (string, error) {
 	sum := sha256.New()
 	fmt.Fprintf(sum, "%s %s/%s %q\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, slices.Concat(b.env(), b.args("")))

@@ -15,7 +15,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/filelock"
 )
 
-// tiny is a component that builds in a moment and from nothing but itself.
+// tiny is a component without dependencies that builds in a moment.
 var tiny = component{
 	name:     "tiny",
 	module:   "example.test/dependency",
@@ -56,7 +56,7 @@ func writeSource(t *testing.T, s *Store, name, text string) {
 func TestConcurrentCallersWaitForOneBuild(t *testing.T) {
 	t.Parallel()
 	s, out := newStore(t)
-	// The callers share no memory but the cache, as those of several processes.
+	// The callers share nothing but the cache, like different processes.
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	for range 4 {

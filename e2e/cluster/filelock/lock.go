@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Take takes a lock that the kernel gives back when its holder dies. It calls
-// waiting once if somebody else has it.
+// Take takes a lock that the kernel releases when its holder dies. It calls waiting once if another
+// process has it.
 func Take(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -36,7 +36,7 @@ func Take(ctx context.Context, path string, waiting func()) (unlock func(), err 
 		}
 		return release, nil
 	case <-ctx.Done():
-		go func() { // the call cannot be broken off; its lock is given back when it comes
+		go func() { // the call cannot be cancelled; the lock is released once it is acquired
 			if <-got == nil {
 				release()
 			}

@@ -20,11 +20,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// Spec says what an image holds.
+// Spec says what an image contains.
 type Spec struct {
 	Name    string // with registry and tag: "docker.io/library/busybox:latest"
 	Entries []Entry
-	Command []string // what runs where the pod names nothing
+	Command []string // the default command
 	Env     []string
 }
 
@@ -33,7 +33,7 @@ type Entry struct {
 	Path string // without a leading slash; folders come before what is in them
 	Mode fs.FileMode
 	Data []byte // of a file
-	Link string // where a symbolic link leads
+	Link string // target of a symbolic link
 }
 
 // File is a program or other file.
@@ -49,8 +49,7 @@ func Symlink(path, to string) Entry {
 	return Entry{Path: path, Mode: 0o777 | fs.ModeSymlink, Link: to}
 }
 
-// Write writes the image as a tarball into a folder, unless it is there, and
-// returns the file.
+// Write writes the image as a tarball into a folder, unless it exists, and returns the file.
 func Write(dir string, spec Spec) (string, error) {
 	file, err := write(dir, spec)
 	if err != nil {
@@ -104,7 +103,7 @@ func assemble(spec Spec, data []byte) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// archive writes the layer. No time and no owner of this computer gets in.
+// archive writes the layer. It has no time or owner of this computer.
 func archive(entries []Entry) ([]byte, error) {
 	var buffer bytes.Buffer
 	w := tar.NewWriter(&buffer)
@@ -131,7 +130,7 @@ func archive(entries []Entry) ([]byte, error) {
 	return buffer.Bytes(), err
 }
 
-// writeWhole writes a file that is there complete or not at all.
+// writeWhole writes a file atomically.
 func writeWhole(file string, write func(io.Writer) error) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
@@ -140,7 +139,7 @@ func writeWhole(file string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name()) // renamed away where all went well
+	defer os.Remove(temp.Name()) // already renamed if all went well
 	if err := errors.Join(write(temp), temp.Close()); err != nil {
 		return err
 	}

@@ -145,7 +145,7 @@ func TestBusyboxHasWhatManifestsCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer content.Close()
-	there := map[string]bool{} // name of a program -> there
+	there := map[string]bool{} // name of a program -> found
 	for _, line := range list(t, content) {
 		path, _, _ := strings.Cut(line, " ")
 		there[path[strings.LastIndexByte(path, '/')+1:]] = true

@@ -48,8 +48,8 @@ func Pause(ctx context.Context) (string, error) {
 	})
 }
 
-// Busybox returns the tarball of the busybox image, after installing busybox
-// where that is needed and possible.
+// Busybox returns the tarball of the busybox image; it installs busybox where that is needed and
+// possible.
 func Busybox(ctx context.Context, out io.Writer) (string, error) {
 	if err := syspkg.Ensure(ctx, out, syspkg.Busybox); err != nil {
 		return "", err
@@ -89,11 +89,11 @@ func busyboxBase(program []byte) []Entry {
 	}
 }
 
-// applets makes a link for each line of busybox --list-full, where the system's
-// busybox knows folders, and in /bin where it does not.
+// applets makes a link for each line of busybox --list-full, with its folder where the system's
+// busybox lists folders, and otherwise in /bin.
 func applets(list []byte) []Entry {
 	var entries []Entry
-	seen := map[string]bool{"bin/busybox": true} // path -> already there
+	seen := map[string]bool{"bin/busybox": true} // path -> exists
 	for line := range bytes.Lines(list) {
 		path := strings.TrimPrefix(strings.TrimSpace(string(line)), "/")
 		if path == "" {

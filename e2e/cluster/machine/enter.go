@@ -14,21 +14,21 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// everything is what makes a new process one of the machine's.
+// everything is the set of namespaces that makes a new process one of the machine's.
 const everything = unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET | unix.CLONE_NEWUTS
 
-// Inside runs a function that sees the machine's files and network, and whose
-// new processes are the machine's. Its own process is not. It MUST NOT leave its
-// goroutine for what has to happen inside.
+// Inside runs a function that sees the machine's files and network, and starts its processes in the
+// machine. The calling process itself is not in it. Everything that has to happen inside MUST be
+// done in the function's own goroutine.
 func (m *Machine) Inside(f func() error) error { return m.inside(everything, f) }
 
-// InNetwork runs a function in the machine's network: sockets that it opens are
-// the machine's, and stay so afterwards. Files and processes are as outside.
-// It MUST NOT leave its goroutine for what has to happen inside.
+// InNetwork runs a function in the machine's network: sockets that it opens are the machine's, and
+// stay so afterwards. Files and processes are those outside. Everything that has to happen inside
+// MUST be done in the function's own goroutine.
 func (m *Machine) InNetwork(f func() error) error { return m.inside(unix.CLONE_NEWNET, f) }
 
-// inside runs f on a thread that has entered the machine's namespaces. Such a
-// thread is never given back to other goroutines: it ends with f.
+// inside runs f on a thread that has entered the machine's namespaces. The thread is never reused
+// for other goroutines: it ends with f.
 func (m *Machine) inside(namespaces int, f func() error) error {
 	result := make(chan error, 1)
 	go onSpareThread(func() {
@@ -41,9 +41,8 @@ func (m *Machine) inside(namespaces int, f func() error) error {
 	return <-result
 }
 
-// onSpareThread runs f on a thread that nothing runs on afterwards. The first
-// thread of the process is never taken: it cannot end, and what /proc/self
-// shows is that thread's.
+// onSpareThread runs f on a thread that nothing runs on afterwards. It never uses the first thread
+// of the process: that cannot end, and /proc/self shows that thread's namespaces.
 func onSpareThread(f func()) {
 	runtime.LockOSThread()
 	if unix.Gettid() != unix.Getpid() {
@@ -55,7 +54,7 @@ func onSpareThread(f func()) {
 		defer close(done)
 		onSpareThread(f)
 	}()
-	<-done // holding the first thread meanwhile keeps the other goroutine off it
+	<-done // keeps the first thread busy meanwhile, so that the other goroutine does not get it
 	runtime.UnlockOSThread()
 }
 
@@ -74,7 +73,7 @@ func (m *Machine) enter(namespaces int) error {
 	return unix.Setns(fd, namespaces)
 }
 
-// Output runs a program in the machine to its end and returns what it wrote.
+// Output runs a program in the machine until it exits and returns its output.
 func (m *Machine) Output(ctx context.Context, path string, args ...string) ([]byte, error) {
 	var output bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
@@ -90,7 +89,7 @@ func (m *Machine) Output(ctx context.Context, path string, args ...string) ([]by
 	return output.Bytes(), nil
 }
 
-// SystemPath is where a system's own programs are.
+// SystemPath is the PATH of a system's own programs.
 const SystemPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 // Network opens the machine's network for netlink. The caller closes it.
@@ -99,7 +98,7 @@ func (m *Machine) Network() (netns.NsHandle, error) {
 	if err != nil {
 		return netns.None(), fmt.Errorf("opening the network of machine %q: %w", m.Spec.Name, err)
 	}
-	// Checked after opening: the id may have passed to another process.
+	// Checked after opening: the PID may have been reused.
 	if !m.Alive() {
 		handle.Close()
 		return netns.None(), fmt.Errorf("opening the network of machine %q: %w", m.Spec.Name, process.ErrGone)

@@ -16,16 +16,15 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// Machine is a running machine, or one that ran.
+// Machine is a machine that runs or ran.
 type Machine struct {
 	Spec   Spec
 	record process.Record
 	reaped chan struct{} // closed when our child has been reaped; nil when it is not our child
 }
 
-// Start starts a machine with the program cmd/machine. The door is a listener
-// of this computer whose connections the machine leads to its Upstream; it may
-// be nil. Starting MUST be done as root.
+// Start starts a machine with the program cmd/machine. The door is a listener of this computer; the
+// machine forwards its connections to Upstream. It may be nil. Start MUST be called as root.
 func Start(ctx context.Context, program string, spec Spec, door *net.TCPListener) (*Machine, error) {
 	m, err := start(ctx, program, spec, door)
 	if err != nil {
@@ -75,7 +74,7 @@ func start(ctx context.Context, program string, spec Spec, door *net.TCPListener
 	m := &Machine{Spec: spec, reaped: make(chan struct{})}
 	go func() {
 		defer close(m.reaped)
-		cmd.Wait() //nolint:errcheck // reaps; how it ended is told by its log
+		cmd.Wait() //nolint:errcheck // reaps; its log says how it ended
 	}()
 	theirs.Close() // or the end of the machine would not end the reading
 	return m, m.await(ctx, ready)
@@ -110,8 +109,8 @@ func (m *Machine) await(ctx context.Context, ready *os.File) error {
 	return err
 }
 
-// Attach returns the machine that was started in a folder, running or not.
-// A folder without a machine gives process.ErrGone.
+// Attach returns the machine that was started in a folder, running or not. A folder without a
+// machine gives process.ErrGone.
 func Attach(dir string) (*Machine, error) {
 	m := &Machine{Spec: Spec{Dir: dir}}
 	data, err := os.ReadFile(m.Spec.specFile())
@@ -131,10 +130,10 @@ func Attach(dir string) (*Machine, error) {
 	return m, nil
 }
 
-// PID is its first process, for people and nsenter.
+// PID is that of the first process, for nsenter.
 func (m *Machine) PID() int { return m.record.PID }
 
-// Alive reports whether it runs.
+// Alive reports whether the machine runs.
 func (m *Machine) Alive() bool { return m.record.Alive() }
 
 // Kill pulls the plug and waits until every process of the machine has gone.

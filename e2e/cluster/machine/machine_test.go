@@ -72,7 +72,7 @@ func TestMachineHasNameProcessesAndInterfacesOfItsOwn(t *testing.T) {
 func TestKillEndsWhatWasLeftRunning(t *testing.T) {
 	t.Parallel()
 	m := start(t, machine.Spec{}, nil)
-	// Started in the background, and its parent ends at once: as a container's shim.
+	// It is started in the background, and its parent exits at once, like a container's shim.
 	file := filepath.Join(t.TempDir(), "orphan")
 	shell(t, m, "(setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $! >"+file+")")
 	pid, err := os.ReadFile(file)
@@ -80,7 +80,8 @@ func TestKillEndsWhatWasLeftRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	inside := strings.TrimSpace(string(pid))
-	// The shell says the number as soon as it has forked: wait until the child has become the program.
+	// The shell prints the PID as soon as it has forked: wait until the child has executed the
+	// program.
 	shell(t, m, "until grep -q sleep /proc/"+inside+"/comm; do sleep 0.01; done")
 	mounts := func() string { return readFile(t, "/proc/self/mountinfo") }
 	before := mounts()
@@ -119,7 +120,7 @@ func TestStartedProgramIsAChildOfTheMachine(t *testing.T) {
 	if !p.Alive() {
 		t.Error("not alive after its start")
 	}
-	// What has ended must not be kept by anybody, or the machine could not end.
+	// A process that has ended must not be kept as a zombie, or the machine could not end.
 	if err := p.Kill(bounded(t)); err != nil {
 		t.Fatal(err)
 	}

@@ -16,27 +16,25 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// How a machine's process is born. Who starts it may end long before it, and
-// who is then its parent has to bury it. That must be the machine's first
-// process: a computer's own may be one that never buries anybody, and what is
-// not buried keeps the machine from ending. The kernel only passes an orphan to
-// the machine's first process if the parent that died was in the machine too.
-// So cmd/machine is started inside, starts itself again, and ends; the second
-// one, an orphan at once, tells us who it is, waits until we have understood,
-// and becomes the program.
+// How a machine's processes are started. The process that starts one may exit long before it, and
+// its new parent has to reap it. That must be the machine's first process: the first process of the
+// computer may be one that never reaps, and a zombie keeps the machine from ending. The kernel
+// passes an orphan to the machine's first process only if the parent that died was in the machine
+// too. So cmd/machine is started inside, starts itself again, and exits; the second one, an orphan
+// at once, tells us its PID, waits for our reply, and executes the program.
 
-// The words that tell cmd/machine what to do instead of being a machine, each
-// followed by a program and its arguments.
+// Arguments that tell cmd/machine to do something other than being a machine, each followed by a
+// program and its arguments.
 const (
 	SpawnWord  = "spawn"
 	BecomeWord = "become"
 )
 
-// SpawnFD is the socket by which the newborn and we talk. Ours learns from the
-// kernel who writes, in the numbers of our own process namespace.
+// SpawnFD is the socket between the new process and us. On our end the kernel says which process
+// writes, by its PID in our own namespace.
 const SpawnFD = 3
 
-// programFD is cmd/machine itself, which the machine's files need not hold.
+// programFD is cmd/machine itself, which need not be among the machine's files.
 const programFD = 4
 
 // Start starts a program in the machine. It lives as long as the machine.
@@ -45,7 +43,7 @@ func (m *Machine) Start(spec process.Spec) (*process.Process, error) {
 	return process.Start(m.Place, spec)
 }
 
-// Place is where the machine's processes are born. Paths are the machine's own.
+// Place starts the machine's processes. Paths are the machine's own.
 func (m *Machine) Place(cmd *exec.Cmd) (process.Child, error) {
 	program, err := m.program()
 	if err != nil {
@@ -68,18 +66,18 @@ func (m *Machine) Place(cmd *exec.Cmd) (process.Child, error) {
 	if err := cmd.Wait(); err != nil {
 		return process.Child{}, fmt.Errorf("bearing a process on %q: %w", m.Spec.Name, err)
 	}
-	record, err := greet(ours)
+	record, err := handshake(ours)
 	if err != nil {
 		return process.Child{}, fmt.Errorf("bearing a process on %q: %w", m.Spec.Name, err)
 	}
-	wait := func() { record.Wait(context.Background()) } //nolint:errcheck // fails only where there is no pidfd at all
+	wait := func() { record.Wait(context.Background()) } //nolint:errcheck // fails only where pidfds are not supported
 	return process.Child{Record: record, Wait: wait}, nil
 }
 
 // program opens the program of the machine's first process.
 func (m *Machine) program() (*os.File, error) {
 	file, err := os.Open(fmt.Sprintf("/proc/%d/exe", m.record.PID))
-	if err != nil || !m.Alive() { // checked after opening: the id may have passed to another process
+	if err != nil || !m.Alive() { // checked after opening: the PID may have been reused
 		if err == nil {
 			file.Close()
 		}
@@ -93,7 +91,7 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	near, far := os.NewFile(uintptr(fds[0]), "spawn"), os.NewFile(uintptr(fds[1]), "newborn")
+	near, far := os.NewFile(uintptr(fds[0]), "spawn"), os.NewFile(uintptr(fds[1]), "spawned")
 	defer near.Close()
 	err = unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
 	if err == nil {
@@ -106,9 +104,8 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	return nil, nil, err
 }
 
-// greet learns which process the newborn is, lets it become the program, and
-// returns once it has.
-func greet(conn *net.UnixConn) (process.Record, error) {
+// handshake learns the PID of the new process, lets it execute the program, and returns once it has.
+func handshake(conn *net.UnixConn) (process.Record, error) {
 	pid, err := senderOf(conn)
 	if err != nil {
 		return process.Record{}, err
@@ -120,7 +117,7 @@ func greet(conn *net.UnixConn) (process.Record, error) {
 	if _, err := conn.Write([]byte("go on")); err != nil {
 		return process.Record{}, err
 	}
-	// The kernel closes its end when it becomes the program; else it complains.
+	// The kernel closes its end when it executes the program; otherwise it sends an error.
 	complaint, err := io.ReadAll(conn)
 	if err == nil && len(complaint) > 0 {
 		err = errors.New(string(complaint))
@@ -128,7 +125,7 @@ func greet(conn *net.UnixConn) (process.Record, error) {
 	return record, err
 }
 
-// senderOf reads one message and returns who the kernel says wrote it.
+// senderOf reads one message and returns the PID of its writer according to the kernel.
 func senderOf(conn *net.UnixConn) (int, error) {
 	data, control := make([]byte, 64), make([]byte, unix.CmsgSpace(unix.SizeofUcred))
 	_, n, _, _, err := conn.ReadMsgUnix(data, control)
@@ -144,5 +141,5 @@ func senderOf(conn *net.UnixConn) (int, error) {
 			return int(sender.Pid), nil
 		}
 	}
-	return 0, errors.New("the newborn process did not tell who it is")
+	return 0, errors.New("the new process did not report its PID")
 }

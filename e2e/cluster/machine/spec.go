@@ -2,13 +2,13 @@ package machine
 
 import "path/filepath"
 
-// Spec says what a machine is. It is handed to cmd/machine as a file.
+// Spec describes a machine. It is passed to cmd/machine as a file.
 type Spec struct {
 	Name     string  `json:"name"`     // its host name
 	Dir      string  `json:"dir"`      // the machine's own folder on this computer
 	Root     string  `json:"root"`     // what it sees as /; empty: what this computer sees
 	Mounts   []Mount `json:"mounts"`   // more of this computer's files in it; needs Root
-	Upstream string  `json:"upstream"` // where connections to the machine's door are led, dialled inside; empty: no door
+	Upstream string  `json:"upstream"` // where connections to the machine's door are forwarded, dialled inside; empty: no door
 }
 
 // Mount shows a file or folder of this computer in the machine.
@@ -21,16 +21,16 @@ type Mount struct {
 // Files in a machine's folder.
 func (s Spec) specFile() string { return filepath.Join(s.Dir, "machine.json") }
 
-// RecordFile is where the machine's first process writes which one it is.
+// RecordFile is where the machine's first process writes its record.
 func (s Spec) RecordFile() string { return filepath.Join(s.Dir, "machine.record") }
 
 func (s Spec) logFile() string { return filepath.Join(s.Dir, "machine.log") }
 
 // The file descriptors that cmd/machine is started with.
 const (
-	ReadyFD = 3 // takes one line: Ready or what went wrong
+	ReadyFD = 3 // gets one line: Ready or an error
 	DoorFD  = 4 // a listening socket of this computer, if there is an Upstream
 )
 
-// Ready is what a machine says that is up.
+// Ready is the line of a machine that is up.
 const Ready = "ready"

@@ -1,3 +1,3 @@
-// Package pki issues the keys and certificates of a cluster, all valid for as
-// long as anybody will want to use it and trusted by nobody else.
+// Package pki issues the keys and certificates of a cluster. They stay valid for longer than a
+// cluster is used, and nothing outside trusts them.
 package pki

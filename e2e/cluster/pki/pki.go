@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// lifetime is how long certificates are valid. They begin an hour back, for
-// clocks that are not quite the same.
+// lifetime is how long certificates are valid. They are backdated by an hour, for clocks that
+// differ slightly.
 const lifetime = 10 * 365 * 24 * time.Hour
 
 // Pair is a private key with a certificate, or with the public key alone.
@@ -33,7 +33,7 @@ type Authority struct {
 	key         crypto.Signer
 }
 
-// NewAuthority makes an authority that vouches for itself.
+// NewAuthority makes a self-signed authority.
 func NewAuthority(name string) (*Authority, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -55,11 +55,11 @@ func NewAuthority(name string) (*Authority, error) {
 	return &Authority{Pair: pair, certificate: certificate, key: key}, err
 }
 
-// Subject says whom a certificate is for.
+// Subject is what a certificate is issued for.
 type Subject struct {
 	Name   string   // the user, for a client
 	Groups []string // the user's groups
-	Hosts  []string // names and addresses of a server; none: no server
+	Hosts  []string // names and addresses of a server; empty: no server
 	Client bool
 }
 
@@ -106,7 +106,7 @@ func NewSigner() (Pair, error) {
 
 func newTemplate(name pkix.Name) *x509.Certificate {
 	now := time.Now()
-	// A random serial number of 127 bits is as good as a counted one, and needs no memory.
+	// A random serial number of 127 bits is as good as a counter, and needs no state.
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 	if err != nil {
 		panic(err) // crypto/rand does not fail
@@ -130,8 +130,8 @@ func encode(key *ecdsa.PrivateKey, kind string, public []byte) (Pair, error) {
 	}, nil
 }
 
-// Save writes <name>.key, for the owner only, and <name>.crt (or .pub for a key
-// without certificate) into a folder.
+// Save writes <name>.key, readable by the owner only, and <name>.crt (or .pub for a key without
+// certificate) into a folder.
 func (p Pair) Save(dir, name string) error {
 	if err := os.WriteFile(filepath.Join(dir, name+".key"), p.Key, 0o600); err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 
 // Spec says how to start a program.
 type Spec struct {
-	Name    string   `json:"name"` // for people and messages
+	Name    string   `json:"name"` // for messages
 	Path    string   `json:"path"`
 	Args    []string `json:"args"`
 	Env     []string `json:"env"`     // the whole environment; nothing is inherited
@@ -24,15 +24,14 @@ type Spec struct {
 	Survive bool     `json:"survive"` // outlives the process that starts it
 }
 
-// Place brings a process to life where it belongs: here, or in a machine. The
-// command is complete but for that. A place that is not here leaves Pdeathsig
-// unset.
+// Place starts a process where it belongs: here, or in a machine. The command is complete
+// otherwise. A place that is not here leaves Pdeathsig unset.
 type Place func(*exec.Cmd) (Child, error)
 
 // Child is a process that has just been started.
 type Child struct {
 	Record Record
-	Wait   func() // returns once nothing is left of it
+	Wait   func() // returns once the process has been reaped
 }
 
 // Here is the place where this process is.
@@ -40,8 +39,8 @@ func Here(cmd *exec.Cmd) (Child, error) {
 	if err := cmd.Start(); err != nil {
 		return Child{}, err
 	}
-	wait := func() { cmd.Wait() } //nolint:errcheck // how it ended is told by its log
-	// Before Wait, which gives the id free.
+	wait := func() { cmd.Wait() } //nolint:errcheck // its log says how it ended
+	// Before Wait, which frees the PID.
 	record, err := Identify(cmd.Process.Pid)
 	if err != nil {
 		wait()
@@ -67,8 +66,8 @@ func Start(place Place, spec Spec) (*Process, error) {
 	return p, p.startLocked()
 }
 
-// Attach returns the process that an earlier process started by this spec. It
-// may have ended since.
+// Attach returns the process that an earlier process started with this spec. It may have ended
+// since.
 func Attach(place Place, spec Spec) (*Process, error) {
 	record, err := Load(spec.Record)
 	if err != nil && !errors.Is(err, ErrGone) {
@@ -90,7 +89,7 @@ func (p *Process) startLocked() error {
 	}
 	cmd.Dir = "/"
 	cmd.Stdout, cmd.Stderr = log, log
-	// A session of its own: the terminal's Ctrl-C is not for it.
+	// A session of its own, so that the terminal's Ctrl-C does not reach it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if !p.Spec.Survive {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
@@ -98,8 +97,8 @@ func (p *Process) startLocked() error {
 	started, done := make(chan error, 1), make(chan struct{})
 	go func() {
 		defer close(done)
-		// The kernel sends Pdeathsig when the thread ends that started the
-		// child, so that thread stays with it to its end.
+		// The kernel sends Pdeathsig when the thread that started the child ends, so that thread
+		// stays until the child has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		child, err := p.place(cmd)
@@ -126,7 +125,7 @@ func (p *Process) recordLocked(record Record) error {
 	return record.Save(p.Spec.Record)
 }
 
-// Record returns which process it is now.
+// Record returns the record of the current process.
 func (p *Process) Record() Record {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -136,13 +135,13 @@ func (p *Process) Record() Record {
 // Alive reports whether it runs; paused counts as running.
 func (p *Process) Alive() bool { return p.Record().Alive() }
 
-// Pause makes it stand still until Resume, as a machine under heavy load does.
+// Pause stops it until Resume, as on a machine under heavy load.
 func (p *Process) Pause() error { return p.Record().Signal(syscall.SIGSTOP) }
 
 // Resume ends a Pause.
 func (p *Process) Resume() error { return p.Record().Signal(syscall.SIGCONT) }
 
-// Stop asks it to end, makes it after the grace, and waits until it has gone.
+// Stop asks it to exit, kills it after the grace, and waits until it has gone.
 func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	if err := p.Record().Stop(ctx, grace); err != nil {
 		return fmt.Errorf("stopping %s: %w", p.Spec.Name, err)
@@ -150,7 +149,7 @@ func (p *Process) Stop(ctx context.Context, grace time.Duration) error {
 	return p.reaped(ctx)
 }
 
-// Kill ends it without asking, as a crash does, and waits until it has gone.
+// Kill kills it, as a crash would, and waits until it has gone.
 func (p *Process) Kill(ctx context.Context) error {
 	if err := p.Record().Kill(ctx); err != nil {
 		return fmt.Errorf("killing %s: %w", p.Spec.Name, err)
@@ -158,8 +157,7 @@ func (p *Process) Kill(ctx context.Context) error {
 	return p.reaped(ctx)
 }
 
-// reaped waits until nothing is left of it, not even a zombie. A child of
-// another process is that one's to reap.
+// reaped waits until it has been reaped. A child of another process has to be reaped by that one.
 func (p *Process) reaped(ctx context.Context) error {
 	p.mu.Lock()
 	done := p.done
@@ -175,7 +173,7 @@ func (p *Process) reaped(ctx context.Context) error {
 	}
 }
 
-// Restart starts it again the way it was started first. It must have ended.
+// Restart starts it again as it was started first. It must have ended.
 func (p *Process) Restart() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// never is the longest a test waits for what should be at once.
+// never is the longest that a test waits for something that should happen at once.
 const never = 20 * time.Second
 
 func startShell(t *testing.T, script string) *Process {
@@ -29,7 +29,7 @@ func startShell(t *testing.T, script string) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Kill(context.Background()) }) // the test told already
+	t.Cleanup(func() { p.Kill(context.Background()) }) // its error was reported already
 	return p
 }
 
@@ -40,7 +40,7 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
-func TestStopEndsAProcessThatListens(t *testing.T) {
+func TestStopEndsAProcessThatReacts(t *testing.T) {
 	t.Parallel()
 	p := startShell(t, "exec sleep 1000")
 	if !p.Alive() {
@@ -54,7 +54,7 @@ func TestStopEndsAProcessThatListens(t *testing.T) {
 	}
 }
 
-func TestStopMakesAProcessThatDoesNotListen(t *testing.T) {
+func TestStopKillsAProcessThatDoesNotReact(t *testing.T) {
 	t.Parallel()
 	p := startShell(t, `trap "" TERM; echo deaf; exec sleep 1000`)
 	waitForLog(t, p, "deaf")
@@ -137,7 +137,7 @@ func TestRestartRunsItAgainAndRefusesWhileItRuns(t *testing.T) {
 	}
 }
 
-func TestPauseStopsTimeForTheProcess(t *testing.T) {
+func TestPauseStopsTheProcess(t *testing.T) {
 	t.Parallel()
 	p := startShell(t, "exec sleep 1000")
 	if err := p.Pause(); err != nil {
@@ -177,16 +177,16 @@ func waitForState(t *testing.T, p *Process, state string) {
 	})
 }
 
-func waitFor(t *testing.T, met func() bool) {
+func waitFor(t *testing.T, holds func() bool) {
 	t.Helper()
 	ctx := bounded(t)
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
-	for !met() {
+	for !holds() {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			t.Fatal("the condition was never met")
+			t.Fatal("the condition never held")
 		}
 	}
 }

@@ -18,10 +18,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrGone says that the process of a record is no more.
+// ErrGone says that the process of a record has ended.
 var ErrGone = errors.New("process is gone")
 
-// Record tells one process from every other, on this machine and for ever.
+// Record identifies one process uniquely on this computer, even after a reboot.
 type Record struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // clock ticks since boot, as in /proc/<pid>/stat
@@ -46,8 +46,8 @@ var bootID = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(data)), err
 })
 
-// startTime reads field 22 of /proc/<pid>/stat. The second field, the
-// program's name, may hold spaces and brackets: counting starts behind it.
+// startTime reads field 22 of /proc/<pid>/stat. The second field, the program's name, may have
+// spaces and brackets, so fields are counted after it.
 func startTime(pid int) (uint64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -84,7 +84,7 @@ func (r Record) Signal(sig syscall.Signal) error {
 	return err
 }
 
-// Wait returns once the process has ended, whoever its parent is.
+// Wait returns once the process has ended; it need not be our child.
 func (r Record) Wait(ctx context.Context) error {
 	fd, err := r.PIDFD()
 	if errors.Is(err, ErrGone) {
@@ -99,7 +99,7 @@ func (r Record) Wait(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, func() { file.SetReadDeadline(time.Unix(1, 0)) }) //nolint:errcheck // fails only on a closed file, and then nobody waits
+	stop := context.AfterFunc(ctx, func() { file.SetReadDeadline(time.Unix(1, 0)) }) //nolint:errcheck // fails only on a closed file, and then nothing waits
 	defer stop()
 	err = conn.Read(func(fd uintptr) bool { return exited(int(fd)) })
 	if err != nil && ctx.Err() != nil {
@@ -108,7 +108,7 @@ func (r Record) Wait(ctx context.Context) error {
 	return err
 }
 
-// Stop asks the process to end, waits for at most the grace, and then makes it.
+// Stop asks the process to exit, waits for at most the grace, and then kills it.
 func (r Record) Stop(ctx context.Context, grace time.Duration) error {
 	if err := r.Signal(syscall.SIGTERM); err != nil {
 		return ignoreGone(err)
@@ -121,7 +121,7 @@ func (r Record) Stop(ctx context.Context, grace time.Duration) error {
 	return r.Kill(ctx)
 }
 
-// Kill ends the process without asking and waits until it has gone.
+// Kill kills the process and waits until it has gone.
 func (r Record) Kill(ctx context.Context) error {
 	if err := r.Signal(syscall.SIGKILL); err != nil {
 		return ignoreGone(err)
@@ -136,8 +136,8 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// PIDFD returns a pidfd that is proven to be the recorded process, or ErrGone. The proof
-// comes after opening: from then on the id cannot pass to another.
+// PIDFD returns a pidfd that is verified to be the recorded process, or ErrGone. It is verified
+// after opening: from then on the PID cannot be reused.
 func (r Record) PIDFD() (int, error) {
 	boot, err := bootID()
 	if err != nil {
@@ -161,14 +161,14 @@ func (r Record) PIDFD() (int, error) {
 	return fd, nil
 }
 
-// exited reports whether a pidfd's process has ended: only then it is readable.
+// exited reports whether a pidfd's process has ended: only then is it readable.
 func exited(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	n, err := unix.Poll(fds, 0)
 	return err == nil && n == 1
 }
 
-// Save writes the record to a file, whole or not at all.
+// Save writes the record to a file, atomically.
 func (r Record) Save(file string) error {
 	data, err := json.Marshal(r)
 	if err != nil {
@@ -181,7 +181,7 @@ func (r Record) Save(file string) error {
 	return os.Rename(temp, file)
 }
 
-// Load reads a record. A file that is not there is ErrGone.
+// Load reads a record. A missing file is ErrGone.
 func Load(file string) (Record, error) {
 	data, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -7,13 +7,13 @@ import (
 )
 
 const (
-	shortest = time.Second      // pause before the first restart
-	longest  = 30 * time.Second // pause that is not doubled any more
-	steady   = time.Minute      // a program that ran for so long begins with the shortest pause again
+	shortest = time.Second      // the first pause
+	longest  = 30 * time.Second // the longest pause
+	steady   = time.Minute      // a program that ran this long gets the shortest pause again
 )
 
 // Keep runs a program again and again until ctx ends. run runs it once and returns when it has
-// ended, with how it ended; it ends the program when ctx ends.
+// ended, with the reason; it ends the program when ctx ends.
 func Keep(ctx context.Context, log *slog.Logger, run func(context.Context) error) {
 	last := time.Duration(0)
 	for {
@@ -33,8 +33,8 @@ func Keep(ctx context.Context, log *slog.Logger, run func(context.Context) error
 	}
 }
 
-// pause returns how long to wait before the next start: last is the pause before the latest one,
-// none before the first, and ran for how long the program ran since.
+// pause returns how long to wait before the next start: last is the previous pause, zero before the
+// first, and ran is how long the program ran since.
 func pause(last, ran time.Duration) time.Duration {
 	if last == 0 || ran >= steady {
 		return shortest

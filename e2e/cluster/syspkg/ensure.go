@@ -12,15 +12,14 @@ import (
 	"sync"
 )
 
-// tools are the package tools known here. Only the first is ever run.
+// tools are the known package tools. Only the first is ever run.
 var tools = []string{"apt-get", "dnf", "apk"}
 
-// installing keeps two goroutines of one process from installing at once; two
-// processes wait for one another through apt-get's own lock.
+// installing keeps two goroutines of one process from installing at once; two processes wait for
+// one another through apt-get's own lock.
 var installing sync.Mutex
 
-// Ensure makes sure that all needs are present, and installs what is missing
-// where it may.
+// Ensure checks all needs, and installs what is missing where it may.
 func Ensure(ctx context.Context, out io.Writer, needs ...Need) error {
 	installing.Lock()
 	defer installing.Unlock()
@@ -71,8 +70,8 @@ func packagesOf(needs []Need, tool string) []string {
 	return names
 }
 
-// explain says what is missing and what to do, for a system where nothing can
-// be installed from here.
+// explain says what is missing and what to do, for a system where nothing can be installed from
+// here.
 func explain(missing []Need, tool string, root bool) error {
 	var text strings.Builder
 	for _, n := range missing {
@@ -93,8 +92,8 @@ func explain(missing []Need, tool string, root bool) error {
 	return errors.New(text.String())
 }
 
-// aptInstall installs from the package lists at hand, and fetches new lists
-// only when those do not do: a fresh image often has none.
+// aptInstall installs from the existing package lists, and fetches new lists only if that fails: a
+// fresh image often has no lists.
 func aptInstall(ctx context.Context, packages []string) error {
 	install := append([]string{"install", "-y", "--no-install-recommends"}, packages...)
 	if apt(ctx, install...) == nil {

@@ -7,10 +7,10 @@ import (
 
 // Need is something that must come from the system.
 type Need struct {
-	What    string // for people: "the nft program"
+	What    string // for messages: "the nft program"
 	Why     string // what it is for
 	Present func() bool
-	// packages holds package tool -> the packages that bring it
+	// package tool -> the packages that contain it
 	packages map[string][]string
 }
 
@@ -59,7 +59,7 @@ func found(program string) bool {
 	return err == nil
 }
 
-// BusyboxPath returns the file of a busybox that needs no shared library.
+// BusyboxPath returns a busybox that needs no shared library.
 func BusyboxPath() (string, error) {
 	var last error
 	for _, name := range []string{"busybox", "busybox.static", "/bin/busybox", "/bin/busybox.static"} {
@@ -75,7 +75,7 @@ func BusyboxPath() (string, error) {
 	return "", last
 }
 
-// checkStatic refuses programs that ask for a dynamic loader.
+// checkStatic refuses programs that need a dynamic loader.
 func checkStatic(path string) error {
 	file, err := elf.Open(path)
 	if err != nil {

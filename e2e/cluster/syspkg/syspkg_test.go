@@ -61,7 +61,7 @@ func TestEveryNeedHasPackagesForEveryTool(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotAStaticProgramIsRefused(t *testing.T) {
+func TestADynamicProgramIsRefused(t *testing.T) {
 	t.Parallel()
 	text := filepath.Join(t.TempDir(), "text")
 	if err := os.WriteFile(text, []byte("#!/bin/sh\n"), 0o755); err != nil {

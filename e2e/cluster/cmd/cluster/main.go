@@ -1,5 +1,5 @@
-// Command cluster makes, shows and removes a real Kubernetes on this computer;
-// see package cluster.
+// Command cluster makes, shows and removes a real Kubernetes cluster on this computer; see package
+// cluster.
 package main
 
 import (
@@ -39,7 +39,7 @@ func run() int {
 		return 2
 	}
 	flags := flag.NewFlagSet("cluster "+os.Args[1], flag.ContinueOnError)
-	name := flags.String("name", "", "sets the cluster beside others; none for the one in .cluster")
+	name := flags.String("name", "", "name of the cluster, for several side by side; empty for the one in .cluster")
 	nodes := flags.Int("nodes", 2, "how many nodes up makes")
 	if err := flags.Parse(os.Args[2:]); err != nil {
 		return 2

@@ -14,8 +14,8 @@ import (
 // retry keeps a lasting failure, such as too many open files, from filling the log.
 const retry = 100 * time.Millisecond
 
-// openDoor leads every connection that comes in at the inherited socket, which
-// belongs to the network outside, to an address inside.
+// openDoor forwards every connection of the inherited socket, which belongs to the network outside,
+// to an address inside.
 func openDoor(upstream string) error {
 	file := os.NewFile(machine.DoorFD, "door")
 	listener, err := net.FileListener(file)
@@ -39,9 +39,9 @@ func openDoor(upstream string) error {
 
 func lead(outside net.Conn, upstream string) {
 	defer outside.Close()
-	inside, err := net.Dial("tcp", upstream) //nolint:noctx // there is nothing to cancel it: a machine ends all at once
+	inside, err := net.Dial("tcp", upstream) //nolint:noctx // nothing cancels it: a machine is killed as a whole
 	if err != nil {
-		return // who knocked sees a closed connection, as with any server that is down
+		return // the client sees a closed connection, as with any server that is down
 	}
 	defer inside.Close()
 	var both sync.WaitGroup
@@ -50,8 +50,7 @@ func lead(outside net.Conn, upstream string) {
 	both.Wait()
 }
 
-// pour copies one direction and passes its end on, so that the other direction
-// may go on.
+// pour copies one direction and passes on its end, so that the other direction may go on.
 func pour(to, from net.Conn) {
 	io.Copy(to, from)              //nolint:errcheck // either side's failure is the other side's end
 	to.(*net.TCPConn).CloseWrite() //nolint:errcheck // it may be closed already

@@ -1,7 +1,7 @@
-// Command machine is the first process of a machine; see package machine. It is
-// born in the machine's namespaces, sets up what the machine sees, says that it
-// is ready, and then only buries the dead and leads connections from its door.
-// It also brings the machine's other processes to life; see machine.Place.
+// Command machine is the first process of a machine; see package machine. It is started in the
+// machine's namespaces, sets up its mounts and network, reports that it is ready, and then only
+// reaps children and forwards connections from its door. It also starts the machine's other
+// processes; see machine.Place.
 package main
 
 import (
@@ -43,10 +43,10 @@ func run() int {
 	return 0
 }
 
-// first is the life of a machine's first process. It never ends by itself.
+// first runs a machine's first process. It never exits by itself.
 func first(spec string) int {
 	ready := os.NewFile(machine.ReadyFD, "ready")
-	// From here on children may end; being the first process, we bury them.
+	// From here on children may exit; as the first process we have to reap them.
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, unix.SIGCHLD)
 	if err := boot(spec); err != nil {
@@ -55,12 +55,12 @@ func first(spec string) int {
 		return 1
 	}
 	if _, err := fmt.Fprintln(ready, machine.Ready); err != nil {
-		log.Printf("nobody waits for this machine any more: %v", err)
+		log.Printf("the process that started this machine is gone: %v", err)
 		return 1
 	}
 	ready.Close()
 	for range children {
-		bury()
+		reap()
 	}
 	return 0
 }
@@ -88,8 +88,8 @@ func boot(file string) error {
 	return unix.Sethostname([]byte(spec.Name))
 }
 
-// saveRecord writes which process this is, as seen from outside: /proc is still
-// that of the process namespace outside.
+// saveRecord writes which process this is, as seen from outside: /proc still shows the process
+// namespace outside.
 func saveRecord(spec machine.Spec) error {
 	link, err := os.Readlink("/proc/self")
 	if err != nil {
@@ -106,8 +106,8 @@ func saveRecord(spec machine.Spec) error {
 	return record.Save(spec.RecordFile())
 }
 
-// bury reaps all children that have ended. One signal may stand for several.
-func bury() {
+// reap reaps all children that have ended. One signal may mean several.
+func reap() {
 	for {
 		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		if errors.Is(err, unix.EINTR) {

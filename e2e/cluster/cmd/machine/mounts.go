@@ -10,8 +10,8 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/machine"
 )
 
-// mountAll makes the machine's own view of files. Nothing of it is ever seen
-// outside: that comes first.
+// mountAll sets up the machine's mounts. None of them may be visible outside, so that is ensured
+// first.
 func mountAll(spec machine.Spec) error {
 	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("keeping mounts to ourselves: %w", err)
@@ -39,11 +39,11 @@ func mountAll(spec machine.Spec) error {
 	if err := changeRoot(spec.Root); err != nil {
 		return fmt.Errorf("making %s the root: %w", spec.Root, err)
 	}
-	// Pods may ask that their mounts be seen on their node.
+	// Pods may ask for mount propagation to their node.
 	return unix.Mount("", "/", "", unix.MS_SHARED|unix.MS_REC, "")
 }
 
-// mountProc shows the machine's processes, and no others, below root.
+// mountProc mounts a /proc with the machine's processes only below root.
 func mountProc(root string) error {
 	if err := unix.Mount("proc", filepath.Join(root, "proc"), "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mounting /proc: %w", err)
@@ -51,9 +51,9 @@ func mountProc(root string) error {
 	return nil
 }
 
-// mountSys shows the machine's interfaces below root, and the cgroups of this
-// computer: those have no namespace here, since the kubelet must find its own
-// at the paths that the kernel reports.
+// mountSys mounts a /sys with the machine's interfaces below root, and the cgroups of this
+// computer: those have no namespace here, since the kubelet must find its own at the paths that the
+// kernel reports.
 func mountSys(root string) error {
 	sys := filepath.Join(root, "sys")
 	if err := unix.Mount("sysfs", sys, "sysfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
@@ -62,7 +62,7 @@ func mountSys(root string) error {
 	return bind("/sys/fs/cgroup", filepath.Join(sys, "fs", "cgroup"), true)
 }
 
-// bind shows source, with all that is mounted in it, at target.
+// bind mounts source, with everything mounted in it, at target.
 func bind(source, target string, writable bool) error {
 	if err := unix.Mount(source, target, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
 		return fmt.Errorf("binding %s to %s: %w", source, target, err)
@@ -70,7 +70,7 @@ func bind(source, target string, writable bool) error {
 	if writable {
 		return nil
 	}
-	// Only mount_setattr makes the whole tree read-only, mounts within included.
+	// Only mount_setattr makes the whole tree read-only, including mounts in it.
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	if err := unix.MountSetattr(unix.AT_FDCWD, target, unix.AT_RECURSIVE, &attr); err != nil {
 		return fmt.Errorf("making %s read-only: %w", target, err)
@@ -78,12 +78,12 @@ func bind(source, target string, writable bool) error {
 	return nil
 }
 
-// changeRoot makes root the machine's / and drops all that is not below it.
+// changeRoot makes root the machine's / and detaches everything that is not below it.
 func changeRoot(root string) error {
 	if err := os.Chdir(root); err != nil {
 		return err
 	}
-	// The old root lands on top of the new one and is taken off at once.
+	// The old root is mounted over the new one and is detached at once.
 	if err := unix.PivotRoot(".", "."); err != nil {
 		return err
 	}

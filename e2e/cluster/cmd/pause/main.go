@@ -1,6 +1,5 @@
-// Command pause is the one program of a pod's sandbox: it holds the pod's
-// namespaces open, buries children where containers of the pod share its
-// processes, and ends when it is asked to.
+// Command pause is the only program of a pod's sandbox: it keeps the pod's namespaces open, reaps
+// children where containers of the pod share the process namespace, and exits on a signal.
 package main
 
 import (
@@ -17,12 +16,12 @@ func main() {
 		if s != syscall.SIGCHLD {
 			return
 		}
-		bury()
+		reap()
 	}
 }
 
-// bury reaps all children that have ended. One signal may stand for several.
-func bury() {
+// reap reaps all children that have ended. One signal may mean several.
+func reap() {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		if errors.Is(err, syscall.EINTR) {

@@ -1,9 +1,9 @@
-// Command supervise runs a program and starts it again whenever it ends, until it is ended itself:
+// Command supervise runs a program and restarts it whenever it ends, until it is stopped itself:
 //
 //	supervise /path/to/program its arguments
 //
-// The program has our environment and our outputs. On SIGTERM it is asked to end, and so do we;
-// should we be killed, the kernel kills it too. What we log are JSON objects, on stderr.
+// The program has our environment and our outputs. SIGTERM is passed on to it, and then we exit
+// too; if we are killed, the kernel kills it. We log JSON objects to stderr.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/supervise"
 )
 
-// patience is how long the program may take to end when it is asked to.
+// patience is how long the program may take to exit after SIGTERM.
 const patience = 30 * time.Second
 
 func main() { os.Exit(run()) }
@@ -30,7 +30,7 @@ func run() int {
 		fmt.Fprintln(os.Stderr, "usage: supervise program [argument...]")
 		return 2
 	}
-	// The kernel sends Pdeathsig when the thread ends that started the child: this one never does.
+	// The kernel sends Pdeathsig when the thread that started the child ends: this one never does.
 	runtime.LockOSThread()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -15,10 +15,10 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster/process"
 )
 
-// never is the longest a test waits for what takes a second.
+// never is the longest that a test waits for something that takes a second.
 const never = 30 * time.Second
 
-// start has a supervisor run a shell that never ends by itself.
+// start has a supervisor run a shell that does not exit by itself.
 func start(t *testing.T) *process.Process {
 	t.Helper()
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func start(t *testing.T) *process.Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { p.Kill(context.Background()) }) // the test told already
+	t.Cleanup(func() { p.Kill(context.Background()) }) // its error was reported already
 	return p
 }
 
@@ -53,7 +53,7 @@ func children(t *testing.T, p *process.Process, n int) []process.Record {
 				PID int `json:"pid"`
 			}
 			if !strings.HasSuffix(text, "\n") {
-				break // it is being written
+				break // the last line is not complete yet
 			}
 			if err := json.Unmarshal([]byte(text), &line); err != nil {
 				t.Fatalf("%v: %s", err, text)
@@ -77,21 +77,21 @@ func children(t *testing.T, p *process.Process, n int) []process.Record {
 	return records
 }
 
-func await(t *testing.T, met func() bool) {
+func await(t *testing.T, holds func() bool) {
 	t.Helper()
 	timeout := time.After(never)
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for !met() {
+	for !holds() {
 		select {
 		case <-ticker.C:
 		case <-timeout:
-			t.Fatal("the condition was never met")
+			t.Fatal("the condition never held")
 		}
 	}
 }
 
-func TestAProgramThatIsKilledIsStartedAgain(t *testing.T) {
+func TestAKilledProgramIsRestarted(t *testing.T) {
 	t.Parallel()
 	p := start(t)
 	first := children(t, p, 1)[0]

@@ -1,6 +1,6 @@
-// Command kubernetes is all of Kubernetes in one binary: it becomes the
-// program it is called as, through a link of that name. Sharing one binary
-// makes the build, the disk and the page cache several times smaller.
+// Command kubernetes is all of Kubernetes in one binary: it runs the program that it is called as,
+// by a link of that name. Sharing one binary makes the build, the disk and the page cache several
+// times smaller.
 package main
 
 import (
@@ -29,7 +29,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// server runs a component the way its own main does.
+// server runs a component as its own main does.
 func server(newCommand func() *cobra.Command) func() int {
 	return func() int { return cli.Run(newCommand()) }
 }
