@@ -114,8 +114,8 @@ func TestRefusalsAreConfirmed(t *testing.T) {
 	}
 }
 
-// TestAnAdmissionReadsABoundedNumberOfPools: a pod may name 128 pools, and its controller may create it
-// again and again.
+// TestAnAdmissionReadsABoundedNumberOfPools: a pod may name 128 pools, and its controller may
+// create it again and again.
 func TestAnAdmissionReadsABoundedNumberOfPools(t *testing.T) {
 	t.Parallel()
 	names := make([]string, 64)

@@ -38,7 +38,8 @@ func validateDisjoint(c *poolChange) field.ErrorList {
 }
 
 // validateGateways refuses to hand out another pool's gateway, and a gateway that another pool
-// hands out: the pod that got it would cut the subnet off. What was wrong before is not checked again.
+// hands out: the pod that got it would cut the subnet off. What was wrong before is not checked
+// again.
 func validateGateways(c *poolChange) field.ErrorList {
 	handedOut := c.now.usable.Minus(c.was.usable)
 	moved := c.now.gateway.IsValid() && c.now.gateway != c.was.gateway
