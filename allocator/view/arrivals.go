@@ -14,50 +14,50 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// Arrivals knows of many a reservation that no pod has come for it and vanished.
-// Every replica keeps it, so that the next leader knows it of the time before.
+// Arrivals can prove for many reservations that no pod has come for them and vanished. Every
+// replica keeps it, so that a new leader can also prove it for the time before it led.
 //
-// The proof needs no clock and compares no revisions of different resources, only
-// what happened first:
+// The proof needs no clock and does not compare revisions of different resources, only the order of
+// events:
 //
-//	all pods were listed, and the watch goes on from there without a gap
-//	then all pools were read, and the reservation was not in any of them
+//	all pods were listed, and the watch continues from there without a gap
+//	then all pools were read, and none of them had the reservation
 //	so it was made later, and its pod, if there ever was one, came later still:
 //	each event of that pod is in the watch
 //
-// A new list of all pods is a gap. It makes what was read of the pools void, and
-// they are read again after it.
+// A new list of all pods is a gap. It invalidates what was read of the pools, and they are read
+// again after it.
 //
-// A token is given to one pod. That of a pod that is bound late may be reserved
-// again, but is only ever written to that very pod, which must be there then.
+// A token belongs to one pod. The token of a pod that is bound late may be reserved again, but is
+// only ever written to that same pod, which must exist then.
 //
-// nil knows nothing. It is safe for concurrent use.
+// A nil *Arrivals proves nothing. It is safe for concurrent use.
 type Arrivals struct {
 	claims  podLists
 	awaited ReadAwaited
 
-	mu       sync.Mutex
-	lists    uint64                   // of pods, when the pools were read; 0: they were not
-	before   Awaited                  // what stood then: of that nothing is known
-	vanished map[allocator.Token]bool // of pods that vanished since
-	overflew bool                     // there were too many of them to remember since the pools were last asked for
-	told     uint64                   // the highest revision of a pod that this was told of
+	mu         sync.Mutex
+	lists      uint64                   // of pods, when the pools were read; 0: they were not read
+	before     Awaited                  // the reservations at that time: nothing is known about them
+	vanished   map[allocator.Token]bool // tokens of pods that have vanished since
+	overflowed bool                     // more have vanished than can be remembered, since the pools were last read
+	delivered  uint64                   // the highest revision of a pod that was delivered to the handler
 }
 
-// podLists is what Arrivals asks about the view of the pods: *Claims.
+// podLists is what Arrivals needs of the view of the pods: *Claims.
 type podLists interface {
 	Lists() uint64
 	Listed() (count uint64, answered bool)
 	AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error)
 }
 
-// ReadAwaited reads all pools. It MUST be a consistent read, never one of a cache.
+// ReadAwaited reads all pools. It MUST be a consistent read, never one from a cache.
 type ReadAwaited func(context.Context) (Awaited, error)
 
-// Awaited are the reservations that stand in all pools. It is not changed.
+// Awaited are the reservations in all pools. It is immutable.
 type Awaited struct {
 	Tokens     map[allocator.Token]bool
-	Unreadable map[string]bool // pools that may have any others
+	Unreadable map[string]bool // pools that may have others
 }
 
 // Arrival is what is known about the pod of a reservation.
@@ -66,10 +66,10 @@ type Arrival int
 const (
 	// MayHaveVanished says that a pod may have come and vanished unseen, or did so.
 	MayHaveVanished Arrival = iota
-	// NotToldYet says that Arrivals must be asked again: the watch has brought
-	// events that it was not told of.
+	// NotToldYet says that the caller must ask again: the watch has received events that were not
+	// delivered to Arrivals yet.
 	NotToldYet
-	// NoneVanished says that no pod came, or it is in view, or its end was seen.
+	// NoneVanished says that no pod came, or it still exists, or its end was seen.
 	NoneVanished
 )
 
@@ -79,8 +79,8 @@ var (
 	_ cache.ResourceEventHandler     = (*Arrivals)(nil)
 )
 
-// NewArrivals returns one that knows nothing until Start. claims, a *Claims, is
-// best not started yet, so that this is told of all that it receives.
+// NewArrivals returns an Arrivals that proves nothing until Start. claims, a *Claims, should not be
+// started yet, so that all its events are delivered.
 func NewArrivals(claims podLists, awaited ReadAwaited) (*Arrivals, error) {
 	a := &Arrivals{claims: claims, awaited: awaited, vanished: map[allocator.Token]bool{}}
 	_, err := claims.AddEventHandler(a)
@@ -92,7 +92,7 @@ const (
 	arrivalsInterval = time.Second
 	// arrivalsPause is how long to wait after they could not be read.
 	arrivalsPause = 30 * time.Second
-	// maxVanished bounds what is remembered.
+	// maxVanished limits how many tokens are remembered.
 	maxVanished = 1 << 16
 )
 
@@ -112,12 +112,11 @@ func (a *Arrivals) Start(ctx context.Context) error {
 	}
 }
 
-// NeedLeaderElection says that every replica watches: the next leader is one.
+// NeedLeaderElection returns false, since every replica watches: one of them is the next leader.
 func (*Arrivals) NeedLeaderElection() bool { return false }
 
-// Look reads the pools if that is due: all pods were listed, and the pools were
-// not read since, or too much was to be remembered. It is not called
-// concurrently.
+// Look reads the pools if that is due: all pods were listed, and the pools were not read since, or
+// too many pods had vanished to remember them. It MUST NOT be called concurrently.
 func (a *Arrivals) Look(ctx context.Context) error {
 	lists, answered := a.claims.Listed()
 	if !answered || !a.begin(lists) {
@@ -129,28 +128,27 @@ func (a *Arrivals) Look(ctx context.Context) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.overflew {
+	if !a.overflowed {
 		a.lists, a.before = lists, before // if pods were listed again meanwhile, Of finds out
 	}
 	return nil
 }
 
-// begin reports whether the pools are to be read. What vanishes from here on is
-// remembered: what did before, stands in the pools, or in vain.
+// begin reports whether the pools must be read. From here on it is remembered which pods vanish; a
+// reservation of one that vanished before is either in the pools that are read next, or gone.
 func (a *Arrivals) begin(lists uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.lists == lists {
 		return false
 	}
-	a.lists, a.before, a.overflew = 0, Awaited{}, false
+	a.lists, a.before, a.overflowed = 0, Awaited{}, false
 	clear(a.vanished)
 	return true
 }
 
-// Of returns what is known about the pod of a reservation that stands in a pool.
-// through is the revision of the pods up to which this must have been told of what
-// the watch has received.
+// Of returns what is known about the pod of a reservation in a pool. through is the revision of the
+// pods up to which events must have been delivered.
 func (a *Arrivals) Of(pool string, token allocator.Token, through uint64) Arrival {
 	if a == nil {
 		return MayHaveVanished
@@ -160,7 +158,7 @@ func (a *Arrivals) Of(pool string, token allocator.Token, through uint64) Arriva
 	switch {
 	case a.lists == 0 || a.lists != a.claims.Lists(), a.before.Tokens[token], a.before.Unreadable[pool], a.vanished[token]:
 		return MayHaveVanished
-	case a.told < through:
+	case a.delivered < through:
 		return NotToldYet
 	}
 	return NoneVanished
@@ -173,8 +171,8 @@ func (a *Arrivals) OnAdd(object any, _ bool) {
 	}
 }
 
-// OnUpdate notes pods that another of their name has replaced, and those that do
-// not carry any more what they have carried on a node.
+// OnUpdate records pods that were replaced by another of the same name, and those that no longer
+// carry what they carried on a node.
 func (a *Arrivals) OnUpdate(before, after any) {
 	o, ok1 := before.(*Pod)
 	p, ok2 := after.(*Pod)
@@ -183,7 +181,7 @@ func (a *Arrivals) OnUpdate(before, after any) {
 	}
 	var vanished *Pod
 	switch {
-	case o.UID != p.UID: // the watch jumped over the end of the first
+	case o.UID != p.UID: // the watch skipped the end of the first
 		if o.Live() {
 			vanished = o
 		}
@@ -193,8 +191,8 @@ func (a *Arrivals) OnUpdate(before, after any) {
 	a.note(vanished, p.Revision)
 }
 
-// OnDelete notes a pod that was on a node and not seen finished. Where the watch
-// jumped over the end, it may have been bound to one since.
+// OnDelete records a pod that was on a node and not seen finished. If the watch skipped its end, it
+// may have been bound to a node since.
 func (a *Arrivals) OnDelete(object any) {
 	switch o := object.(type) {
 	case *Pod:
@@ -210,17 +208,16 @@ func (a *Arrivals) OnDelete(object any) {
 	}
 }
 
-// note notes that this was told of all up to a revision, and of a pod that
-// vanished, if there is one.
+// note records the revision of an event, and the pod that vanished with it, if any.
 func (a *Arrivals) note(vanished *Pod, revision uint64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.told = max(a.told, revision)
+	a.delivered = max(a.delivered, revision)
 	if vanished == nil || vanished.Token == "" {
 		return
 	}
 	if len(a.vanished) >= maxVanished {
-		a.lists, a.before, a.overflew = 0, Awaited{}, true
+		a.lists, a.before, a.overflowed = 0, Awaited{}, true
 		clear(a.vanished)
 	}
 	a.vanished[allocator.Token(vanished.Token)] = true

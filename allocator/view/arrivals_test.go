@@ -14,7 +14,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// counted is a view of the pods that has listed them so many times.
+// counted is a view of the pods that was listed so many times.
 type counted struct {
 	lists    uint64
 	answered bool
@@ -25,10 +25,10 @@ func (c *counted) Lists() uint64 { return c.lists }
 func (c *counted) Listed() (uint64, bool) { return c.lists, c.answered }
 
 func (*counted) AddEventHandler(cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
-	return nil, nil //nolint:nilnil // nobody asks for it
+	return nil, nil //nolint:nilnil // not used
 }
 
-// carrier returns a pod with a token and an address, on a node unless that is empty.
+// carrier returns a pod with a token and an address, and with a node unless that is empty.
 func carrier(uid, token, node string, revision uint64) *Pod {
 	return &Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a", UID: types.UID(uid)}, Token: token, Node: node, Revision: revision,
@@ -46,44 +46,44 @@ func TestWhatIsKnownOfThePodOfAReservation(t *testing.T) {
 	const token, other = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
 	type step = func(*Arrivals, *counted)
 	look := func(a *Arrivals, _ *counted) { _ = a.Look(context.Background()) }
-	tells := func(tell func(*Arrivals)) step { return func(a *Arrivals, _ *counted) { tell(a) } }
+	event := func(deliver func(*Arrivals)) step { return func(a *Arrivals, _ *counted) { deliver(a) } }
 	for name, c := range map[string]struct {
-		stood  Awaited // in all pools when they were read
-		fails  error   // reading them
-		steps  []step
-		needed uint64
-		want   Arrival
+		awaited Awaited // in all pools when they were read
+		fails   error   // the error of reading them
+		steps   []step
+		needed  uint64
+		want    Arrival
 	}{
-		"no pod came":               {steps: []step{look}, want: NoneVanished},
-		"the pools were not read":   {},
-		"they could not be read":    {fails: errors.New("no"), steps: []step{look}},
-		"it stood before":           {stood: Awaited{Tokens: map[allocator.Token]bool{token: true}}, steps: []step{look}},
-		"another stood before":      {stood: Awaited{Tokens: map[allocator.Token]bool{other: true}}, steps: []step{look}, want: NoneVanished},
-		"its pool was unreadable":   {stood: Awaited{Unreadable: map[string]bool{"p": true}}, steps: []step{look}},
-		"another was":               {stood: Awaited{Unreadable: map[string]bool{"q": true}}, steps: []step{look}, want: NoneVanished},
-		"pods are listed just now":  {steps: []step{func(_ *Arrivals, c *counted) { c.answered = false }, look}},
-		"pods were listed anew":     {steps: []step{look, func(_ *Arrivals, c *counted) { c.lists++ }}},
-		"and the pools read again":  {steps: []step{look, func(_ *Arrivals, c *counted) { c.lists++ }, look}, want: NoneVanished},
-		"its pod is there":          {steps: []step{look, tells(func(a *Arrivals) { a.OnAdd(carrier("1", token, "n", 7), false) })}, want: NoneVanished},
-		"its pod was seen finished": {steps: []step{look, tells(func(a *Arrivals) { a.OnDelete(finished(carrier("1", token, "n", 7))) })}, want: NoneVanished},
-		"its pod never had a node":  {steps: []step{look, tells(func(a *Arrivals) { a.OnDelete(carrier("1", token, "", 7)) })}, want: NoneVanished},
-		"its pod was deleted":       {steps: []step{look, tells(func(a *Arrivals) { a.OnDelete(carrier("1", token, "n", 7)) })}},
-		"another was deleted":       {steps: []step{look, tells(func(a *Arrivals) { a.OnDelete(carrier("1", other, "n", 7)) })}, want: NoneVanished},
-		"the watch jumped over its end": {steps: []step{look, tells(func(a *Arrivals) {
+		"no pod came":                 {steps: []step{look}, want: NoneVanished},
+		"the pools were not read":     {},
+		"they could not be read":      {fails: errors.New("no"), steps: []step{look}},
+		"it was reserved before":      {awaited: Awaited{Tokens: map[allocator.Token]bool{token: true}}, steps: []step{look}},
+		"another was reserved before": {awaited: Awaited{Tokens: map[allocator.Token]bool{other: true}}, steps: []step{look}, want: NoneVanished},
+		"its pool was unreadable":     {awaited: Awaited{Unreadable: map[string]bool{"p": true}}, steps: []step{look}},
+		"another was":                 {awaited: Awaited{Unreadable: map[string]bool{"q": true}}, steps: []step{look}, want: NoneVanished},
+		"pods are being listed":       {steps: []step{func(_ *Arrivals, c *counted) { c.answered = false }, look}},
+		"pods were listed again":      {steps: []step{look, func(_ *Arrivals, c *counted) { c.lists++ }}},
+		"and the pools read again":    {steps: []step{look, func(_ *Arrivals, c *counted) { c.lists++ }, look}, want: NoneVanished},
+		"its pod is there":            {steps: []step{look, event(func(a *Arrivals) { a.OnAdd(carrier("1", token, "n", 7), false) })}, want: NoneVanished},
+		"its pod was seen finished":   {steps: []step{look, event(func(a *Arrivals) { a.OnDelete(finished(carrier("1", token, "n", 7))) })}, want: NoneVanished},
+		"its pod never had a node":    {steps: []step{look, event(func(a *Arrivals) { a.OnDelete(carrier("1", token, "", 7)) })}, want: NoneVanished},
+		"its pod was deleted":         {steps: []step{look, event(func(a *Arrivals) { a.OnDelete(carrier("1", token, "n", 7)) })}},
+		"another was deleted":         {steps: []step{look, event(func(a *Arrivals) { a.OnDelete(carrier("1", other, "n", 7)) })}, want: NoneVanished},
+		"the watch skipped its end": {steps: []step{look, event(func(a *Arrivals) {
 			a.OnDelete(cache.DeletedFinalStateUnknown{Obj: carrier("1", token, "", 7)})
 		})}},
-		"another of its name is there": {steps: []step{look, tells(func(a *Arrivals) { a.OnUpdate(carrier("1", token, "", 7), carrier("2", other, "", 8)) })}},
-		"its pod carries it no more":   {steps: []step{look, tells(func(a *Arrivals) { a.OnUpdate(carrier("1", token, "n", 7), carrier("1", other, "n", 8)) })}},
-		"its pod changed otherwise":    {steps: []step{look, tells(func(a *Arrivals) { a.OnUpdate(carrier("1", token, "n", 7), carrier("1", token, "n", 8)) })}, want: NoneVanished},
-		"not told of all":              {steps: []step{look, tells(func(a *Arrivals) { a.OnAdd(carrier("1", other, "n", 7), false) })}, needed: 8, want: NotToldYet},
-		"told of all":                  {steps: []step{look, tells(func(a *Arrivals) { a.OnAdd(carrier("1", other, "n", 8), false) })}, needed: 8, want: NoneVanished},
-		"too many vanished":            {steps: []step{look, tells(overflow)}},
-		"and the pools were read then": {steps: []step{look, tells(overflow), look}, want: NoneVanished},
+		"another of its name is there":  {steps: []step{look, event(func(a *Arrivals) { a.OnUpdate(carrier("1", token, "", 7), carrier("2", other, "", 8)) })}},
+		"its pod no longer carries it":  {steps: []step{look, event(func(a *Arrivals) { a.OnUpdate(carrier("1", token, "n", 7), carrier("1", other, "n", 8)) })}},
+		"its pod changed otherwise":     {steps: []step{look, event(func(a *Arrivals) { a.OnUpdate(carrier("1", token, "n", 7), carrier("1", token, "n", 8)) })}, want: NoneVanished},
+		"not all events were delivered": {steps: []step{look, event(func(a *Arrivals) { a.OnAdd(carrier("1", other, "n", 7), false) })}, needed: 8, want: NotToldYet},
+		"all events were delivered":     {steps: []step{look, event(func(a *Arrivals) { a.OnAdd(carrier("1", other, "n", 8), false) })}, needed: 8, want: NoneVanished},
+		"too many vanished":             {steps: []step{look, event(overflow)}},
+		"and the pools were read then":  {steps: []step{look, event(overflow), look}, want: NoneVanished},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			lists := &counted{1, true}
-			a, err := NewArrivals(lists, func(context.Context) (Awaited, error) { return c.stood, c.fails })
+			a, err := NewArrivals(lists, func(context.Context) (Awaited, error) { return c.awaited, c.fails })
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,14 +97,14 @@ func TestWhatIsKnownOfThePodOfAReservation(t *testing.T) {
 	}
 }
 
-// overflow has more pods vanish than are remembered.
+// overflow makes more pods vanish than are remembered.
 func overflow(a *Arrivals) {
 	for i := range maxVanished + 1 {
 		a.OnDelete(carrier("1", fmt.Sprint(i), "n", 7))
 	}
 }
 
-func TestTooMuchVanishesWhileThePoolsAreRead(t *testing.T) {
+func TestTooManyPodsVanishWhileThePoolsAreRead(t *testing.T) {
 	t.Parallel()
 	var a *Arrivals
 	a, err := NewArrivals(&counted{1, true}, func(context.Context) (Awaited, error) {
@@ -123,7 +123,7 @@ func TestTooMuchVanishesWhileThePoolsAreRead(t *testing.T) {
 	}
 }
 
-func TestNobodyKnowsAnything(t *testing.T) {
+func TestNilArrivalsProveNothing(t *testing.T) {
 	t.Parallel()
 	if got := (*Arrivals)(nil).Of("p", "aaaaaaaaaaaaaaaa", 0); got != MayHaveVanished {
 		t.Errorf("got %d", got)

@@ -4,7 +4,7 @@
 //	claims.go    the index of pods by the addresses that they claim
 //	nodes.go     the nodes, and for how long each has been Ready
 //	gap.go       what happened to pods since the view's last event
-//	arrivals.go  reservations that no pod has come for and vanished
+//	arrivals.go  proves that no pod has come for a reservation and vanished
 //	restored.go  whether this is still the same cluster (I11)
 //	source.go    feeds a controller from the index
 //	events.go    events on pods and pools

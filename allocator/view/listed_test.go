@@ -12,8 +12,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// script is what an API server without pods answers to those who watch them from
-// the beginning, a few lines at a time.
+// script is what an API server without pods answers to watches from the beginning, a few lines at a
+// time.
 type script chan []string
 
 const (
@@ -43,8 +43,8 @@ func (s script) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A list of pods is over once the API server has answered it, and not when it is
-// begun: what pods do in between is not shown to the view.
+// A list of pods is complete once the API server has answered it, and not when it is started: the
+// view does not see what pods do in between.
 func TestAListIsOverOnceItIsAnswered(t *testing.T) {
 	t.Parallel()
 	answers := make(script)
@@ -77,6 +77,6 @@ func TestAListIsOverOnceItIsAnswered(t *testing.T) {
 	await(1, true)
 	answers <- []string{watchIsOld}
 	await(2, false)
-	answers <- []string{fmt.Sprintf(listIsOver, 5), fmt.Sprintf(bookmark, 6)} // the list says no more than the watch did
+	answers <- []string{fmt.Sprintf(listIsOver, 5), fmt.Sprintf(bookmark, 6)} // the list has nothing that the watch had not
 	await(2, true)
 }

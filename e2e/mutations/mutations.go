@@ -339,7 +339,7 @@ func arrivals() []Mutation {
 		},
 		{
 			Name:    "it is not waited for what handlers were not told",
-			Edits:   []Edit{{file, "	case a.told < through:\n		return NotToldYet\n", ""}},
+			Edits:   []Edit{{file, "	case a.delivered < through:\n		return NotToldYet\n", ""}},
 			Package: lifecycle, Test: theModel + "Large/a_standby_that_is_told_late_takes_over", Says: "I1:",
 		},
 		{
