@@ -106,9 +106,7 @@ func (b *reconciler) reportAll(ctx context.Context, p *pass) {
 		case p.now.Sub(l.since) < minReportAge:
 			p.soon(minReportAge - p.now.Sub(l.since))
 		case l.needsReport(p.now) == reportNeeds{}:
-			if wait := l.backoff.until.Sub(p.now); wait > 0 {
-				p.soon(wait)
-			}
+			p.soonAt(l.backoff.until)
 		case len(due) == reportsPerPass, p.now.Before(b.nextReport):
 			p.soon(max(b.nextReport.Sub(p.now), reportEvery))
 		default:

@@ -93,6 +93,13 @@ type pass struct {
 
 func (p *pass) soon(d time.Duration) { p.again = min(p.again, max(d, 0)) }
 
+// soonAt has the next pass at t or before, if t is in the future.
+func (p *pass) soonAt(t time.Time) {
+	if wait := t.Sub(p.now); wait > 0 {
+		p.soon(wait)
+	}
+}
+
 // Reconcile makes one pass.
 func (b *reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	if wait := b.next.Sub(b.now()); wait > 0 {
@@ -203,9 +210,7 @@ func (b *reconciler) classify(ctx context.Context, p *pass, l *pendingPod) {
 		l.waits(crdv1.ReasonNodeUnknown, fmt.Sprintf("spec.nodeName: there is no node %q; the pod is given addresses when there is", l.pod.Node), p.now)
 	case l.failure.active(l.pod, p.now):
 		l.waits(l.failure.reason, l.failure.message, p.now)
-		if wait := l.failure.notBefore.Sub(p.now); wait > 0 {
-			p.soon(wait)
-		}
+		p.soonAt(l.failure.notBefore)
 	default:
 		p.asking = append(p.asking, l)
 	}
