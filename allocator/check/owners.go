@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// existing owner -> what it covers
+// Owners are the existing owners that addresses are retained for.
 type Owners map[Owner]Covered // owner -> what it covers
 
 // Covered says which pods an owner may create again: those with ordinals of at least From and less

@@ -48,8 +48,8 @@ func (p pool) judged() bool {
 	return c != nil && c.ObservedGeneration == p.Generation
 }
 
-// free counts what the pool hands out and nobody has, 1<<63-1 at most. Its spec and its status
-// must have been read.
+// free counts the addresses that the pool hands out and that are free, 1<<63-1 at most. Its spec
+// and its status must have been read.
 func (p pool) free() int64 {
 	var left netipx.IPSetBuilder
 	left.AddSet(p.serves)

@@ -194,7 +194,7 @@ func TestPodEndsAreGuardedAsTheValuesSay(t *testing.T) {
 	}
 }
 
-// The number is written in the chart, and in the engine that counts it.
+// The chart and the engine both have the number.
 func TestNobodySaysALongerGraceThanIsCounted(t *testing.T) {
 	t.Parallel()
 	objects := render(t, byURL())
