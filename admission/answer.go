@@ -17,8 +17,8 @@ import (
 )
 
 // errGated says that a pod came with scheduling gates. It may stay queued for hours and must not
-// keep an address all that time. Our own gate set by a user counts too: late binding removes it when
-// it gives the pod its addresses.
+// keep an address all that time. Our own gate set by a user counts too: late binding removes it
+// when it gives the pod its addresses.
 var errGated = errors.New("the pod came with scheduling gates")
 
 // deferredError says that a pod is given its addresses later, on purpose: where it runs decides

@@ -25,9 +25,9 @@ func all(changes ...func(*crdv1.SpiderIPPool)) func(*crdv1.SpiderIPPool) {
 	}
 }
 
-// TestEditsAreCheckedAsCreationIs runs each rule both ways: a pool is created with the bad
-// spec, and a good one is edited into it. A rule that runs in only one of the two is a hole: it
-// could be passed by creating a good pool first.
+// TestEditsAreCheckedAsCreationIs runs each rule both ways: a pool is created with the bad spec,
+// and a good one is edited into it. A rule that runs in only one of the two is a hole: it could be
+// passed by creating a good pool first.
 func TestEditsAreCheckedAsCreationIs(t *testing.T) {
 	t.Parallel()
 	var (

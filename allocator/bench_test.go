@@ -84,8 +84,8 @@ func BenchmarkPick(b *testing.B) {
 	})
 }
 
-// The time per address must not grow with how many are picked, nor with how many were given back a moment ago: all of the pool but
-// the last few, or all of it at one moment or at many.
+// The time per address must not grow with how many are picked, nor with how many were given back a
+// moment ago: all of the pool but the last few, or all of it at one moment or at many.
 func BenchmarkPickAmongRecent(b *testing.B) {
 	const size = 60000
 	space, empty := pool(size+5000, func(int, *rand.Rand) bool { return false })

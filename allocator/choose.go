@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// Pick returns the lowest address of space that is free in r, not vetoed, and was not given back in the last minute. If all that are
-// free were, it returns the one given back longest ago, of several the lowest. It returns false if none is free.
+// Pick returns the lowest address of space that is free in r, not vetoed, and was not given back in
+// the last minute. If all that are free were, it returns the one given back longest ago, of several
+// the lowest. It returns false if none is free.
 //
-// Chunks that are taken or resting are passed over whole, and nothing is expanded: the cost is that of the chunks below the answer,
-// and of the vetoed addresses met on the way. So veto is for single addresses (a node's, a claim's); whole ranges belong out of the
-// space. Pick makes recent forget what has rested.
+// Chunks that are taken or resting are passed over whole, and nothing is expanded: the cost is that
+// of the chunks below the answer, and of the vetoed addresses met on the way. So veto is for single
+// addresses (a node's, a claim's); whole ranges belong out of the space. Pick makes recent forget
+// what has rested.
 func Pick(space Space, r *Record, recent *Recent, veto func(netip.Addr) bool, now time.Time) (netip.Addr, bool) {
 	if recent == nil {
 		recent = &Recent{}
@@ -33,14 +35,15 @@ func Free(space Space, r *Record) uint64 {
 	return space.free(&r.taken)
 }
 
-// restPeriod keeps a crash-looping pod off its predecessor's ARP entries. A preference, not a safeguard.
+// restPeriod keeps a crash-looping pod off its predecessor's ARP entries. A preference, not a
+// safeguard.
 const restPeriod = time.Minute
 
 // maxRecent bounds Recent; beyond it the oldest are forgotten early.
 const maxRecent = 1 << 16
 
-// Recent remembers which addresses were given back in the last minute. Its zero value remembers none.
-// It is not safe for concurrent use.
+// Recent remembers which addresses were given back in the last minute. Its zero value remembers
+// none. It is not safe for concurrent use.
 type Recent struct {
 	at      map[netip.Addr]*gaveBack // resting address -> when it was given back last
 	moments []*gaveBack              // in order of time
@@ -116,8 +119,9 @@ func (r *Recent) oldest(taken *Set, may func(netip.Addr) bool) (netip.Addr, bool
 	return netip.Addr{}, false
 }
 
-// chunks yields the part of each chunk that lies in the space, in ascending order, with what of that chunk is taken, and leaves out
-// chunks wholly taken. An IPv6 space may have 2^56 of them: the caller stops at the first that serves.
+// chunks yields the part of each chunk that lies in the space, in ascending order, with what of
+// that chunk is taken, and leaves out chunks wholly taken. An IPv6 space may have 2^56 of them: the
+// caller stops at the first that serves.
 func (s Space) chunks(taken *Set) iter.Seq2[chunk, bitmap] {
 	if taken.v6 != s.v6() {
 		taken = &Set{}

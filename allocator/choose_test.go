@@ -106,7 +106,8 @@ func TestPickNeedsNeitherMemoryNorVeto(t *testing.T) {
 	}
 }
 
-// Beyond its bound Recent forgets the oldest, so a storm of releases costs a preference and no memory.
+// Beyond its bound Recent forgets the oldest, so a storm of releases costs a preference and no
+// memory.
 func TestRecentIsBounded(t *testing.T) {
 	t.Parallel()
 	var recent allocator.Recent

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// Decode reads what Encode writes, and nothing else: for every accepted text Encode gives it back, and the four sets are disjoint.
-// Its errors name the set and the line.
+// Decode reads what Encode writes, and nothing else: for every accepted text Encode gives it back,
+// and the four sets are disjoint. Its errors name the set and the line.
 func Decode(e Encoded) (*Record, error) {
 	r := &Record{term: e.Term}
 	var err error
@@ -57,8 +57,8 @@ type row[V any] struct {
 	value V
 }
 
-// decodeOwned reads the three sets that say more of an address than that it is taken. What a retained line says of its pods goes where
-// the other two sets go.
+// decodeOwned reads the three sets that say more of an address than that it is taken. What a
+// retained line says of its pods goes where the other two sets go.
 func decodeOwned(r *Record, e Encoded) error {
 	reserved, err := parseLines("reserved", e.Reserved, parseReserved)
 	if err != nil {
@@ -141,7 +141,8 @@ func parseReserved(line string) (netip.Addr, Reservation, error) {
 	return a, v, err
 }
 
-// parseWord reads one word. That each stands once, and in its place, is the business of canonicalText.
+// parseWord reads one word. That each stands once, and in its place, is the business of
+// canonicalText.
 func (r *Reservation) parseWord(w string) (err error) {
 	key, value, _ := strings.Cut(w, ":")
 	switch key + ":" {
@@ -195,7 +196,8 @@ func parseHeld(line string) (netip.Addr, Hold, error) {
 	return a, v, err
 }
 
-// parseWord reads one word. That each stands once, and in its place, is the business of canonicalText.
+// parseWord reads one word. That each stands once, and in its place, is the business of
+// canonicalText.
 func (h *Hold) parseWord(w string) (err error) {
 	key, value, _ := strings.Cut(w, ":")
 	switch key + ":" {
@@ -286,7 +288,8 @@ func unique[K interface{ Compare(K) int }](what string, entries []entry[K, netip
 	return newSorted(entries), nil
 }
 
-// canonicalText is what makes Decode strict: a text that says the same in other words, or in another order, is refused here.
+// canonicalText is what makes Decode strict: a text that says the same in other words, or in
+// another order, is refused here.
 func canonicalText(got, want Encoded) error {
 	for _, set := range []struct {
 		name      string
@@ -296,8 +299,8 @@ func canonicalText(got, want Encoded) error {
 		{"retained", got.Retained, want.Retained},
 		{"held", got.Held, want.Held},
 	} {
-		// There are never more lines wanted than given, since each given one is about somebody; and fewer only where
-		// several are one owner's, which changes the first of them.
+		// There are never more lines wanted than given, since each given one is about somebody; and
+		// fewer only where several are one owner's, which changes the first of them.
 		for i, want := range set.want {
 			if set.got[i] != want {
 				return lineError(set.name, i, set.got[i], invalidf("not canonical, write %q", want))

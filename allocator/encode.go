@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Encoded is a record as it stands in a pool's status: text that a person can read in `kubectl get sp -o yaml`.
+// Encoded is a record as it stands in a pool's status: text that a person can read in `kubectl get
+// sp -o yaml`.
 //
 //	settled:  172.18.41.40-44,50                                    see Set.Lines
 //	reserved: 172.18.41.45 <token> default                          at admission
@@ -21,15 +22,18 @@ import (
 //	          172.18.41.49 <node or -> 2026-11-23T10:00:00Z 3600s pod:default/web-y until:2026-11-23T11:01:00Z
 //	retained: default/StatefulSet.apps/web <owner uid or ->: <pod> <pod> ...
 //
-// In a reserved line each word stands only where there is something to say: whose pod it is (OwnerDigest), its termination grace where
-// that is more than DefaultGrace, the stable identity in the pod's namespace that the address is for, with its owner's UID, and the
-// NIC where it is not DefaultNIC.
+// In a reserved line each word stands only where there is something to say: whose pod it is
+// (OwnerDigest), its termination grace where that is more than DefaultGrace, the stable identity in
+// the pod's namespace that the address is for, with its owner's UID, and the NIC where it is not
+// DefaultNIC.
 //
-// In a held line a grace of more than DefaultGrace stands behind the time, and then words: whose the address was, with a dash for a pod
-// of which only the namespace is known, and when the hold is expected to end.
+// In a held line a grace of more than DefaultGrace stands behind the time, and then words: whose
+// the address was, with a dash for a pod of which only the namespace is known, and when the hold is
+// expected to end.
 //
-// A retained line is for one owner; of a pod's name that begins with the owner's and a dash only the rest is written, from the dash
-// on. A kind of the core group has no dot. Each pod's use follows its address:
+// A retained line is for one owner; of a pod's name that begins with the owner's and a dash only
+// the rest is written, from the dash on. A kind of the core group has no dot. Each pod's use
+// follows its address:
 //
 //	-0=172.18.41.40                                    vacant
 //	-1=172.18.41.41*                                   in use
@@ -94,8 +98,8 @@ func (r *Record) encodeOwned() Encoded {
 	return e
 }
 
-// retainedLines leans on the order of identities: the pods of one owner are neighbours. Where their records name several UIDs of
-// the owner, each UID has a line.
+// retainedLines leans on the order of identities: the pods of one owner are neighbours. Where their
+// records name several UIDs of the owner, each UID has a line.
 func (r *Record) retainedLines() []string {
 	var lines []string
 	open := map[string][]byte{} // the owner's UID -> the line begun for it
@@ -130,7 +134,8 @@ func (r *Record) retainedLines() []string {
 	return lines
 }
 
-// appendUse writes the use of a retained address. Neither names nor addresses nor times have one of these separators.
+// appendUse writes the use of a retained address. Neither names nor addresses nor times have one of
+// these separators.
 func (r *Record) appendUse(line []byte, a netip.Addr) []byte {
 	if r.seen.Contains(a) {
 		return append(line, usedBy)
@@ -167,7 +172,8 @@ const (
 	withGrace  = '~'
 )
 
-// shortPod cuts the owner's name off the pod's. Names begin with a letter or digit, so a leading dash tells short from whole.
+// shortPod cuts the owner's name off the pod's. Names begin with a letter or digit, so a leading
+// dash tells short from whole.
 func shortPod(i Identity) string {
 	if rest, ok := strings.CutPrefix(i.Pod, i.Name); ok && strings.HasPrefix(rest, "-") {
 		return rest

@@ -6,27 +6,31 @@ import (
 	"net/netip"
 )
 
-// What a refused transition lacked. Every one of them arrives inside a *ConflictError, which also says what stands at the address.
+// What a refused transition lacked. Every one of them arrives inside a *ConflictError, which also
+// says what stands at the address.
 var (
 	ErrNotFree     = errors.New("not free")
 	ErrNotReserved = errors.New("not reserved by this token")
 	ErrNotSettled  = errors.New("not in use")
 	ErrNotHeld     = errors.New("not held")
 	ErrNotRetained = errors.New("not retained for this identity")
-	// ErrAssigned says that the address is retained for the very identity that was named, and that a pod of it has the address,
-	// may come with it, or vanished with it: two pods of one name must not share it on the wire. The Use tells which.
+	// ErrAssigned says that the address is retained for the very identity that was named, and that
+	// a pod of it has the address, may come with it, or vanished with it: two pods of one name must
+	// not share it on the wire. The Use tells which.
 	ErrAssigned = errors.New("not vacant")
 )
 
 var (
-	// ErrInvalid marks what could not be recorded because it could not be written down and read back: a name
-	// with a blank, an address of the other family, a token that is none.
+	// ErrInvalid marks what could not be recorded because it could not be written down and read
+	// back: a name with a blank, an address of the other family, a token that is none.
 	ErrInvalid = errors.New("invalid")
-	// ErrElsewhere says that the token or the identity already has another address in this record; each has at most one.
+	// ErrElsewhere says that the token or the identity already has another address in this record;
+	// each has at most one.
 	ErrElsewhere = errors.New("has another address in this pool")
 )
 
-// ConflictError says that the state of an address does not allow a transition, and what that state is.
+// ConflictError says that the state of an address does not allow a transition, and what that state
+// is.
 type ConflictError struct {
 	Verb  string // "reserving", "settling", ...
 	Addr  netip.Addr
@@ -45,7 +49,8 @@ func (e *ConflictError) Error() string {
 
 func (e *ConflictError) Unwrap() error { return e.Cause }
 
-// invalidError is an ErrInvalid that says only what is wrong: callers put the name of the field before it.
+// invalidError is an ErrInvalid that says only what is wrong: callers put the name of the field
+// before it.
 type invalidError string
 
 func (e invalidError) Error() string        { return string(e) }

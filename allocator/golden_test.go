@@ -16,9 +16,8 @@ import (
 
 var update = flag.Bool("update", false, "write golden files")
 
-// The text of a record is an interface: controllers of one release and the next
-// read what the other wrote, and people read it too. A change of
-// testdata/record.json is a change of that interface.
+// The text of a record is an interface: controllers of one release and the next read what the other
+// wrote, and people read it too. A change of testdata/record.json is a change of that interface.
 func TestTheTextOfARecordIsTheGoldenOne(t *testing.T) {
 	t.Parallel()
 	const file = "testdata/record.json"

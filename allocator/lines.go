@@ -8,16 +8,19 @@ import (
 	"strings"
 )
 
-// MaxAddresses bounds what a record keeps, so that no text, however short, can make a reader fill its memory.
+// MaxAddresses bounds what a record keeps, so that no text, however short, can make a reader fill
+// its memory.
 const MaxAddresses = 1 << 24
 
-// Lines writes the set for people: one line per /24 or /120, its first address in full and of the others the last octet or hextet,
-// such as "172.18.41.40-44,50" or "fc00::0-5,a". Two or more full chunks in a row are one line, "172.18.0.0-172.18.255.255". In IPv6
-// the last hextet is always written, so that what may be followed by "-" or "," is a number.
+// Lines writes the set for people: one line per /24 or /120, its first address in full and of the
+// others the last octet or hextet, such as "172.18.41.40-44,50" or "fc00::0-5,a". Two or more full
+// chunks in a row are one line, "172.18.0.0-172.18.255.255". In IPv6 the last hextet is always
+// written, so that what may be followed by "-" or "," is a number.
 //
-// Against one record per address, for 65,534 addresses as JSON (BenchmarkLinesAgainstRecords): written and read back in 1/4 of the
-// time with 1/4 of the bytes in the worst fragmentation (120 KB), in 1/5 and 1/5 when half are taken at random, and one line
-// when all are. Lines are not cached: 0.4 ms for the worst case is little beside the write that follows.
+// Against one record per address, for 65,534 addresses as JSON (BenchmarkLinesAgainstRecords):
+// written and read back in 1/4 of the time with 1/4 of the bytes in the worst fragmentation (120
+// KB), in 1/5 and 1/5 when half are taken at random, and one line when all are. Lines are not
+// cached: 0.4 ms for the worst case is little beside the write that follows.
 func (s *Set) Lines() []string {
 	var lines []string
 	var buf []byte
@@ -88,8 +91,9 @@ func ParseSet(lines []string) (Set, error) {
 			return Set{}, fmt.Errorf("[%d]: %q: %w", i, line, err)
 		}
 	}
-	// What was read in ascending order may still be spelled in many ways. One comparison refuses all but one. Lines never
-	// gives more lines than were read, and fewer only by changing the first of those that it joins.
+	// What was read in ascending order may still be spelled in many ways. One comparison refuses
+	// all but one. Lines never gives more lines than were read, and fewer only by changing the
+	// first of those that it joins.
 	for i, want := range s.Lines() {
 		if lines[i] != want {
 			return Set{}, fmt.Errorf("[%d]: %q: %w", i, lines[i], invalidf("not canonical, write %q", want))

@@ -17,8 +17,9 @@ import (
 	"spidernet.io/spiderpool/allocator/internal/reference"
 )
 
-// A Record and the obvious model go through the same random transitions, and after each one everything that can be asked
-// of them must agree, in the record itself and in what is read back from its text.
+// A Record and the obvious model go through the same random transitions, and after each one
+// everything that can be asked of them must agree, in the record itself and in what is read back
+// from its text.
 func TestRecordAgreesWithTheReference(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, agreement)
@@ -101,7 +102,8 @@ func (m *machine) do(t *rapid.T, onRecord func(*allocator.Record) error, onModel
 	return err
 }
 
-// both is do for many transitions in a row, of which each may be refused: what they left is compared when all are done.
+// both is do for many transitions in a row, of which each may be refused: what they left is
+// compared when all are done.
 func (m *machine) both(t *rapid.T, onRecord func(*allocator.Record) error, onModel func(*reference.Model) error) error {
 	t.Helper()
 	got, want := onRecord(m.record), onModel(m.model)
@@ -254,7 +256,8 @@ func (m *machine) PutBack(t *rapid.T) {
 		func(r *reference.Model) error { return r.PutBack(a, rev, i, uid) })
 }
 
-// PutBackMany and ReleaseMany make chunks full and empty, HoldMany and RetainMany make sets of several pages.
+// PutBackMany and ReleaseMany make chunks full and empty, HoldMany and RetainMany make sets of
+// several pages.
 func (m *machine) PutBackMany(t *rapid.T) {
 	m.putBackMany(t, func(int) allocator.Identity { return allocator.Identity{} })
 }

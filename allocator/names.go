@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Token names one admission: 80 random bits as 16 characters of a-z and 2-7. It ties a pod to what was reserved for it and is
-// public, so it proves nothing.
+// Token names one admission: 80 random bits as 16 characters of a-z and 2-7. It ties a pod to what
+// was reserved for it and is public, so it proves nothing.
 type Token string
 
 const tokenLength = 16
@@ -31,8 +31,8 @@ func ParseToken(s string) (Token, error) {
 	return Token(s), nil
 }
 
-// LateToken returns the token under which a pod that exists already is bound: a function of its UID, so that whoever binds the pod,
-// and however often, reserves under one token.
+// LateToken returns the token under which a pod that exists already is bound: a function of its
+// UID, so that whoever binds the pod, and however often, reserves under one token.
 func LateToken(podUID string) Token {
 	sum := sha256.Sum256([]byte("late binding of " + podUID))
 	return Token(tokenEncoding.EncodeToString(sum[:tokenLength*5/8]))
@@ -43,8 +43,8 @@ func (t Token) Compare(o Token) int { return strings.Compare(string(t), string(o
 
 const digestLength = 8
 
-// OwnerDigest returns what a reservation says of the pod's controller: enough to tell a pool's owners apart, a fifth of a UID. It is
-// empty for an empty UID.
+// OwnerDigest returns what a reservation says of the pod's controller: enough to tell a pool's
+// owners apart, a fifth of a UID. It is empty for an empty UID.
 func OwnerDigest(uid string) string {
 	if uid == "" {
 		return ""
@@ -53,8 +53,9 @@ func OwnerDigest(uid string) string {
 	return tokenEncoding.EncodeToString(sum[:digestLength*5/8])
 }
 
-// Identity is whom a retained address waits for: a NIC of a pod name under an owner. The owner's UID is no part of it, so an owner
-// deleted with its pods orphaned and made again finds its addresses. An empty NIC is DefaultNIC.
+// Identity is whom a retained address waits for: a NIC of a pod name under an owner. The owner's
+// UID is no part of it, so an owner deleted with its pods orphaned and made again finds its
+// addresses. An empty NIC is DefaultNIC.
 type Identity struct{ Namespace, Group, Kind, Name, Pod, NIC string }
 
 // Compare orders identities so that those of one owner are neighbours.
@@ -89,7 +90,8 @@ func (i Identity) String() string {
 	return s
 }
 
-// kindAndName returns Kind.group/name. The core group has no dot: kinds cannot contain one, so nothing is ambiguous.
+// kindAndName returns Kind.group/name. The core group has no dot: kinds cannot contain one, so
+// nothing is ambiguous.
 func (i Identity) kindAndName() string {
 	if i.Group == "" {
 		return i.Kind + "/" + i.Name
@@ -158,7 +160,8 @@ const unknown = "-"
 
 const maxName = 253
 
-// validNames accepts a superset of the names and UIDs of Kubernetes that leaves out every separator of the lines.
+// validNames accepts a superset of the names and UIDs of Kubernetes that leaves out every separator
+// of the lines.
 func validNames(names ...string) error {
 	for _, n := range names {
 		if n == "" || len(n) > maxName || !alphanumeric(rune(n[0])) || strings.ContainsFunc(n, notInName) {

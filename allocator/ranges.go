@@ -11,8 +11,9 @@ import (
 	"go4.org/netipx"
 )
 
-// ParseRange reads one entry of a pool's ips or excludeIPs: "a" or "a-b", both included. It is strict: one spelling of each address,
-// one family, no zone, no IPv4-mapped address, start not after end.
+// ParseRange reads one entry of a pool's ips or excludeIPs: "a" or "a-b", both included. It is
+// strict: one spelling of each address, one family, no zone, no IPv4-mapped address, start not
+// after end.
 func ParseRange(s string) (netipx.IPRange, error) {
 	from, to, isRange := strings.Cut(s, "-")
 	first, err := parseAddr(from)
@@ -96,14 +97,15 @@ func parseAddr(s string) (netip.Addr, error) {
 	return a, nil
 }
 
-// Space is the immutable set of addresses that a pool may hand out. It is kept as ranges and never expanded: an IPv6 /64 costs what
-// a single address costs. Safe for concurrent use.
+// Space is the immutable set of addresses that a pool may hand out. It is kept as ranges and never
+// expanded: an IPv6 /64 costs what a single address costs. Safe for concurrent use.
 type Space struct {
 	ranges []netipx.IPRange // ascending, disjoint, not adjacent, none of them mapped
 	size   uint64           // stops at math.MaxUint64
 }
 
-// mapped is where IPv6 addresses are IPv4 addresses in disguise. No pool hands them out, also if its range goes over them.
+// mapped is where IPv6 addresses are IPv4 addresses in disguise. No pool hands them out, also if
+// its range goes over them.
 var mapped = netip.MustParsePrefix("::ffff:0:0/96")
 
 // NewSpace returns the addresses of include that are not in exclude. All must be of one family.

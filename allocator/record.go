@@ -25,11 +25,13 @@ func (s State) String() string {
 	return [...]string{"free", "settled", "reserved", "retained", "held"}[s]
 }
 
-// Record says which addresses of one pool are taken, and why. See the package comment for its invariants. The zero value is empty.
-// It is not safe for concurrent use while somebody changes it; clones are independent.
+// Record says which addresses of one pool are taken, and why. See the package comment for its
+// invariants. The zero value is empty. It is not safe for concurrent use while somebody changes it;
+// clones are independent.
 //
-// Whether an address is kept for an identity, and who has it now, are kept apart: retained says the first; settled, seen, awaited and
-// held the second, for retained addresses and all others alike. So no retention can contradict its use.
+// Whether an address is kept for an identity, and who has it now, are kept apart: retained says the
+// first; settled, seen, awaited and held the second, for retained addresses and all others alike.
+// So no retention can contradict its use.
 type Record struct {
 	settled  Set                             // in use, not retained
 	seen     Set                             // in use, retained
@@ -55,7 +57,8 @@ type keeping struct {
 // pod returns the pod of the identity.
 func (k keeping) pod() PodRef { return PodRef{Namespace: k.identity.Namespace, Name: k.identity.Pod} }
 
-// Clone returns an independent copy. It costs three small copies of bitmaps; all else is shared until one side changes it.
+// Clone returns an independent copy. It costs three small copies of bitmaps; all else is shared
+// until one side changes it.
 func (r *Record) Clone() *Record {
 	return &Record{
 		settled:     r.settled.Clone(),
@@ -117,8 +120,8 @@ func (r *Record) RetainedAt(a netip.Addr) (Retention, bool) {
 	return Retention{k.identity, k.ownerUID, r.Use(a)}, true
 }
 
-// Settled returns the settled addresses: to be read, not changed, and not kept across a transition. Retained ones in use are not
-// among them: see AllInUse.
+// Settled returns the settled addresses: to be read, not changed, and not kept across a transition.
+// Retained ones in use are not among them: see AllInUse.
 func (r *Record) Settled() *Set { return &r.settled }
 
 // Taken returns all that are taken: to be read, not changed, and not kept across a transition.
@@ -130,7 +133,8 @@ func (r *Record) AllInUse() iter.Seq[netip.Addr] {
 	return all.All()
 }
 
-// Awaited yields in ascending order the addresses that wait for a pod, reserved and promised ones alike.
+// Awaited yields in ascending order the addresses that wait for a pod, reserved and promised ones
+// alike.
 func (r *Record) Awaited() iter.Seq2[netip.Addr, Reservation] { return r.awaited.all() }
 
 // AllHeld yields in ascending order the held addresses, retained ones too.
@@ -172,7 +176,8 @@ func (r *Record) CountHeld() int { return r.held.size }
 // Count returns how many addresses are taken.
 func (r *Record) Count() int { return r.taken.Len() }
 
-// Counts returns how many addresses each set has. It costs a look at each awaited and each held address.
+// Counts returns how many addresses each set has. It costs a look at each awaited and each held
+// address.
 func (r *Record) Counts() Counts {
 	c := Counts{Settled: r.settled.Len(), Retained: r.retained.size, RetainedInUse: r.seen.Len()}
 	c.PendingAdmission, c.RetainedHeld = kept(r, &r.awaited), kept(r, &r.held)
@@ -194,7 +199,8 @@ func kept[V any](r *Record, among *sorted[netip.Addr, V]) int {
 	return n
 }
 
-// Counts says how many addresses each set of a record has, and which uses the retained ones are in; those left are vacant.
+// Counts says how many addresses each set of a record has, and which uses the retained ones are in;
+// those left are vacant.
 type Counts struct {
 	Settled, Reserved, Retained, Held             int
 	PendingAdmission, RetainedInUse, RetainedHeld int // of Retained
@@ -214,18 +220,21 @@ func (c Counts) String() string {
 	return strings.Join(parts, ", ")
 }
 
-// SeenThrough returns the highest resourceVersion among the pods whose addresses were settled: whoever releases waits until its own
-// cache has reached it.
+// SeenThrough returns the highest resourceVersion among the pods whose addresses were settled:
+// whoever releases waits until its own cache has reached it.
 func (r *Record) SeenThrough() uint64 { return r.seenThrough }
 
-// ResetSeenThrough sets the mark, downwards too: for a mark that comes from another history of the cluster.
+// ResetSeenThrough sets the mark, downwards too: for a mark that comes from another history of the
+// cluster.
 func (r *Record) ResetSeenThrough(revision uint64) { r.seenThrough = revision }
 
-// LongestGrace returns the longest termination grace among the pods whose addresses are in use, or were since one last was: whoever
-// holds an address of which nothing else is known holds it for that long. See GraceOf.
+// LongestGrace returns the longest termination grace among the pods whose addresses are in use, or
+// were since one last was: whoever holds an address of which nothing else is known holds it for
+// that long. See GraceOf.
 func (r *Record) LongestGrace() time.Duration { return r.longestGrace }
 
-// RaiseGrace says that a pod with an address in use has this termination grace. Settle says it by itself.
+// RaiseGrace says that a pod with an address in use has this termination grace. Settle says it by
+// itself.
 func (r *Record) RaiseGrace(grace time.Duration) {
 	if r.settled.Len()+r.seen.Len() > 0 {
 		r.longestGrace = max(r.longestGrace, normalGrace(grace))

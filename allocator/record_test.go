@@ -281,7 +281,8 @@ func TestCountsNameWhatIsThere(t *testing.T) {
 	}
 }
 
-// Clones share what they can: copying 60,000 retained addresses is one copy of page headers each for address and identity.
+// Clones share what they can: copying 60,000 retained addresses is one copy of page headers each
+// for address and identity.
 func TestCloningSharesPages(t *testing.T) {
 	for _, n := range []int{10, 60000} {
 		r := retained(n)

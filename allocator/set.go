@@ -10,11 +10,13 @@ import (
 	"slices"
 )
 
-// Set is a mutable set of addresses of one family. Its zero value is empty and takes the family of the first address added.
+// Set is a mutable set of addresses of one family. Its zero value is empty and takes the family of
+// the first address added.
 //
-// It keeps one bitmap of 256 addresses for each /24 (IPv4) or /120 (IPv6) that it touches, in ascending order: a pool of
-// 65,534 addresses is at most 256 chunks of 48 bytes, so that a Clone is one small copy, and full chunks can be skipped whole.
-// Not safe for concurrent use while somebody writes.
+// It keeps one bitmap of 256 addresses for each /24 (IPv4) or /120 (IPv6) that it touches, in
+// ascending order: a pool of 65,534 addresses is at most 256 chunks of 48 bytes, so that a Clone is
+// one small copy, and full chunks can be skipped whole. Not safe for concurrent use while somebody
+// writes.
 type Set struct {
 	v6     bool
 	chunks []chunk // ascending, none empty
@@ -26,8 +28,8 @@ type chunk struct {
 	bits bitmap
 }
 
-// Add puts a into the set and reports whether the set changed. An address that cannot be a member (invalid, with a zone,
-// IPv4-mapped, or of another family than those in the set) is not added.
+// Add puts a into the set and reports whether the set changed. An address that cannot be a member
+// (invalid, with a zone, IPv4-mapped, or of another family than those in the set) is not added.
 func (s *Set) Add(a netip.Addr) bool {
 	if !canonical(a) || s.size > 0 && s.v6 != a.Is6() {
 		return false
@@ -99,7 +101,8 @@ func (s *Set) Equal(o *Set) bool {
 	return s.size == o.size && (s.size == 0 || s.v6 == o.v6) && slices.Equal(s.chunks, o.chunks)
 }
 
-// Without yields the addresses of the set that are not in o, in ascending order. What both have costs a look at each chunk.
+// Without yields the addresses of the set that are not in o, in ascending order. What both have
+// costs a look at each chunk.
 func (s *Set) Without(o *Set) iter.Seq[netip.Addr] {
 	return func(yield func(netip.Addr) bool) {
 		for _, c := range s.chunks {
@@ -125,7 +128,8 @@ func (s *Set) find(k key) (int, bool) {
 	return slices.BinarySearchFunc(s.chunks, k, func(c chunk, k key) int { return c.key.compare(k) })
 }
 
-// appendChunk appends a chunk beyond all others. Only the constructors, which meet chunks in order, use it.
+// appendChunk appends a chunk beyond all others. Only the constructors, which meet chunks in order,
+// use it.
 func (s *Set) appendChunk(c chunk) {
 	s.chunks = append(s.chunks, c)
 	s.size += c.bits.count()
@@ -182,7 +186,8 @@ func (k key) addr(v6 bool, low uint8) netip.Addr {
 	return netip.AddrFrom16(b)
 }
 
-// next returns the key of the following chunk. It is never asked for the one after the last of a family.
+// next returns the key of the following chunk. It is never asked for the one after the last of a
+// family.
 func (k key) next() key {
 	if k.lo++; k.lo == 1<<56 {
 		return key{hi: k.hi + 1}
@@ -244,7 +249,8 @@ func (b bitmap) all() iter.Seq[uint8] {
 	}
 }
 
-// next returns the first index from i on whose bit differs from those of the mask (all zeros or all ones), or 256.
+// next returns the first index from i on whose bit differs from those of the mask (all zeros or all
+// ones), or 256.
 func (b *bitmap) next(i int, mask uint64) int {
 	for ; i < 256; i = i&^63 + 64 {
 		if word := (b[i>>6] ^ mask) >> (i & 63); word != 0 {

@@ -5,12 +5,13 @@ import (
 	"slices"
 )
 
-// pageSize balances what a change copies (one page) against what a clone copies (one slice header per page).
+// pageSize balances what a change copies (one page) against what a clone copies (one slice header
+// per page).
 const pageSize = 64
 
-// sorted is an ordered map in pages. A page is never written once it is in place: a change replaces it by a changed copy. So clones
-// share all pages, a clone of 60,000 entries copies some 25 KB, and clones may be read and changed by different goroutines
-// without any flag that says who owns what.
+// sorted is an ordered map in pages. A page is never written once it is in place: a change replaces
+// it by a changed copy. So clones share all pages, a clone of 60,000 entries copies some 25 KB, and
+// clones may be read and changed by different goroutines without any flag that says who owns what.
 type sorted[K interface{ Compare(K) int }, V any] struct {
 	pages [][]entry[K, V] // ascending, none empty
 	size  int
@@ -98,7 +99,8 @@ func (s *sorted[K, V]) from(k K) iter.Seq2[K, V] {
 	}
 }
 
-// find returns the page and the place in it where k is, or where it belongs. What is beyond all belongs at the end of the last page.
+// find returns the page and the place in it where k is, or where it belongs. What is beyond all
+// belongs at the end of the last page.
 func (s *sorted[K, V]) find(k K) (page, at int, found bool) {
 	if len(s.pages) == 0 {
 		return 0, 0, false

@@ -8,9 +8,10 @@ import (
 
 // Each transition succeeds wholly or returns an error and changes nothing.
 
-// Reserve makes a free address reserved, and one that is retained for v.For and vacant promised. The same reservation at the same
-// address again is no error and no change, so that a request whose outcome was unknown can be repeated. ErrNotVacant says
-// that another pod of the identity has the address still.
+// Reserve makes a free address reserved, and one that is retained for v.For and vacant promised.
+// The same reservation at the same address again is no error and no change, so that a request whose
+// outcome was unknown can be repeated. ErrNotVacant says that another pod of the identity has the
+// address still.
 func (r *Record) Reserve(a netip.Addr, v Reservation) error {
 	const verb = "reserving"
 	v, err := v.normal()
@@ -43,8 +44,9 @@ func (r *Record) Reserve(a netip.Addr, v Reservation) error {
 	return nil
 }
 
-// Settle says that the pod of t was seen: what t reserved becomes settled, or, where it is for an identity, retained and in use; what
-// was promised to t is in use. The mark rises to the pod's revision. Where a is in use already only the mark is raised.
+// Settle says that the pod of t was seen: what t reserved becomes settled, or, where it is for an
+// identity, retained and in use; what was promised to t is in use. The mark rises to the pod's
+// revision. Where a is in use already only the mark is raised.
 func (r *Record) Settle(a netip.Addr, t Token, podRevision uint64) error {
 	if !r.InUse(a) {
 		if !r.awaitedBy(a, t) {
@@ -59,8 +61,8 @@ func (r *Record) Settle(a netip.Addr, t Token, podRevision uint64) error {
 	return nil
 }
 
-// GiveBack ends the wait for the pod of t: it expired, or its admission was refused after all. What t reserved is free, what was
-// promised to it vacant.
+// GiveBack ends the wait for the pod of t: it expired, or its admission was refused after all. What
+// t reserved is free, what was promised to it vacant.
 func (r *Record) GiveBack(a netip.Addr, t Token) error {
 	if !r.awaitedBy(a, t) {
 		return r.conflict("giving back", a, ErrNotReserved)
@@ -74,7 +76,8 @@ func (r *Record) GiveBack(a netip.Addr, t Token) error {
 	return nil
 }
 
-// Release ends the use of an address, whose pod was seen finished: a settled one is free, a retained one vacant.
+// Release ends the use of an address, whose pod was seen finished: a settled one is free, a
+// retained one vacant.
 func (r *Record) Release(a netip.Addr) error {
 	if !r.users(a).Remove(a) {
 		return r.conflict("releasing", a, ErrNotSettled)
@@ -84,8 +87,8 @@ func (r *Record) Release(a netip.Addr) error {
 	return nil
 }
 
-// Hold makes an address in use held, retained or not: its pod vanished and its end was not seen. Of a retained one the identity says
-// which pod that was.
+// Hold makes an address in use held, retained or not: its pod vanished and its end was not seen. Of
+// a retained one the identity says which pod that was.
 func (r *Record) Hold(a netip.Addr, h Hold) error {
 	const verb = "holding"
 	h, err := h.normal()
@@ -100,8 +103,8 @@ func (r *Record) Hold(a netip.Addr, h Hold) error {
 	return nil
 }
 
-// HoldReserved makes what t reserved, or was promised, held: its pod vanished before it was settled. What it reserved for an identity is
-// retained from then on.
+// HoldReserved makes what t reserved, or was promised, held: its pod vanished before it was
+// settled. What it reserved for an identity is retained from then on.
 func (r *Record) HoldReserved(a netip.Addr, t Token, h Hold) error {
 	const verb = "holding"
 	h, err := h.normal()
@@ -126,11 +129,13 @@ func (r *Record) Unhold(a netip.Addr) error {
 	return nil
 }
 
-// PutBack records an address that a live pod claims and the record does not know as in use (I8). One that is free, or reserved for
-// whomever, is settled; where the pod has the stable identity i, and i no other address, it is retained and in use. One that is retained
-// for i, and vacant or promised, is in use. What is retained for another, or held, is not overridden.
+// PutBack records an address that a live pod claims and the record does not know as in use (I8).
+// One that is free, or reserved for whomever, is settled; where the pod has the stable identity i,
+// and i no other address, it is retained and in use. One that is retained for i, and vacant or
+// promised, is in use. What is retained for another, or held, is not overridden.
 //
-// The zero Identity stands for a pod that has none. The owner's UID, if given, replaces the one recorded.
+// The zero Identity stands for a pod that has none. The owner's UID, if given, replaces the one
+// recorded.
 func (r *Record) PutBack(a netip.Addr, podRevision uint64, i Identity, ownerUID string) error {
 	if err := r.mayPutBack(a, i, ownerUID); err != nil {
 		return err
@@ -214,14 +219,16 @@ func (r *Record) await(a netip.Addr, v Reservation) {
 	}
 }
 
-// forget drops what await recorded, but for the identity, and leaves the address in taken: the caller says what becomes of both.
+// forget drops what await recorded, but for the identity, and leaves the address in taken: the
+// caller says what becomes of both.
 func (r *Record) forget(a netip.Addr) {
 	v, _ := r.awaited.get(a)
 	r.tokens.remove(tokenNIC{v.Token, v.NIC})
 	r.awaited.remove(a)
 }
 
-// arrive ends the wait for the pod of a, which was there: from now on a is retained for its identity.
+// arrive ends the wait for the pod of a, which was there: from now on a is retained for its
+// identity.
 func (r *Record) arrive(a netip.Addr) {
 	v, _ := r.awaited.get(a)
 	r.forget(a)

@@ -10,7 +10,8 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// The ways of one address through its life, each step with the text that it leaves. The machine goes all ways; these are to be read.
+// The ways of one address through its life, each step with the text that it leaves. The machine
+// goes all ways; these are to be read.
 func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 	t.Parallel()
 	a := ip("70")
@@ -157,7 +158,8 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 	}
 }
 
-// A transition that moves an address without a pod having been seen does not claim that pods were seen.
+// A transition that moves an address without a pod having been seen does not claim that pods were
+// seen.
 func TestOnlySeenPodsRaiseTheMark(t *testing.T) {
 	t.Parallel()
 	r := example(t)
@@ -193,7 +195,8 @@ func TestOnlySeenPodsRaiseTheMark(t *testing.T) {
 	}
 }
 
-// Whoever repeats a reservation has the pod's grace from its manifest, and what it read back from the record.
+// Whoever repeats a reservation has the pod's grace from its manifest, and what it read back from
+// the record.
 func TestTheSameReservationIsTheSameInOtherWords(t *testing.T) {
 	t.Parallel()
 	r := example(t)

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// PodRef names the pod of a reservation. At admission a pod has neither a final name nor a UID: both are set for late binding only.
+// PodRef names the pod of a reservation. At admission a pod has neither a final name nor a UID:
+// both are set for late binding only.
 type PodRef struct{ Namespace, Name, UID string }
 
 // Reservation is an address waiting for a pod to be seen.
@@ -21,10 +22,12 @@ type Reservation struct {
 	NIC    string        // the pod's NIC that the address is for; empty for DefaultNIC
 }
 
-// DefaultNIC is the NIC on the pod network. Nearly all addresses are for it, so it is written as nothing.
+// DefaultNIC is the NIC on the pod network. Nearly all addresses are for it, so it is written as
+// nothing.
 const DefaultNIC = "eth0"
 
-// OnNIC returns the reservation for a NIC of its pod. A token, and an identity, has one address for each NIC.
+// OnNIC returns the reservation for a NIC of its pod. A token, and an identity, has one address for
+// each NIC.
 func (r Reservation) OnNIC(nic string) Reservation {
 	r.NIC, r.For = recordedNIC(nic), r.For.OnNIC(nic)
 	return r
@@ -143,7 +146,8 @@ func (h Hold) String() string {
 	return s
 }
 
-// The words of a hold's line, in their order. Before them stand node, time and, without a word, the grace.
+// The words of a hold's line, in their order. Before them stand node, time and, without a word, the
+// grace.
 const (
 	wordPod   = "pod:"
 	wordUntil = "until:"
@@ -172,28 +176,31 @@ func (h Hold) normal() (Hold, error) {
 	return h, validNames(h.Pod.Namespace)
 }
 
-// DefaultGrace is the termination grace that Kubernetes gives a pod that names none. Most pods have it, so it is written as nothing.
+// DefaultGrace is the termination grace that Kubernetes gives a pod that names none. Most pods have
+// it, so it is written as nothing.
 const DefaultGrace = 30 * time.Second
 
-// MaxGrace bounds the termination grace that counts. A pod deleted by force is no object of any quota any more, and its address is
-// held for as long as the pod may go on: without a bound, one user could keep all addresses for ever.
+// MaxGrace bounds the termination grace that counts. A pod deleted by force is no object of any
+// quota any more, and its address is held for as long as the pod may go on: without a bound, one
+// user could keep all addresses for ever.
 const MaxGrace = 24 * time.Hour
 
-// longestWritten is the longest grace that a record keeps: older controllers wrote what users had said, up to this. It stands in the text
-// as it was written, and counts as MaxGrace.
+// longestWritten is the longest grace that a record keeps: older controllers wrote what users had
+// said, up to this. It stands in the text as it was written, and counts as MaxGrace.
 const longestWritten = 100 * 365 * 24 * time.Hour
 
-// GraceOf returns a pod's terminationGracePeriodSeconds as reservations and holds keep it: whole seconds, at most MaxGrace, and zero
-// for DefaultGrace or less. See WaitFor.
+// GraceOf returns a pod's terminationGracePeriodSeconds as reservations and holds keep it: whole
+// seconds, at most MaxGrace, and zero for DefaultGrace or less. See WaitFor.
 func GraceOf(seconds int64) time.Duration {
 	return normalGrace(time.Duration(min(max(seconds, 0), int64(MaxGrace/time.Second))) * time.Second)
 }
 
-// WaitFor returns how long to wait for the end of a pod of which a record says this grace: at least DefaultGrace, which is written as
-// nothing, and at most MaxGrace.
+// WaitFor returns how long to wait for the end of a pod of which a record says this grace: at least
+// DefaultGrace, which is written as nothing, and at most MaxGrace.
 func WaitFor(grace time.Duration) time.Duration { return min(max(grace, DefaultGrace), MaxGrace) }
 
-// normalGrace rounds up: waiting a little too long is a bounded leak, too short hands out an address that is in use.
+// normalGrace rounds up: waiting a little too long is a bounded leak, too short hands out an
+// address that is in use.
 func normalGrace(d time.Duration) time.Duration {
 	if d <= DefaultGrace {
 		return 0
@@ -203,7 +210,8 @@ func normalGrace(d time.Duration) time.Duration {
 
 func graceText(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) + "s" }
 
-// parseGrace reads what graceText writes, and somewhat more: what it says in other words does not pass canonicalText.
+// parseGrace reads what graceText writes, and somewhat more: what it says in other words does not
+// pass canonicalText.
 func parseGrace(s string) (time.Duration, error) {
 	digits, ok := strings.CutSuffix(s, "s")
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -213,8 +221,8 @@ func parseGrace(s string) (time.Duration, error) {
 	return time.Duration(n) * time.Second, nil
 }
 
-// Use says what an address is taken for: all of it for those of pods without stable identity, half of it for retained ones, which
-// are kept for somebody besides.
+// Use says what an address is taken for: all of it for those of pods without stable identity, half
+// of it for retained ones, which are kept for somebody besides.
 type Use int
 
 // The uses of an address.
@@ -227,8 +235,8 @@ const (
 
 func (u Use) String() string { return [...]string{"vacant", "promised", "in use", "held"}[u] }
 
-// Retention is an address kept for a stable identity, also while no pod has it. More about what is promised say AwaitedAt and ByToken,
-// about what is held HoldAt.
+// Retention is an address kept for a stable identity, also while no pod has it. More about what is
+// promised say AwaitedAt and ByToken, about what is held HoldAt.
 type Retention struct {
 	Identity Identity
 	OwnerUID string // only to be shown; may be empty
@@ -237,7 +245,8 @@ type Retention struct {
 
 func (r Retention) String() string { return r.Identity.String() + ", " + r.Use.String() }
 
-// Unassigned reports whether no pod has the address nor may come with it: the only use in which it may be promised, or freed.
+// Unassigned reports whether no pod has the address nor may come with it: the only use in which it
+// may be promised, or freed.
 func (r Retention) Unassigned() bool { return r.Use == Unassigned }
 
 // PendingAdmission reports whether an admission may bring a pod with the address.

@@ -55,7 +55,8 @@ func TestNoGraceIsWaitedForLongerThanADay(t *testing.T) {
 	}
 }
 
-// Digests and late tokens are written by one replica and compared by another, perhaps of the next version.
+// Digests and late tokens are written by one replica and compared by another, perhaps of the next
+// version.
 func TestDigestsStayWhatTheyAre(t *testing.T) {
 	t.Parallel()
 	const uid = "8d0c3c1e-4f8a-4b39-9d0e-1f5d4dcf3251"
@@ -91,7 +92,8 @@ func TestARetentionIsInOneUse(t *testing.T) {
 	}
 }
 
-// What is promised, and what is retained and held, is found where all that waits, and all that is held, is found.
+// What is promised, and what is retained and held, is found where all that waits, and all that is
+// held, is found.
 func TestPromisesAndHoldsAreReadLikeTheOthers(t *testing.T) {
 	t.Parallel()
 	r := example(t)

@@ -9,17 +9,17 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// API is the part of the API server that the ledger talks to. Get is a
-// consistent read, never one of a cache.
+// API is the part of the API server that the ledger talks to. Get is a consistent read, never one
+// of a cache.
 type API interface {
 	Get(ctx context.Context, name string) (*crdv1.SpiderIPPool, error)
-	// UpdateStatus writes the status if the resourceVersion of pool is the
-	// present one, and returns the stored object.
+	// UpdateStatus writes the status if the resourceVersion of pool is the present one, and returns
+	// the stored object.
 	UpdateStatus(ctx context.Context, pool *crdv1.SpiderIPPool) (*crdv1.SpiderIPPool, error)
 }
 
-// FieldManager is the one manager of all of a pool's status, so that managed
-// fields stay small however many replicas write.
+// FieldManager is the one manager of all of a pool's status, so that managed fields stay small
+// however many replicas write.
 const FieldManager = "spiderpool"
 
 // NewAPI returns the API server behind c, which MUST NOT read from a cache.

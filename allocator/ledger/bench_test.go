@@ -7,8 +7,8 @@ import (
 	"spidernet.io/spiderpool/allocator"
 )
 
-// The time per reservation must not grow with the batch: what the caps bound,
-// and why a pool is full, is counted once for all of it.
+// The time per reservation must not grow with the batch: what the caps bound, and why a pool is
+// full, is counted once for all of it.
 func BenchmarkReservationInABatch(b *testing.B) {
 	var m memory
 	m.add("p", "10.0.0.0/8", "10.1.0.1-10.1.255.254")

@@ -9,16 +9,16 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Caps bound how many addresses of a pool may be reserved at once for pods that
-// were not seen yet. Without them a controller over its namespace's quota, each
-// of whose tries takes an address until it expires, would drain the pool. Pods
-// that are seen make room at once, so a healthy rollout is never slowed.
+// Caps bound how many addresses of a pool may be reserved at once for pods that were not seen yet.
+// Without them a controller over its namespace's quota, each of whose tries takes an address until
+// it expires, would drain the pool. Pods that are seen make room at once, so a healthy rollout is
+// never slowed.
 //
-// Above them stands one more, for all that a namespace keeps of a pool without a
-// pod that is known to run: see Kept.
+// Above them stands one more, for all that a namespace keeps of a pool without a pod that is known
+// to run: see Kept.
 //
-// A number given here holds for every pool, however small. 0 leaves it to the
-// size of the pool, see Of.
+// A number given here holds for every pool, however small. 0 leaves it to the size of the pool, see
+// Of.
 type Caps struct {
 	Namespace int // for the pods of one namespace
 	Owner     int // for the pods of one controller; they count among those of the namespace
@@ -28,15 +28,14 @@ type Caps struct {
 const (
 	leastNamespace = 64
 	leastOwner     = 8
-	// mostNamespace leaves the others half of the record's room in pools whose tenth
-	// is more than etcd stores, with names as long as names can be.
+	// mostNamespace leaves the others half of the record's room in pools whose tenth is more than
+	// etcd stores, with names as long as names can be.
 	mostNamespace = 2048
 )
 
-// Of returns the caps in a pool of size addresses: for a namespace a tenth of
-// the pool, but at least 64, never over half of it and never over 2,048; for a
-// controller half of that, but at least 8 where the namespace has as many. Both
-// are at least 1.
+// Of returns the caps in a pool of size addresses: for a namespace a tenth of the pool, but at
+// least 64, never over half of it and never over 2,048; for a controller half of that, but at least
+// 8 where the namespace has as many. Both are at least 1.
 func (c Caps) Of(size uint64) (namespace, owner int) {
 	namespace, owner = c.Namespace, c.Owner
 	if namespace == 0 {
@@ -49,10 +48,10 @@ func (c Caps) Of(size uint64) (namespace, owner int) {
 	return namespace, min(owner, namespace)
 }
 
-// Kept returns how many addresses of a pool of size addresses one namespace may
-// keep without a pod that is known to run, see KeptByNamespace: half of the pool,
-// rounded up, so that it never keeps all from the others, in large pools what
-// leaves room in the record, and never less than may be reserved for it.
+// Kept returns how many addresses of a pool of size addresses one namespace may keep without a pod
+// that is known to run, see KeptByNamespace: half of the pool, rounded up, so that it never keeps
+// all from the others, in large pools what leaves room in the record, and never less than may be
+// reserved for it.
 func (c Caps) Kept(size uint64) int {
 	return max(int(min(size/2+size%2, mostNamespace)), c.Namespace, 1)
 }
@@ -64,12 +63,12 @@ type counts struct {
 	kept        map[string]int   // see KeptByNamespace
 }
 
-// podOwner is a controller. Anybody may name any UID in a pod's owner references, so
-// what a namespace does in the name of another's controller is its own.
+// podOwner is a controller. Anybody may name any UID in a pod's owner references, so what a
+// namespace does in the name of another's controller is its own.
 type podOwner struct{ namespace, digest string }
 
-// count is made once for a transaction and then kept by who reserves and gives
-// back in it: a batch has hundreds of those.
+// count is made once for a transaction and then kept by who reserves and gives back in it: a batch
+// has hundreds of those.
 func (tx *Tx) count() *counts {
 	if tx.counts == nil {
 		tx.counts = &counts{unconfirmed: map[string]int{}, byOwner: map[podOwner]int{}, kept: KeptByNamespace(tx.Record)}
@@ -80,8 +79,8 @@ func (tx *Tx) count() *counts {
 	return tx.counts
 }
 
-// reserved counts a reservation. Those for pods that exist do not count: there is no
-// more than one for each, and it goes when the pod does.
+// reserved counts a reservation. Those for pods that exist do not count: there is no more than one
+// for each, and it goes when the pod does.
 func (c *counts) reserved(r allocator.Reservation, n int) {
 	if r.LateBound() {
 		return
@@ -92,8 +91,8 @@ func (c *counts) reserved(r allocator.Reservation, n int) {
 	}
 }
 
-// recounting does what changes the record at one address only, and counts that
-// address anew where somebody has counted.
+// recounting does what changes the record at one address only, and counts that address anew where
+// somebody has counted.
 func (tx *Tx) recounting(a netip.Addr, do func() error) error {
 	tx.counts.add(tx.Record, a, -1)
 	err := do()
@@ -115,8 +114,8 @@ func (c *counts) add(r *allocator.Record, a netip.Addr, n int) {
 	}
 }
 
-// ownerOf returns the pod's controller; the zero value where it has none. The record
-// does not keep it of what is promised to a stable identity, whose owner it is.
+// ownerOf returns the pod's controller; the zero value where it has none. The record does not keep
+// it of what is promised to a stable identity, whose owner it is.
 func ownerOf(r allocator.Reservation) podOwner {
 	if digest := cmp.Or(r.Owner, allocator.OwnerDigest(r.ForUID)); digest != "" {
 		return podOwner{r.Pod.Namespace, digest}

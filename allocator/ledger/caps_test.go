@@ -113,8 +113,7 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 	mustRefuse(toCome("a", ""), `reserving from pool "p": namespace "a" has 5 addresses reserved for pods that were not seen yet, of at most 5`+until)
 }
 
-// The record does not keep the controller of what is promised; it is the owner
-// of the identity.
+// The record does not keep the controller of what is promised; it is the owner of the identity.
 func TestAPromisedAddressCountsForItsOwner(t *testing.T) {
 	t.Parallel()
 	tx := newTx(t)

@@ -13,8 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// callTimeout bounds one call, so that a connection that died without a word
-// is noticed.
+// callTimeout bounds one call, so that a connection that died without a word is noticed.
 const callTimeout = 10 * time.Second
 
 // tellEvery is how often the log says that a write still does not succeed.
@@ -71,8 +70,8 @@ func pause[T any](batch []*request[T], d time.Duration) {
 	}
 }
 
-// newest returns the newest version known of the object, and whether it was read
-// from the API server just now.
+// newest returns the newest version known of the object, and whether it was read from the API
+// server just now.
 func (c *committer[V, T]) newest(q *queue[V, T]) (state V, confirmed bool, err error) {
 	var none V
 	if restored := c.restored.Load(); restored != nil {
@@ -107,9 +106,9 @@ func (c *committer[V, T]) newest(q *queue[V, T]) (state V, confirmed bool, err e
 	return state, true, nil
 }
 
-// onward checks that the API server did not go back behind what the queue knows
-// (I11). That came from it before this read began, and the versions of one name
-// only rise, also where it is deleted and made anew.
+// onward checks that the API server did not go back behind what the queue knows (I11). That came
+// from it before this read began, and the versions of one name only rise, also where it is deleted
+// and made anew.
 func (c *committer[V, T]) onward(q *queue[V, T], read uint64) error {
 	var none V
 	if q.known == none || read >= q.known.revision() {
@@ -130,10 +129,9 @@ func (q *queue[V, T]) learn(s V) {
 	q.known = s
 }
 
-// attempt computes the batch on state and writes it. It returns true when all are
-// answered; false and nil when the API server must be read first, because the
-// write met a newer version or a refusal rests on the cache alone; false and the
-// error when what became of the write is unknown.
+// attempt computes the batch on state and writes it. It returns true when all are answered; false
+// and nil when the API server must be read first, because the write met a newer version or a
+// refusal rests on the cache alone; false and the error when what became of the write is unknown.
 func (c *committer[V, T]) attempt(q *queue[V, T], state V, batch []*request[T], confirmed bool) (bool, error) {
 	next, changed, errs := c.compute(q, state, batch)
 	if !changed {
@@ -163,8 +161,8 @@ func (c *committer[V, T]) attempt(q *queue[V, T], state V, batch []*request[T], 
 	return true, nil
 }
 
-// compute applies the batch to state. It returns what is to be written, false
-// where that is what state says already, and the error of each change.
+// compute applies the batch to state. It returns what is to be written, false where that is what
+// state says already, and the error of each change.
 func (c *committer[V, T]) compute(q *queue[V, T], state V, batch []*request[T]) (next V, changed bool, errs []error) {
 	tx := q.object.begin(state)
 	errs = make([]error, len(batch))
@@ -187,8 +185,8 @@ func applyTo[T transaction](tx T, change ChangeOf[T]) error {
 	return err
 }
 
-// computeSmaller is compute without the changes that make the record larger: what
-// gives addresses back must always find room.
+// computeSmaller is compute without the changes that make the record larger: what gives addresses
+// back must always find room.
 func (c *committer[V, T]) computeSmaller(q *queue[V, T], state V, batch []*request[T], refusal error) (next V, changed bool, errs []error) {
 	var rest []*request[T]
 	for _, r := range batch {
@@ -208,9 +206,8 @@ func (c *committer[V, T]) computeSmaller(q *queue[V, T], state V, batch []*reque
 	return next, changed, errs
 }
 
-// definite reports whether err means that nothing was written, nor will be if
-// the same is tried again. Everything else is unknown: a time-out, an internal
-// error, a connection that broke.
+// definite reports whether err means that nothing was written, nor will be if the same is tried
+// again. Everything else is unknown: a time-out, an internal error, a connection that broke.
 func definite(err error) bool {
 	var unreadable *UnreadableError
 	var restored *ClusterRestoredError
@@ -220,8 +217,8 @@ func definite(err error) bool {
 		apierrors.IsUnsupportedMediaType(err) || apierrors.ReasonForError(err) == metav1.StatusReasonMethodNotAllowed
 }
 
-// tooLarge reports whether etcd, or the API server before it, does not take as
-// much. Why etcd refuses, the API server says in no other way.
+// tooLarge reports whether etcd, or the API server before it, does not take as much. Why etcd
+// refuses, the API server says in no other way.
 func tooLarge(err error) bool {
 	return apierrors.IsRequestEntityTooLargeError(err) || apierrors.IsInternalError(err) && strings.Contains(err.Error(), "etcdserver: request is too large")
 }
@@ -237,9 +234,8 @@ func (c *committer[V, T]) explain(name string, err error) error {
 	return fmt.Errorf("status of %s %q: %w", c.kind, name, err)
 }
 
-// waiting returns the requests whose callers have not gone. What became of the
-// changes of those who went nobody asks any more; a write of them that landed is
-// found by the next read.
+// waiting returns the requests whose callers have not gone. What became of the changes of those who
+// went nobody asks any more; a write of them that landed is found by the next read.
 func waiting[T any](batch []*request[T]) []*request[T] {
 	return slices.DeleteFunc(batch, func(r *request[T]) bool { return r.ctx.Err() != nil })
 }

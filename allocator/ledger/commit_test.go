@@ -13,8 +13,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// What is proven here of an object that is no pool is proven of pools against a
-// real API server, under e2e/ledger.
+// What is proven here of an object that is no pool is proven of pools against a real API server,
+// under e2e/ledger.
 
 func TestChangesThatWaitForTheWriteInFlightShareTheNext(t *testing.T) {
 	t.Parallel()

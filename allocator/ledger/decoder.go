@@ -6,10 +6,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Decoder reads versions of pools, and each version of a pool only once, whoever
-// asks: to decode a large record is dear, and many look at it. It keeps one
-// version of each pool. The zero value is ready, nil remembers nothing. It is safe
-// for concurrent use.
+// Decoder reads versions of pools, and each version of a pool only once, whoever asks: to decode a
+// large record is dear, and many look at it. It keeps one version of each pool. The zero value is
+// ready, nil remembers nothing. It is safe for concurrent use.
 type Decoder struct {
 	mu    sync.Mutex
 	known map[string]*State // pool -> the newest version that was read or written

@@ -8,8 +8,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// DryRun answers as a Ledger would, from what the watch has shown. It has
-// nothing to write with (I10).
+// DryRun answers as a Ledger would, from what the watch has shown. It has nothing to write with
+// (I10).
 type DryRun struct{ o Options }
 
 // NewDryRun returns a DryRun over the same pools as the ledger of o.

@@ -12,8 +12,8 @@ import (
 // ErrNotFound says that the API server knows no object of the name.
 var ErrNotFound = errors.New("does not exist")
 
-// RefusedError says why one pool gave no address although nothing is wrong with
-// the cluster. The next candidate may.
+// RefusedError says why one pool gave no address although nothing is wrong with the cluster. The
+// next candidate may.
 type RefusedError struct {
 	Pool   string
 	Reason string
@@ -27,14 +27,14 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("reserving from pool %q: %s", e.Pool, e.Reason)
 }
 
-// passing reports whether the cause may be over in a moment: a predecessor is
-// just ending, a pod of the namespace is just being seen.
+// passing reports whether the cause may be over in a moment: a predecessor is just ending, a pod of
+// the namespace is just being seen.
 func (e *RefusedError) passing() bool {
 	return e.Cause == crdv1.ReasonPredecessor || e.Cause == crdv1.ReasonOverCap
 }
 
-// ExhaustedError says that none of the candidates gave an address, and why each
-// did not, in the order in which they were tried.
+// ExhaustedError says that none of the candidates gave an address, and why each did not, in the
+// order in which they were tried.
 type ExhaustedError struct {
 	Refusals []*RefusedError
 
@@ -49,8 +49,8 @@ func (e *ExhaustedError) Error() string {
 	return strings.Join(reasons, "; ")
 }
 
-// Exhausted tells callers that do not know this package what the error means:
-// no address now, maybe later.
+// Exhausted tells callers that do not know this package what the error means: no address now, maybe
+// later.
 func (e *ExhaustedError) Exhausted() bool { return true }
 
 // Cause returns the weightiest of the refusals' causes.
@@ -67,9 +67,9 @@ func (e *ExhaustedError) Passing() bool {
 	return !e.lasting && slices.ContainsFunc(e.Refusals, (*RefusedError).passing)
 }
 
-// UnreadableError says that an object cannot be worked with as it stands: its spec
-// or its record cannot be read, which nobody can reach through admission. Nothing
-// is written to such an object, so nothing of it is lost.
+// UnreadableError says that an object cannot be worked with as it stands: its spec or its record
+// cannot be read, which nobody can reach through admission. Nothing is written to such an object,
+// so nothing of it is lost.
 type UnreadableError struct {
 	Kind, Name string
 	Err        error
@@ -92,9 +92,9 @@ func (e *OverBudgetError) Error() string {
 	return fmt.Sprintf("writing the record of %s %q: it would take %d bytes of at most %d; split the %[1]s into smaller ones", e.Kind, e.Name, e.Size, e.Limit)
 }
 
-// ClusterRestoredError says that the API server has an older version of an object
-// than it had before (I11): it was restored from a backup, and all that this
-// process remembers is of another history.
+// ClusterRestoredError says that the API server has an older version of an object than it had
+// before (I11): it was restored from a backup, and all that this process remembers is of another
+// history.
 type ClusterRestoredError struct {
 	Kind, Name  string
 	Known, Read uint64 // resourceVersions

@@ -18,9 +18,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// memory is an API server of pools that keeps the rule of resourceVersions, and
-// whose state can be put back as no real one's can. All else is tested against a
-// real one.
+// memory is an API server of pools that keeps the rule of resourceVersions, and whose state can be
+// put back as no real one's can. All else is tested against a real one.
 type memory struct {
 	mu       sync.Mutex
 	revision int

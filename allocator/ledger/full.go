@@ -12,13 +12,12 @@ type Usage struct {
 	Size   uint64
 	Counts allocator.Counts
 	Given  int // free ones that others are being given
-	// Withheld says of those that are free and not handed out how many they are and
-	// why.
+	// Withheld says of those that are free and not handed out how many they are and why.
 	Withheld []string
 }
 
-// String says how many addresses are taken in which way, and when each of these
-// ends. What changes with every pod is in parentheses, which Gist leaves out.
+// String says how many addresses are taken in which way, and when each of these ends. What changes
+// with every pod is in parentheses, which Gist leaves out.
 func (u Usage) String() string {
 	if u.Size == 0 {
 		return "it has no addresses (spec.ips without spec.excludeIPs, spec.gateway, the next hops of spec.routes and the broadcast address)"

@@ -11,8 +11,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// inServiceOf returns the addresses that were judged. A controller that did not
-// write them down yet judged all of a spec or nothing.
+// inServiceOf returns the addresses that were judged. A controller that did not write them down yet
+// judged all of a spec or nothing.
 func inServiceOf(pool *crdv1.SpiderIPPool, space allocator.Space) (allocator.Space, error) {
 	if pool.Status.InService != nil {
 		list, err := ranges("status.inService", pool.Status.InService)

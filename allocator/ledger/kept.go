@@ -10,9 +10,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Kept says why the next pod of a stable identity cannot have the address that a
-// record keeps for it now: the cause and a text, empty where it can. unready is
-// what the pool has against giving anything, empty where nothing.
+// Kept says why the next pod of a stable identity cannot have the address that a record keeps for
+// it now: the cause and a text, empty where it can. unready is what the pool has against giving
+// anything, empty where nothing.
 func Kept(record *allocator.Record, a netip.Addr, unready string) (cause, text string) {
 	switch use := record.Use(a); {
 	case unready != "":
@@ -33,11 +33,10 @@ func Kept(record *allocator.Record, a netip.Addr, unready string) (cause, text s
 	return "", ""
 }
 
-// KeptByNamespace counts the addresses that each namespace keeps without a pod that
-// is known to run: reserved for pods that were not seen yet, kept for stable
-// identities that have no pod, or held because nobody confirmed the end of their
-// pods. A quota of pods bounds none of them. What is reserved for a pod that exists
-// does not count, nor does a hold of which nothing is known.
+// KeptByNamespace counts the addresses that each namespace keeps without a pod that is known to
+// run: reserved for pods that were not seen yet, kept for stable identities that have no pod, or
+// held because nobody confirmed the end of their pods. A quota of pods bounds none of them. What is
+// reserved for a pod that exists does not count, nor does a hold of which nothing is known.
 func KeptByNamespace(record *allocator.Record) map[string]int {
 	kept := map[string]int{}
 	for a := range record.Awaited() {
@@ -55,8 +54,8 @@ func KeptByNamespace(record *allocator.Record) map[string]int {
 	return kept
 }
 
-// keeper returns the namespace that keeps an address without a pod that is known to
-// run; empty where none does.
+// keeper returns the namespace that keeps an address without a pod that is known to run; empty
+// where none does.
 func keeper(record *allocator.Record, a netip.Addr) string {
 	if r, ok := record.AwaitedAt(a); ok {
 		if r.LateBound() {
@@ -73,11 +72,11 @@ func keeper(record *allocator.Record, a netip.Addr) string {
 	return ""
 }
 
-// KeepsEnough says why a namespace gets no new address of a pool of which it may keep
-// most without a pod that is known to run; empty where it may. Without that bound a
-// namespace could take a pool from all others while nothing of it runs: by an owner
-// that says that it covers two billion pods, or by deleting pods by force. The text
-// has no numbers that change with every pod: each change of a message is a write.
+// KeepsEnough says why a namespace gets no new address of a pool of which it may keep most without
+// a pod that is known to run; empty where it may. Without that bound a namespace could take a pool
+// from all others while nothing of it runs: by an owner that says that it covers two billion pods,
+// or by deleting pods by force. The text has no numbers that change with every pod: each change of
+// a message is a write.
 func KeepsEnough(kept map[string]int, namespace string, most int) string {
 	if kept[namespace] < most {
 		return ""
@@ -86,9 +85,8 @@ func KeepsEnough(kept map[string]int, namespace string, most int) string {
 		"that have no pod (scale their owners down, or delete them), or held after deletions by force (see status.reserved, retained and held)", namespace, most)
 }
 
-// weights are the causes of refusals, the lightest first. What is the matter
-// with the pod's own address, or with a pool itself, says more than that others
-// were there first.
+// weights are the causes of refusals, the lightest first. What is the matter with the pod's own
+// address, or with a pool itself, says more than that others were there first.
 var weights = []string{
 	crdv1.ReasonPoolFull,
 	crdv1.ReasonQueued,

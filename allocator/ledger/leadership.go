@@ -9,16 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ErrLeadershipLost says that another leader took an object over. Who is told so
-// stops leading: what it saw and did not write yet proves nothing any more.
+// ErrLeadershipLost says that another leader took an object over. Who is told so stops leading:
+// what it saw and did not write yet proves nothing any more.
 var ErrLeadershipLost = errors.New("another leader has taken it over")
 
 // ErrReplaced says that the object of this name is another one than before.
 var ErrReplaced = errors.New("it was made anew")
 
-// Term names one leadership. A leader writes its term into each object that it
-// takes over, and only there may it write from then on: two may believe that they
-// lead, and that changes nothing (I6).
+// Term names one leadership. A leader writes its term into each object that it takes over, and only
+// there may it write from then on: two may believe that they lead, and that changes nothing (I6).
 type Term string
 
 // NewTerm returns a term that no other leadership has.
@@ -33,8 +32,8 @@ type Fenced interface {
 
 var _ Fenced = (*Tx)(nil)
 
-// Fence wraps do so that it runs only while the object is the one with this UID and
-// carries the term. Else its error is ErrReplaced or ErrLeadershipLost.
+// Fence wraps do so that it runs only while the object is the one with this UID and carries the
+// term. Else its error is ErrReplaced or ErrLeadershipLost.
 func Fence[T Fenced](term Term, uid types.UID, do func(T) error) func(T) error {
 	return func(tx T) error {
 		switch name, is, whose := tx.subject(); {

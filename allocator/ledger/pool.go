@@ -45,8 +45,8 @@ func (p *poolObject) watched(known *State) (*State, error) {
 	return watched(p.o.Pools, p.o.Decoder, p.name, known)
 }
 
-// watched returns what the watch has shown of a pool, or known where that is
-// newer; nil if there is neither.
+// watched returns what the watch has shown of a pool, or known where that is newer; nil if there is
+// neither.
 func watched(pools Pools, d *Decoder, pool string, known *State) (*State, error) {
 	object, ok := pools.Pool(pool)
 	if !ok || known != nil && object.ResourceVersion == known.Pool.ResourceVersion {
@@ -87,9 +87,9 @@ func (p *poolObject) end(tx *Tx) (next *State, size int, changed bool) {
 	return &State{Pool: withStatus(tx.Pool, status), Space: tx.Space, InService: tx.InService, Record: tx.Record}, text.Size(), true
 }
 
-// withStatus returns what is sent to the API server: it keeps the managed fields
-// of what is stored when none are sent. The spec is shared with the cache: the
-// answer is decoded into an object that the client has zeroed before.
+// withStatus returns what is sent to the API server: it keeps the managed fields of what is stored
+// when none are sent. The spec is shared with the cache: the answer is decoded into an object that
+// the client has zeroed before.
 func withStatus(pool *crdv1.SpiderIPPool, status crdv1.IPPoolStatus) *crdv1.SpiderIPPool {
 	next := &crdv1.SpiderIPPool{TypeMeta: pool.TypeMeta, ObjectMeta: *pool.ObjectMeta.DeepCopy(), Spec: pool.Spec, Status: status}
 	next.ManagedFields = nil
@@ -125,8 +125,8 @@ func (p *poolObject) learned(before, after *State) {
 	}
 }
 
-// free returns what may be handed out of a version. Subtracting sets is dear, so
-// it is done once for each change of what it depends on.
+// free returns what may be handed out of a version. Subtracting sets is dear, so it is done once
+// for each change of what it depends on.
 func (p *poolObject) free(s *State) allocator.Space {
 	ranges, version := p.o.ReservedRanges()
 	key := freeKey{uid: s.Pool.UID, generation: s.Pool.Generation, inService: s.InService, reserved: version}

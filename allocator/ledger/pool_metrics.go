@@ -25,8 +25,8 @@ type AllPools interface {
 	All() iter.Seq[*crdv1.SpiderIPPool]
 }
 
-// PoolCollector tells how full the pools are that a watch has shown. A pool that
-// cannot be read is left out: a zero would be a lie.
+// PoolCollector tells how full the pools are that a watch has shown. A pool that cannot be read is
+// left out: a zero would be a lie.
 type PoolCollector struct {
 	pools    AllPools
 	decoder  *Decoder
@@ -35,8 +35,7 @@ type PoolCollector struct {
 
 var _ prometheus.Collector = (*PoolCollector)(nil)
 
-// NewPoolCollector returns a collector of the pools of o; it uses its Decoder and
-// ReservedRanges.
+// NewPoolCollector returns a collector of the pools of o; it uses its Decoder and ReservedRanges.
 func NewPoolCollector(pools AllPools, o Options) *PoolCollector {
 	o = o.complete()
 	return &PoolCollector{pools: pools, decoder: o.Decoder, reserved: o.ReservedRanges}

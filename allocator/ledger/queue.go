@@ -13,10 +13,9 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// committer makes changes of the objects of one kind durable, many with one write.
-// It knows nothing of what their records say: V is one version of an object, T a
-// transaction on one. It is safe for concurrent use, and runs nothing while nobody
-// waits for it.
+// committer makes changes of the objects of one kind durable, many with one write. It knows nothing
+// of what their records say: V is one version of an object, T a transaction on one. It is safe for
+// concurrent use, and runs nothing while nobody waits for it.
 type committer[V version, T transaction] struct {
 	committerOptions
 	open     func(name string) object[V, T]
@@ -46,30 +45,28 @@ type version interface {
 
 // transaction is a version that changes are applied to.
 type transaction interface {
-	// forget drops what was counted of the record: a change came that does not keep
-	// it true.
+	// forget drops what was counted of the record: a change came that does not keep it true.
 	forget()
 }
 
-// object is one object of a kind, with what its writer remembers of it. Its queue's
-// writer calls it, one call at a time.
+// object is one object of a kind, with what its writer remembers of it. Its queue's writer calls
+// it, one call at a time.
 type object[V version, T transaction] interface {
-	// watched returns what the watch has shown, or known where that is newer; the
-	// zero version where there is neither.
+	// watched returns what the watch has shown, or known where that is newer; the zero version
+	// where there is neither.
 	watched(known V) (V, error)
 	// shown reports whether the watch shows the object at all.
 	shown() bool
-	// read returns the present version by a consistent read, and its revision also
-	// where the error says that the version cannot be understood.
+	// read returns the present version by a consistent read, and its revision also where the error
+	// says that the version cannot be understood.
 	read(ctx context.Context) (V, uint64, error)
 	// begin returns a transaction on a version.
 	begin(V) T
-	// end returns the version that a transaction makes of the one it began on and
-	// the bytes that its record takes; changed is false where nothing is to be
-	// written.
+	// end returns the version that a transaction makes of the one it began on and the bytes that
+	// its record takes; changed is false where nothing is to be written.
 	end(T) (next V, size int, changed bool)
-	// write stores a version if the object is still at the one that it was computed
-	// from, and returns it as stored.
+	// write stores a version if the object is still at the one that it was computed from, and
+	// returns it as stored.
 	write(ctx context.Context, next V) (V, error)
 	// learned is told of each newer version; before is zero at first.
 	learned(before, after V)
@@ -77,14 +74,13 @@ type object[V version, T transaction] interface {
 
 // ChangeOf is one caller's change of one object.
 type ChangeOf[T any] struct {
-	// Do edits the transaction, or returns an error and leaves it as it was.
-	// It MAY be called several times, each time on what is then the newest
-	// version, MUST find its own effect where an earlier write of it landed,
-	// and MUST return soon. It is called from one goroutine at a time, which
-	// is not the caller's.
+	// Do edits the transaction, or returns an error and leaves it as it was. It MAY be called
+	// several times, each time on what is then the newest version, MUST find its own effect where
+	// an earlier write of it landed, and MUST return soon. It is called from one goroutine at a
+	// time, which is not the caller's.
 	Do func(T) error
-	// Patience is how long the change may wait for others to share its write.
-	// 0 means that it is written as soon as the write in flight is answered.
+	// Patience is how long the change may wait for others to share its write. 0 means that it is
+	// written as soon as the write in flight is answered.
 	Patience time.Duration
 	// Grows marks a change that a record without room for it refuses.
 	Grows bool
@@ -96,10 +92,9 @@ func newCommitter[V version, T transaction](o committerOptions, open func(name s
 	return &committer[V, T]{committerOptions: o, open: open, queues: map[string]*queue[V, T]{}}
 }
 
-// apply makes a change durable in the object of a name. It returns nil once the
-// API server has stored it, or found that there was nothing to store; an error of
-// the change itself, confirmed by the API server; or that of ctx, and then whether
-// the change was stored is unknown.
+// apply makes a change durable in the object of a name. It returns nil once the API server has
+// stored it, or found that there was nothing to store; an error of the change itself, confirmed by
+// the API server; or that of ctx, and then whether the change was stored is unknown.
 func (c *committer[V, T]) apply(ctx context.Context, name string, change ChangeOf[T]) error {
 	r := &request[T]{ctx: ctx, change: change, due: time.Now().Add(change.Patience), done: make(chan struct{})}
 	c.enqueue(name, r)
@@ -136,8 +131,8 @@ func (r *request[T]) answer(err error) {
 	close(r.done)
 }
 
-// queue holds who waits for one object. Its writer, the goroutine that runs while
-// somebody waits, alone touches what stands below the blank line.
+// queue holds who waits for one object. Its writer, the goroutine that runs while somebody waits,
+// alone touches what stands below the blank line.
 type queue[V version, T transaction] struct {
 	name    string
 	waiting []*request[T]
@@ -189,8 +184,8 @@ func (c *committer[V, T]) run(q *queue[V, T]) {
 	}
 }
 
-// take returns all who wait, if one of them has waited long enough, else how long
-// the first of them will still wait; nothing and 0 if nobody waits.
+// take returns all who wait, if one of them has waited long enough, else how long the first of them
+// will still wait; nothing and 0 if nobody waits.
 func (c *committer[V, T]) take(q *queue[V, T]) ([]*request[T], time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -16,25 +16,24 @@ import (
 // giveBackTimeout bounds the undoing of a reservation that nobody waits for.
 const giveBackTimeout = 30 * time.Second
 
-// Reserve takes, for a pod to come, one address for each slot: the one that a
-// candidate keeps for the pod's stable identity, else one of the first candidate
-// that gives one. All slots are served or none (I9).
+// Reserve takes, for a pod to come, one address for each slot: the one that a candidate keeps for
+// the pod's stable identity, else one of the first candidate that gives one. All slots are served
+// or none (I9).
 //
-// Errors: *ExhaustedError where the pools of a slot gave nothing; the error of
-// ctx; what the API server said.
+// Errors: *ExhaustedError where the pools of a slot gave nothing; the error of ctx; what the API
+// server said.
 func (l *Ledger) Reserve(ctx context.Context, r allocator.Reservation, slots []choice.Slot) ([]crdv1.Claim, error) {
 	return l.serve(ctx, allocationRequest{reservation: r, caps: l.o.Caps}, slots)
 }
 
-// Bind is Reserve for a pod that exists: r names it whole, and its token is the
-// pod's LateToken, so that whoever binds the pod finds what was reserved for it
-// before. Something new comes of the first candidate of each slot only. No cap of
-// reservations bounds it but that of all that its namespace keeps, and it goes before
-// the pods that come now to a pool that is waited for. fence runs first in each of its transactions, those that undo it
-// included, and ends it by an error.
+// Bind is Reserve for a pod that exists: r names it whole, and its token is the pod's LateToken, so
+// that whoever binds the pod finds what was reserved for it before. Something new comes of the
+// first candidate of each slot only. No cap of reservations bounds it but that of all that its
+// namespace keeps, and it goes before the pods that come now to a pool that is waited for. fence
+// runs first in each of its transactions, those that undo it included, and ends it by an error.
 //
-// Only what this very call newly reserved is undone: what it found was reserved
-// by an earlier call, whose answer may be on its way to the pod.
+// Only what this very call newly reserved is undone: what it found was reserved by an earlier call,
+// whose answer may be on its way to the pod.
 func (l *Ledger) Bind(ctx context.Context, r allocator.Reservation, slots []choice.Slot, fence func(*Tx) error) ([]crdv1.Claim, error) {
 	if !r.LateBound() {
 		return nil, fmt.Errorf("binding a pod of namespace %q late: it has no name and UID", r.Pod.Namespace)
@@ -83,8 +82,8 @@ func (l *Ledger) try(ctx context.Context, o allocationRequest, pool string, do f
 	return err
 }
 
-// undo gives back what was taken beside a slot that got nothing. Where nobody
-// waits any more it does not wait either.
+// undo gives back what was taken beside a slot that got nothing. Where nobody waits any more it
+// does not wait either.
 func (l *Ledger) undo(ctx context.Context, o allocationRequest, slots []choice.Slot, got []allocated, errs []error) error {
 	var failed []error
 	for i, err := range errs {
@@ -99,9 +98,8 @@ func (l *Ledger) undo(ctx context.Context, o allocationRequest, slots []choice.S
 	return errors.Join(failed...)
 }
 
-// check refuses a pool that two families of one NIC name: in one pool a token has
-// one address for each NIC, so both would be given the same. A slot without
-// candidates is the caller's mistake too.
+// check refuses a pool that two families of one NIC name: in one pool a token has one address for
+// each NIC, so both would be given the same. A slot without candidates is the caller's mistake too.
 func check(slots []choice.Slot) error {
 	type nicOf struct{ pool, nic string }
 	slotOf := map[nicOf]int{}
@@ -119,8 +117,8 @@ func check(slots []choice.Slot) error {
 	return nil
 }
 
-// merge makes one error of those of all slots, so that a person sees every
-// candidate of every family.
+// merge makes one error of those of all slots, so that a person sees every candidate of every
+// family.
 func merge(errs []error) error {
 	var exhausted ExhaustedError
 	var others []error
@@ -144,10 +142,9 @@ func merge(errs []error) error {
 	return nil
 }
 
-// GiveBack undoes reservations of a token that was given to no pod: the
-// admission it was made for is not answered with it. An address kept for a
-// stable identity stays kept, and vacant. What it cannot undo before ctx ends
-// expires.
+// GiveBack undoes reservations of a token that was given to no pod: the admission it was made for
+// is not answered with it. An address kept for a stable identity stays kept, and vacant. What it
+// cannot undo before ctx ends expires.
 func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Claim) error {
 	t, err := allocator.ParseToken(token)
 	if err != nil {
@@ -161,8 +158,8 @@ func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Clai
 	return errors.Join(errs...)
 }
 
-// giveBackLater undoes a reservation that may or may not have landed. It comes
-// behind that one in the queue, so it meets its outcome.
+// giveBackLater undoes a reservation that may or may not have landed. It comes behind that one in
+// the queue, so it meets its outcome.
 func (l *Ledger) giveBackLater(o allocationRequest, pool string) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), giveBackTimeout)
@@ -185,8 +182,7 @@ func (l *Ledger) giveBack(ctx context.Context, o allocationRequest, pool string)
 	return nil
 }
 
-// rollback undoes in one pool what an allocation request took, for its NIC or for
-// all of them.
+// rollback undoes in one pool what an allocation request took, for its NIC or for all of them.
 type rollback struct {
 	allocationRequest
 	everyNIC  bool

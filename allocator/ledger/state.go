@@ -18,9 +18,9 @@ type State struct {
 	Revision uint64            // the resourceVersion
 	Space    allocator.Space   // see SpaceOf
 	Record   *allocator.Record // of the status
-	// InService are the addresses that the leader has judged: only those of them
-	// that are in Space still are handed out. An edit of the spec changes Space at
-	// once, and InService once what was gained is judged.
+	// InService are the addresses that the leader has judged: only those of them that are in Space
+	// still are handed out. An edit of the spec changes Space at once, and InService once what was
+	// gained is judged.
 	InService allocator.Space
 }
 
@@ -52,8 +52,7 @@ func Read(pool *crdv1.SpiderIPPool) (*State, error) {
 	return &State{Pool: pool, Revision: revision, Space: space, InService: inService, Record: record}, nil
 }
 
-// parseRevision returns the resourceVersion as the comparable number that it is
-// (KEP-5504).
+// parseRevision returns the resourceVersion as the comparable number that it is (KEP-5504).
 func parseRevision(pool *crdv1.SpiderIPPool) (uint64, error) {
 	n, err := strconv.ParseUint(pool.ResourceVersion, 10, 64)
 	if err != nil {
@@ -62,9 +61,9 @@ func parseRevision(pool *crdv1.SpiderIPPool) (uint64, error) {
 	return n, nil
 }
 
-// SpaceOf returns the addresses that a pool may hand out: ips without
-// excludeIPs, without the gateway and the next hops of routes, and without the
-// broadcast address of the subnet, or its anycast address in IPv6.
+// SpaceOf returns the addresses that a pool may hand out: ips without excludeIPs, without the
+// gateway and the next hops of routes, and without the broadcast address of the subnet, or its
+// anycast address in IPv6.
 func SpaceOf(spec *crdv1.IPPoolSpec) (allocator.Space, error) {
 	subnet, err := allocator.ParsePrefix(spec.Subnet)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// tally is an object that is no pool: its record is a list of words, one for each
-// change. It is one version, and never changed.
+// tally is an object that is no pool: its record is a list of words, one for each change. It is one
+// version, and never changed.
 type tally struct {
 	name  string
 	id    types.UID
@@ -52,8 +52,8 @@ type tallies struct {
 	stored        map[string]*tally // name -> the present version
 	reads, writes int
 
-	// before and after, if set, run around the n-th write, counted from 1. The error
-	// of before keeps it from being stored, that of after does not.
+	// before and after, if set, run around the n-th write, counted from 1. The error of before
+	// keeps it from being stored, that of after does not.
 	before, after func(write int) error
 }
 
@@ -160,8 +160,8 @@ const tallyBudget = 20
 
 var errNoTally = errors.New("there is no such tally")
 
-// newTally returns a committer of tallies, an empty one named n, and whatever the
-// committer says of a cluster that was restored.
+// newTally returns a committer of tallies, an empty one named n, and whatever the committer says of
+// a cluster that was restored.
 func newTally() (*committer[*tally, *tallyTx], *tallies, *[]error) {
 	var restored []error
 	s := &tallies{}

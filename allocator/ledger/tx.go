@@ -12,19 +12,17 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Tx is the version of a pool that a write will be computed from, and what it
-// will become.
+// Tx is the version of a pool that a write will be computed from, and what it will become.
 type Tx struct {
 	*State
 	// Record is the State's, changed by its transitions.
 	Record *allocator.Record
-	// InService are the addresses that are handed out, see State. Only the leader
-	// changes it.
+	// InService are the addresses that are handed out, see State. Only the leader changes it.
 	InService allocator.Space
 	// Conditions are the pool's, to be changed by meta.SetStatusCondition.
 	Conditions []metav1.Condition
-	// WaitedFor is the pool's: pods wait for an address, and those that come now
-	// wait behind them. Only the leader changes it.
+	// WaitedFor is the pool's: pods wait for an address, and those that come now wait behind them.
+	// Only the leader changes it.
 	WaitedFor bool
 	// Now is the time of the attempt.
 	Now time.Time
@@ -38,8 +36,7 @@ type Tx struct {
 	full   string  // why no address can be picked; empty until somebody asks
 }
 
-// begin returns a transaction on s that hands out those addresses of free that
-// are not used.
+// begin returns a transaction on s that hands out those addresses of free that are not used.
 func begin(s *State, free allocator.Space, recent *allocator.Recent, used func(netip.Addr) bool) *Tx {
 	return &Tx{
 		State:      s,

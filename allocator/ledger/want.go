@@ -30,14 +30,13 @@ type allocated struct {
 	fresh bool // by a write of this call, and not found in the record
 }
 
-// first asks pools in order for an address and returns what the first one gave.
-// try makes a change of a pool.
+// first asks pools in order for an address and returns what the first one gave. try makes a change
+// of a pool.
 //
-// What is there for the pod already goes before all that is new: the address
-// kept for its stable identity, and what was reserved when it was bound late
-// before. With several candidates they are therefore all asked for that first.
-// Who binds late has decided which pool is to give something new, the first: in
-// another it would overtake those that wait there.
+// What is there for the pod already goes before all that is new: the address kept for its stable
+// identity, and what was reserved when it was bound late before. With several candidates they are
+// therefore all asked for that first. Who binds late has decided which pool is to give something
+// new, the first: in another it would overtake those that wait there.
 func (o allocationRequest) first(slot choice.Slot, try func(pool string, do func(*Tx) error) error) (allocated, error) {
 	var exhausted ExhaustedError
 	o = o.onNIC(slot.NIC)
@@ -85,8 +84,8 @@ func (o allocationRequest) candidates(pools []string) (all []candidate) {
 // stable reports whether the pod has a stable identity.
 func (o allocationRequest) stable() bool { return o.reservation.For != allocator.Identity{} }
 
-// refusal returns what a pool has against giving an address, if err is no more
-// than that: another candidate may serve all the same.
+// refusal returns what a pool has against giving an address, if err is no more than that: another
+// candidate may serve all the same.
 func refusal(pool string, err error) *RefusedError {
 	var refused *RefusedError
 	var unreadable *UnreadableError
@@ -133,9 +132,9 @@ func (w *attempt) do(tx *Tx) error {
 	return w.takeNew(tx)
 }
 
-// takeKept takes the address that the pool keeps for the identity. It takes
-// nothing from others, so neither cap nor queue stands before it. No other
-// candidate serves instead: the pod would lose its address for a moment's wait.
+// takeKept takes the address that the pool keeps for the identity. It takes nothing from others, so
+// neither cap nor queue stands before it. No other candidate serves instead: the pod would lose its
+// address for a moment's wait.
 func (w *attempt) takeKept(tx *Tx, a netip.Addr) error {
 	refuse := func(cause, format string, args ...any) error {
 		return &RefusedError{Pool: tx.Pool.Name, Cause: cause, Reason: fmt.Sprintf(format, args...), final: true}
@@ -192,8 +191,7 @@ func (w *attempt) reserve(tx *Tx, a netip.Addr) error {
 	return nil
 }
 
-// taken says why no address can be picked. A batch of those who are told so
-// counts once.
+// taken says why no address can be picked. A batch of those who are told so counts once.
 func (tx *Tx) taken() string {
 	if tx.full == "" {
 		tx.full = tx.countTaken()

@@ -14,8 +14,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Watched are the pools that a watch has shown, without copying them: a large
-// pool is read at each of its writes.
+// Watched are the pools that a watch has shown, without copying them: a large pool is read at each
+// of its writes.
 type Watched struct {
 	store   cache.Store
 	synced  cache.InformerSynced
@@ -24,8 +24,7 @@ type Watched struct {
 
 var _ Pools = (*Watched)(nil)
 
-// Watch returns the pools of a cache. It calls changed, which MUST NOT block,
-// after each change.
+// Watch returns the pools of a cache. It calls changed, which MUST NOT block, after each change.
 func Watch(ctx context.Context, c ctrlcache.Cache, changed func()) (*Watched, error) {
 	informer, err := informerOf(ctx, c, &crdv1.SpiderIPPool{})
 	if err != nil {
@@ -120,8 +119,8 @@ func WatchReservedRanges(ctx context.Context, c ctrlcache.Cache) (*ReservedRange
 // Synced reports whether all SpiderReservedIPs were listed once.
 func (n *ReservedRanges) Synced() bool { return n.synced() }
 
-// Ranges returns the addresses and a number that changes with them: what
-// Options.ReservedRanges wants.
+// Ranges returns the addresses and a number that changes with them: what Options.ReservedRanges
+// wants.
 func (n *ReservedRanges) Ranges() ([]netipx.IPRange, uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

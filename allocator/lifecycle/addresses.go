@@ -16,19 +16,17 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// patience lets settling and releasing share writes with admissions. It is well
-// below the second within which an address is released.
+// patience lets settling and releasing share writes with admissions. It is well below the second
+// within which an address is released.
 const patience = 100 * time.Millisecond
 
 // retry is how soon what failed for a reason that may pass is tried again.
 const retry = time.Second
 
-// catchUp is how long to wait before looking again whether the view of the pods
-// has reached a mark.
+// catchUp is how long to wait before looking again whether the view of the pods has reached a mark.
 const catchUp = 20 * time.Millisecond
 
-// addresses settles, releases and holds the addresses of one pool per
-// reconciliation.
+// addresses settles, releases and holds the addresses of one pool per reconciliation.
 type addresses struct {
 	ledger           Applier
 	pools            ledger.Pools
@@ -49,13 +47,12 @@ type addresses struct {
 // listedIndex is what taking a pool over asks about pods, beside what tending asks.
 type listedIndex interface {
 	index
-	// Listed returns how often all pods were listed, and whether the last of these
-	// lists is surely over.
+	// Listed returns how often all pods were listed, and whether the last of these lists is surely
+	// over.
 	Listed() (count uint64, answered bool)
 }
 
-// endpointLister says which pods had which addresses of a pool, as far as people
-// were told.
+// endpointLister says which pods had which addresses of a pool, as far as people were told.
 type endpointLister interface {
 	Of(ctx context.Context, pool string) (map[netip.Addr][]*view.Pod, error)
 }
@@ -107,8 +104,7 @@ func (a *addresses) result(err error) (reconcile.Result, error) {
 	return reconcile.Result{}, stopOnLostLeadership(err, a.onLeadershipLost)
 }
 
-// takeOver writes this leader's term into the record of the pool and returns
-// what the record said.
+// takeOver writes this leader's term into the record of the pool and returns what the record said.
 func (a *addresses) takeOver(ctx context.Context, pool *crdv1.SpiderIPPool) (*allocator.Record, error) {
 	var before *allocator.Record
 	lists, answered := a.claims.Listed()
@@ -140,8 +136,8 @@ func (a *addresses) resetMark(ctx context.Context, pool *crdv1.SpiderIPPool, mar
 	return err
 }
 
-// standing returns whose the addresses in use were when the pool was taken over,
-// and those that have no live pod: nobody saw its end, so they are to be held.
+// standing returns whose the addresses in use were when the pool was taken over, and those that
+// have no live pod: nobody saw its end, so they are to be held.
 func (a *addresses) standing(ctx context.Context, pool string, before *allocator.Record) (map[netip.Addr]types.UID, map[netip.Addr]orphanedAllocation, error) {
 	holders, unseen := map[netip.Addr]types.UID{}, map[netip.Addr]orphanedAllocation{}
 	var had map[netip.Addr][]*view.Pod
@@ -161,9 +157,9 @@ func (a *addresses) standing(ctx context.Context, pool string, before *allocator
 	return holders, unseen, nil
 }
 
-// orphanOf returns the hold of an address whose pod ended while nobody led. Where
-// endpoints name several pods, or none, neither its node nor its termination
-// grace is known; longest is that of all pods of the pool.
+// orphanOf returns the hold of an address whose pod ended while nobody led. Where endpoints name
+// several pods, or none, neither its node nor its termination grace is known; longest is that of
+// all pods of the pool.
 func orphanOf(had []*view.Pod, longest time.Duration, now time.Time) orphanedAllocation {
 	if len(had) == 1 {
 		return orphanedAllocation{had[0], allocator.Hold{Node: had[0].Node, Since: now, Grace: had[0].Grace, Pod: podOf(had[0])}}
@@ -220,8 +216,8 @@ func (a *addresses) remind(ctx context.Context, pool, what string, keysAndValues
 	}
 }
 
-// resolveConflicts deals with those that claim what is another's. Whom it could not deal with
-// stays to be acted upon.
+// resolveConflicts deals with those that claim what is another's. Whom it could not deal with stays
+// to be acted upon.
 func (a *addresses) resolveConflicts(ctx context.Context, pool string, late, over map[podAddress]*view.Pod) (unmet bool) {
 	for key, p := range late {
 		if err := a.conflicts.resolveConflict(ctx, pool, key.address, p); err != nil {

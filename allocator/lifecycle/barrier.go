@@ -9,9 +9,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// podListBarrier is a list of all pods, taken before addresses that a pool gained are put in service.
-// The view of the pods must have caught up with it, and all pools that could have given one of
-// these addresses since must still exist: no record says what a deleted pool gave.
+// podListBarrier is a list of all pods, taken before addresses that a pool gained are put in
+// service. The view of the pods must have caught up with it, and all pools that could have given
+// one of these addresses since must still exist: no record says what a deleted pool gave.
 type podListBarrier struct {
 	mark     uint64             // revision that the view must have reached
 	gained   allocator.Space    // addresses that the list was taken for

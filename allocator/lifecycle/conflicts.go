@@ -19,10 +19,9 @@ import (
 
 var errTwo = errors.New("the address that the pod claims is another's in the record")
 
-// conflicts deals with live pods that claim an address which is another's by
-// now (I8): after a restored backup, or when a pool was deleted by force. People
-// are told by events on both. The younger one is bound anew if it cannot have
-// begun to use the address: it has no node.
+// conflicts deals with live pods that claim an address which is another's by now (I8): after a
+// restored backup, or when a pool was deleted by force. People are told by events on both. The
+// younger one is bound anew if it cannot have begun to use the address: it has no node.
 type conflicts struct {
 	client  client.Client
 	api     client.Reader // not a cache
@@ -31,8 +30,8 @@ type conflicts struct {
 	metrics *Metrics
 }
 
-// resolveConflict deals with one pod that claims an address which is another's. An error
-// says that it is to be met again.
+// resolveConflict deals with one pod that claims an address which is another's. An error says that
+// it is to be met again.
 func (c *conflicts) resolveConflict(ctx context.Context, pool string, a netip.Addr, p *view.Pod) error {
 	logger := log.FromContext(ctx).WithValues("pool", pool, "address", a, "pod", p.String(), "uid", p.UID, "node", p.Node)
 	logger.Error(errTwo, "two live pods may carry one address")
@@ -61,8 +60,8 @@ func (c *conflicts) resolveConflict(ctx context.Context, pool string, a netip.Ad
 	return nil
 }
 
-// unbind takes all addresses from a pod that has no node: late binding gives it
-// others. The write fails if the pod changes meanwhile: it may be bound to a node.
+// unbind takes all addresses from a pod that has no node: late binding gives it others. The write
+// fails if the pod changes meanwhile: it may be bound to a node.
 func (c *conflicts) unbind(ctx context.Context, p *view.Pod) (done bool, err error) {
 	var pod corev1.Pod
 	err = c.api.Get(ctx, types.NamespacedName{Namespace: p.Namespace, Name: p.Name}, &pod)

@@ -50,8 +50,8 @@ func (s *storedPod) Patch(_ context.Context, object client.Object, patch client.
 	return nil
 }
 
-// Of two live pods that claim one address the younger one loses it, unless it has
-// a node: then its sandbox may have it.
+// Of two live pods that claim one address the younger one loses it, unless it has a node: then its
+// sandbox may have it.
 func TestTheYoungerOfTwoPodsIsUnbound(t *testing.T) {
 	t.Parallel()
 	aged := func(name string, created int64, node string) *view.Pod {

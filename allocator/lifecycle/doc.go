@@ -1,5 +1,5 @@
-// Package lifecycle is what the elected leader does with addresses after they were reserved. One job
-// is one file; tests have the same stem.
+// Package lifecycle is what the elected leader does with addresses after they were reserved. One
+// job is one file; tests have the same stem.
 //
 //	leadership.go  taking a pool over: from then on only this leader's view counts
 //	addresses.go   settle when the pod of a reservation is seen, release when it finished, hold when
@@ -22,16 +22,16 @@
 //
 //   - Release needs three things. Whoever settles raises the mark of the record, podsSeenThrough;
 //     whoever releases has seen at least that much and looks at the claims only then. This leader
-//     saw the pod end after it had taken the pool over, and knew that the address was the pod's. The
-//     write fails if anything happened in between (resourceVersion) or another leads (term).
+//     saw the pod end after it had taken the pool over, and knew that the address was the pod's.
+//     The write fails if anything happened in between (resourceVersion) or another leads (term).
 //   - If nobody saw the pod end, the address is held. A hold removes nothing from the record.
 //   - Everything else needs an uncached read and the same write and, where time decides, a grace on
 //     this leader's own clock.
 //
-// The model (model_*_test.go) drives all of this, with the real ledger, through every order of events
-// in small worlds, with leaders that are late, paused or dead.
+// The model (model_*_test.go) drives all of this, with the real ledger, through every order of
+// events in small worlds, with leaders that are late, paused or dead.
 //
-// What does not live here: the sets and their transitions (package allocator), writing them (package
-// ledger), what every replica knows of the cluster (package view), which pools serve a pod (package
-// admission).
+// What does not live here: the sets and their transitions (package allocator), writing them
+// (package ledger), what every replica knows of the cluster (package view), which pools serve a pod
+// (package admission).
 package lifecycle

@@ -18,9 +18,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// endpoints keeps a SpiderEndpoint for each live pod that has an address and a
-// node. It is written once and deleted once. Nothing is taken out of a record for
-// what it says; it may tell the node of a pod that ended while nobody led.
+// endpoints keeps a SpiderEndpoint for each live pod that has an address and a node. It is written
+// once and deleted once. Nothing is taken out of a record for what it says; it may tell the node of
+// a pod that ended while nobody led.
 type endpoints struct {
 	client      client.Client // reads from the cache
 	claims      *view.Claims
@@ -28,13 +28,11 @@ type endpoints struct {
 	leaderships *leaderships
 }
 
-// endpointPatience is how long an endpoint that is kept for an address waits for
-// the next look.
+// endpointPatience is how long an endpoint that is kept for an address waits for the next look.
 const endpointPatience = 30 * time.Second
 
-// Reconcile writes or deletes the endpoint of one pod. That of an earlier pod of
-// the name stays until no address of it is in use: until it is held, the endpoint
-// alone tells the node.
+// Reconcile writes or deletes the endpoint of one pod. That of an earlier pod of the name stays
+// until no address of it is in use: until it is held, the endpoint alone tells the node.
 func (e *endpoints) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	var have crdv1.SpiderEndpoint
 	err := e.client.Get(ctx, r.NamespacedName, &have)
@@ -61,8 +59,7 @@ func (e *endpoints) wants(key string) (*view.Pod, bool) {
 	return p, ok && p.Live() && p.Node != "" && len(p.Claims) > 0
 }
 
-// shows reports whether an endpoint is that of this pod, not of an earlier one
-// of the name.
+// shows reports whether an endpoint is that of this pod, not of an earlier one of the name.
 func shows(have *crdv1.SpiderEndpoint, p *view.Pod) bool {
 	return have.Status.Current != nil && have.Status.Current.UID == string(p.UID)
 }
@@ -104,8 +101,8 @@ func (e *endpoints) holds(pool, prefix string, is func(*allocator.Record, netip.
 	return err != nil || is(state.Record, p.Addr()) // what cannot be read is kept
 }
 
-// inUse reports whether an address is in use although no live pod claims it: its
-// pod has ended, and the leader has not got to that yet.
+// inUse reports whether an address is in use although no live pod claims it: its pod has ended, and
+// the leader has not got to that yet.
 func (e *endpoints) inUse(r *allocator.Record, a netip.Addr) bool {
 	return r.InUse(a) && len(e.claims.Live(a)) == 0
 }

@@ -12,8 +12,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// ends is the handler of pod events that notes how pods ended, and asks for
-// their pools to be tended.
+// ends is the handler of pod events that notes how pods ended, and asks for their pools to be
+// tended.
 //
 //	seen finished, or gone without ever having had a node     the address is free
 //	gone, and not seen finished: deleted by force, or the     the address is held
@@ -26,8 +26,8 @@ type ends struct {
 
 var _ cache.ResourceEventHandler = ends{}
 
-// OnAdd asks for the pools of a pod. That it is finished already proves nothing:
-// its address may be another's by now.
+// OnAdd asks for the pools of a pod. That it is finished already proves nothing: its address may be
+// another's by now.
 func (h ends) OnAdd(object any, _ bool) {
 	if p, ok := object.(*view.Pod); ok {
 		h.appear(p)
@@ -66,8 +66,8 @@ func (h ends) OnUpdate(before, after any) {
 	}
 }
 
-// givenUp notes the addresses that a pod does not claim any more. One without a
-// node has not used them.
+// givenUp notes the addresses that a pod does not claim any more. One without a node has not used
+// them.
 func (h ends) givenUp(before, after *view.Pod) {
 	o := *before
 	o.Claims = slices.DeleteFunc(slices.Clone(before.Claims), func(c crdv1.Claim) bool { return slices.Contains(after.Claims, c) })
@@ -78,8 +78,8 @@ func (h ends) givenUp(before, after *view.Pod) {
 	h.tend(&o)
 }
 
-// OnDelete notes how the pod had ended. A tombstone says that the watch jumped
-// over the end; what the store says now it said then.
+// OnDelete notes how the pod had ended. A tombstone says that the watch jumped over the end; what
+// the store says now it said then.
 func (h ends) OnDelete(object any) {
 	switch o := object.(type) {
 	case *view.Pod:
@@ -92,10 +92,9 @@ func (h ends) OnDelete(object any) {
 	}
 }
 
-// gone notes the end of a pod that was live when it was last seen. Where the
-// watch jumped, it may have been bound to a node since. A deletion by force first
-// stores a grace of nothing, which a kubelet that is cut off never sees: what it
-// was told before counts.
+// gone notes the end of a pod that was live when it was last seen. Where the watch jumped, it may
+// have been bound to a node since. A deletion by force first stores a grace of nothing, which a
+// kubelet that is cut off never sees: what it was told before counts.
 func (h ends) gone(p *view.Pod, revision uint64, jumped bool) {
 	grace := h.leaderships.takeGrace(p.UID)
 	if p.Finished {

@@ -28,18 +28,16 @@ const namespacesAtOnce = 64
 // expireInterval is how often the reservations of a pool are looked at.
 const expireInterval = 2 * time.Second
 
-// expire gives reservations back that no pod came for: after the webhook
-// answered, a later webhook, a policy, a quota or etcd may refuse the pod, and
-// nobody tells.
+// expire gives reservations back that no pod came for: after the webhook answered, a later webhook,
+// a policy, a quota or etcd may refuse the pod, and nobody tells.
 //
-// That no pod carries the token now is not enough: it may have come, run, and
-// been deleted by force. So the view of the pods must have been watching since
-// before the reservation was made, without a break, and what happened since then
-// until beyond the moment at which no pod carried it is looked up. It was where
-// this leader had taken the pool over by then, and no list of all pods came in
-// between. Otherwise arrivals knows, of the time as a standby too. What nobody
-// knows is held. A pod that came and went in view is a matter of tending, which
-// must have been told of all that the view has.
+// That no pod carries the token now is not enough: it may have come, run, and been deleted by
+// force. So the view of the pods must have been watching since before the reservation was made,
+// without a break, and what happened since then until beyond the moment at which no pod carried it
+// is looked up. It was where this leader had taken the pool over by then, and no list of all pods
+// came in between. Otherwise arrivals knows, of the time as a standby too. What nobody knows is
+// held. A pod that came and went in view is a matter of tending, which must have been told of all
+// that the view has.
 type expire struct {
 	ledger           Applier
 	pools            ledger.Pools
@@ -103,8 +101,7 @@ type dueReservation struct {
 	*watchedReservation
 }
 
-// Reconcile expires the reservations of a pool whose grace is over, and comes
-// back.
+// Reconcile expires the reservations of a pool whose grace is over, and comes back.
 func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
 	pool, ok := e.pools.Pool(r.Name)
 	if !ok {
@@ -127,8 +124,8 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	return reconcile.Result{RequeueAfter: expireInterval}, nil
 }
 
-// dueReservation returns by namespace the reservations whose grace is over. Those of pods
-// that exist are not a matter of time: they are looked at from the beginning.
+// dueReservation returns by namespace the reservations whose grace is over. Those of pods that
+// exist are not a matter of time: they are looked at from the beginning.
 func (e *expire) due(pool string, record *allocator.Record) map[string][]dueReservation {
 	now, before := e.now(), e.first.of(pool)
 	first := map[reservedAddress]*watchedReservation{}
@@ -152,8 +149,8 @@ func (e *expire) due(pool string, record *allocator.Record) map[string][]dueRese
 	return all
 }
 
-// expire gives back, or holds, those of the reservations that no pod of the
-// namespace carries. The grace is over, so none can come any more.
+// expire gives back, or holds, those of the reservations that no pod of the namespace carries. The
+// grace is over, so none can come any more.
 func (e *expire) expire(ctx context.Context, pool *crdv1.SpiderIPPool, namespace string, all []dueReservation) error {
 	there, err := e.list(ctx, namespace)
 	if err != nil {
@@ -218,8 +215,8 @@ const (
 	whyUnseen     = "no pod carries its token now, but one may have come and vanished unseen"
 )
 
-// verdict says what becomes of a reservation that no pod carries, and why; nothing
-// while what is seen is behind the proof, or shows that a pod came.
+// verdict says what becomes of a reservation that no pod carries, and why; nothing while what is
+// seen is behind the proof, or shows that a pod came.
 func (e *expire) verdict(pool string, d dueReservation, seen view.Gap) (verb, why string) {
 	arrival, why := view.NoneVanished, whyWatched
 	if !e.leaderships.watched(pool, d.reservation.Token, e.claims.Lists()) {
@@ -266,10 +263,9 @@ func (e *expire) endReservation(tx *ledger.Tx, a netip.Addr, f fate) (bool, erro
 	return tryHold(tx.Record, a, allocator.Hold{Since: tx.Now, Grace: f.reservation.Grace, Pod: f.reservation.Pod}, e.leaderships.mostHeld)
 }
 
-// unplaced counts the holds of unknown nodes. Nobody knows whose they are, so no
-// cap of a namespace bounds them, and each new leader makes some. What would go
-// beyond as many as one namespace may reserve stays reserved: its namespace
-// answers for it.
+// unplaced counts the holds of unknown nodes. Nobody knows whose they are, so no cap of a namespace
+// bounds them, and each new leader makes some. What would go beyond as many as one namespace may
+// reserve stays reserved: its namespace answers for it.
 func unplaced(r *allocator.Record) (n int) {
 	for _, h := range r.AllHeld() {
 		if h.Node == "" {
@@ -301,10 +297,9 @@ func (t *there) add(pod *metav1.PartialObjectMetadata) error {
 	return errors.Join(unreadable...) // it may be this very one
 }
 
-// gone reports whether no pod will come for a reservation: none claims the
-// address with its token; or the pod that it was made for is not there, was given
-// another address, or has finished, so that nobody writes this one to it any
-// more.
+// gone reports whether no pod will come for a reservation: none claims the address with its token;
+// or the pod that it was made for is not there, was given another address, or has finished, so that
+// nobody writes this one to it any more.
 func (e *expire) gone(ctx context.Context, t there, c crdv1.Claim, r allocator.Reservation) (bool, error) {
 	is := func(other crdv1.Claim) bool { return other.Is(c.Pool, c.Address) }
 	switch {

@@ -15,8 +15,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// However many pods vanish at once, and whatever their addresses were then: a
-// settled address costs nothing in the record, a held one a line.
+// However many pods vanish at once, and whatever their addresses were then: a settled address costs
+// nothing in the record, a held one a line.
 func TestMoreThanARecordHoldsStaysAsItIs(t *testing.T) {
 	t.Parallel()
 	const most, vanished = 30, 40
@@ -71,7 +71,8 @@ func TestMoreThanARecordHoldsStaysAsItIs(t *testing.T) {
 			if diff := cmp.Diff(c.want, r.Counts()); diff != "" || !d.full {
 				t.Errorf("full %t (-want +got):\n%s", d.full, diff)
 			}
-			// What is not acted upon is kept in mind, however long: without it a reservation would expire.
+			// What is not acted upon is kept in mind, however long: without it a reservation would
+			// expire.
 			_, _, over := d.outcome()
 			if n := len(over.ends) + len(over.unseen); n != most {
 				t.Errorf("%d of %d are forgotten, want those %d that are held", n, vanished, most)

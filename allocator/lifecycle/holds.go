@@ -22,17 +22,17 @@ import (
 const (
 	// holdInterval is how often the holds of a pool are looked at.
 	holdInterval = 2 * time.Second
-	// readyMargin is how long a node must be Ready, beside the pod's termination
-	// grace, until its kubelet has ended what it was told to end. It is longer
-	// than a node that is cut off still counts as Ready (50 s by default).
+	// readyMargin is how long a node must be Ready, beside the pod's termination grace, until its
+	// kubelet has ended what it was told to end. It is longer than a node that is cut off still
+	// counts as Ready (50 s by default).
 	readyMargin = time.Minute
 	// clocksApart is how far the API server's clock may be from a leader's.
 	clocksApart = time.Minute
 )
 
-// holds ends the holds of addresses once their pods cannot run any more: the
-// node has been Ready long enough for its kubelet to end what the API server
-// does not know, or it is gone, or somebody vouches that it is off.
+// holds ends the holds of addresses once their pods cannot run any more: the node has been Ready
+// long enough for its kubelet to end what the API server does not know, or it is gone, or somebody
+// vouches that it is off.
 type holds struct {
 	ledger           Applier
 	pools            ledger.Pools
@@ -56,13 +56,13 @@ type heldAt struct {
 
 // nodeReadiness is what a watch says of nodes: *Nodes.
 type nodeReadiness interface {
-	// Ready returns since when a node has been Ready without a break, on the API
-	// server's clock, and for how long on this one; 0 where it is not.
+	// Ready returns since when a node has been Ready without a break, on the API server's clock,
+	// and for how long on this one; 0 where it is not.
 	Ready(node string) (since time.Time, lasts time.Duration)
 	// GoneOrOutOfService reports whether a node is gone, or somebody vouches that it is off.
 	GoneOrOutOfService(node string) bool
-	// NotReadyFor returns a node that has not been Ready for as long and is not off. Nodes
-	// that were made after born do not count.
+	// NotReadyFor returns a node that has not been Ready for as long and is not off. Nodes that
+	// were made after born do not count.
 	NotReadyFor(need time.Duration, born time.Time) (node string, is bool)
 }
 
@@ -89,8 +89,8 @@ func (h *holds) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.R
 	return reconcile.Result{RequeueAfter: holdInterval}, nil
 }
 
-// standing returns for how long this leader has seen each hold, without a live pod
-// that claims the address: where there is one, its end must be proven anew.
+// standing returns for how long this leader has seen each hold, without a live pod that claims the
+// address: where there is one, its end must be proven anew.
 func (h *holds) standing(pool string, record *allocator.Record) map[heldAt]time.Duration {
 	now, before := h.now(), h.first.of(pool)
 	first, seen := map[heldAt]time.Time{}, map[heldAt]time.Duration{}
@@ -126,8 +126,8 @@ func (h *holds) over(ctx context.Context, pool string, standing map[heldAt]time.
 	return over
 }
 
-// tell says now and then which node keeps the holds of unknown nodes: without it
-// nobody could tell what to mend.
+// tell says now and then which node keeps the holds of unknown nodes: without it nobody could tell
+// what to mend.
 func (h *holds) tell(ctx context.Context, pool, node string) {
 	if node == "" || !h.told.due(pool+" "+node, h.now(), 0) {
 		return
@@ -168,8 +168,8 @@ type nodeRead struct {
 	err  error
 }
 
-// of says why a hold may end; nothing while it may not. seen is for how long
-// this leader has known of it.
+// of says why a hold may end; nothing while it may not. seen is for how long this leader has known
+// of it.
 func (p *proofs) of(ctx context.Context, h allocator.Hold, seen time.Duration) (string, error) {
 	need := readyMargin + allocator.WaitFor(h.Grace)
 	if h.Node != "" {
@@ -244,8 +244,8 @@ func (p *proofs) read(ctx context.Context, name string) nodeRead {
 	return read
 }
 
-// readySince reports whether a node is Ready, and has been since the moment that
-// the watch knows: one that was away in between, and back, shows another.
+// readySince reports whether a node is Ready, and has been since the moment that the watch knows:
+// one that was away in between, and back, shows another.
 func readySince(n *corev1.Node, since time.Time) bool {
 	for _, c := range n.Status.Conditions {
 		if c.Type == corev1.NodeReady {

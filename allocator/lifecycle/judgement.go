@@ -56,8 +56,8 @@ func judged(s *ledger.State) bool {
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.Pool.Generation && s.InService.Equal(s.Space)
 }
 
-// judge says what becomes of a pool that has this against it, nil for nothing.
-// What is in service stays so where spec still has it.
+// judge says what becomes of a pool that has this against it, nil for nothing. What is in service
+// stays so where spec still has it.
 func judge(self *ledger.State, o *objection) judgement {
 	kept, gained := self.Free(), self.Gained()
 	c := metav1.Condition{
@@ -81,10 +81,9 @@ func judge(self *ledger.State, o *objection) judgement {
 	return judgement{condition: c, inService: kept, withheld: gained, waits: o.reason == crdv1.ReasonWaiting}
 }
 
-// objectionTo returns what others have against a pool; nil for nothing. No address
-// that it gained may be one of an older pool, in service or taken in any other.
-// Others that do not carry the term were not taken over by who judges: another
-// leader may be putting addresses of theirs in service.
+// objectionTo returns what others have against a pool; nil for nothing. No address that it gained
+// may be one of an older pool, in service or taken in any other. Others that do not carry the term
+// were not taken over by who judges: another leader may be putting addresses of theirs in service.
 func objectionTo(read decode, self *ledger.State, others []*crdv1.SpiderIPPool, term string) *objection {
 	for _, o := range others {
 		if found := against(read, self, o, term); found != nil {
@@ -125,8 +124,8 @@ func against(read decode, self *ledger.State, o *crdv1.SpiderIPPool, term string
 	return nil
 }
 
-// firstCommon returns the first range of what a pool gained that is another's: in
-// service there, or of the spec of one that is older, or that cannot be read.
+// firstCommon returns the first range of what a pool gained that is another's: in service there, or
+// of the spec of one that is older, or that cannot be read.
 func firstCommon(self, other *ledger.State, space allocator.Space, o *crdv1.SpiderIPPool) (netipx.IPRange, bool) {
 	gained := self.Gained()
 	if other != nil {

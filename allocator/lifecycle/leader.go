@@ -32,33 +32,33 @@ type Options struct {
 	Decoder *ledger.Decoder
 	Claims  *view.Claims
 	Nodes   *view.Nodes
-	// Arrivals says which reservations that stood before this process led need no
-	// hold. Nil says it of none.
+	// Arrivals says which reservations that stood before this process led need no hold. Nil says it
+	// of none.
 	Arrivals *view.Arrivals
-	// ReservedRanges returns the addresses that no pool may hand out, as the ledger's
-	// option of the name does. Nil means none.
+	// ReservedRanges returns the addresses that no pool may hand out, as the ledger's option of the
+	// name does. Nil means none.
 	ReservedRanges func() (ranges []netipx.IPRange, version uint64)
 	// Chooser says what a pod that waits for an address asks for.
 	Chooser latebind.Chooser
 	// Identity says which stable identity a pod has.
 	Identity Identifier
-	// Grace is how long a reservation waits for its pod, and a retained address
-	// for its owner. It MUST be longer than any admission can last.
+	// Grace is how long a reservation waits for its pod, and a retained address for its owner. It
+	// MUST be longer than any admission can last.
 	Grace time.Duration
 	// Now is the clock that graces and holds are counted on; nil means time.Now.
 	Now func() time.Time
 	// Metrics may be nil.
 	Metrics *Metrics
-	// OnLeadershipLost is told when another leader was found. It MUST end the process:
-	// what this one believes is void.
+	// OnLeadershipLost is told when another leader was found. It MUST end the process: what this
+	// one believes is void.
 	OnLeadershipLost func(error)
 }
 
 // pools that are tended at once; most of the time each waits for a write.
 const tendedAtOnce = 64
 
-// Setup adds the leader's controllers to mgr, which starts them when this
-// process is elected and MUST end the process when it no longer is.
+// Setup adds the leader's controllers to mgr, which starts them when this process is elected and
+// MUST end the process when it no longer is.
 func Setup(mgr manager.Manager, o Options) error {
 	if o.ReservedRanges == nil {
 		o.ReservedRanges = func() ([]netipx.IPRange, uint64) { return nil, 0 }
@@ -129,8 +129,8 @@ func Setup(mgr manager.Manager, o Options) error {
 	return nil
 }
 
-// setupRemovals adds what looks at each pool now and then for addresses that
-// nothing keeps any more.
+// setupRemovals adds what looks at each pool now and then for addresses that nothing keeps any
+// more.
 func setupRemovals(mgr manager.Manager, o Options, t *leaderships) error {
 	api := mgr.GetAPIReader()
 	return errors.Join(
@@ -157,12 +157,11 @@ func build(mgr manager.Manager, name string, workers int) *ctrl.Builder {
 }
 
 const (
-	// lookedAtOnce pools are looked at for removals: one of which the API server
-	// takes no writes holds up no others.
+	// lookedAtOnce pools are looked at for removals: one of which the API server takes no writes
+	// holds up no others.
 	lookedAtOnce = 16
-	// lookTimeout ends a look that does not come to an end. What has become of its
-	// write then, the next look tells. The jobs that remember whose an address is
-	// have none: they must know.
+	// lookTimeout ends a look that does not come to an end. What has become of its write then, the
+	// next look tells. The jobs that remember whose an address is have none: they must know.
 	lookTimeout = time.Minute
 )
 
@@ -173,8 +172,7 @@ func buildRemoval(mgr manager.Manager, name string) *ctrl.Builder {
 	})
 }
 
-// created lets a pool's birth through, and nothing else: its controller comes
-// back by itself.
+// created lets a pool's birth through, and nothing else: its controller comes back by itself.
 var created = ctrlbuilder.WithPredicates(predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return true },
 	UpdateFunc:  func(event.UpdateEvent) bool { return false },
@@ -182,9 +180,8 @@ var created = ctrlbuilder.WithPredicates(predicate.Funcs{
 	GenericFunc: func(event.GenericEvent) bool { return false },
 })
 
-// after has a job that comes back by itself come back as always, whatever went
-// wrong this time: no event wakes it, and the queue would have it wait longer and
-// longer.
+// after has a job that comes back by itself come back as always, whatever went wrong this time: no
+// event wakes it, and the queue would have it wait longer and longer.
 func after(ctx context.Context, err error, interval time.Duration) (reconcile.Result, error) {
 	log.FromContext(ctx).Error(err, "looking at a pool; trying again", "after", interval.String())
 	return reconcile.Result{RequeueAfter: interval}, nil

@@ -65,8 +65,7 @@ type end struct {
 	noticed  time.Time
 }
 
-// decode is ledger.Read, or one that remembers: many jobs look at one version of a
-// pool.
+// decode is ledger.Read, or one that remembers: many jobs look at one version of a pool.
 type decode func(*crdv1.SpiderIPPool) (*ledger.State, error)
 
 // leaderships is what several jobs of one leader share about its pools. Safe for concurrent use.
@@ -108,8 +107,8 @@ func (ls *leaderships) getLocked(pool string) *leadership {
 	return l
 }
 
-// begin notes that the pool was taken over, its record at that time, and how often all pods had been
-// listed by then; 0 if a list was in progress.
+// begin notes that the pool was taken over, its record at that time, and how often all pods had
+// been listed by then; 0 if a list was in progress.
 func (ls *leaderships) begin(pool *crdv1.SpiderIPPool, before *allocator.Record, lists uint64) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -161,8 +160,8 @@ func (ls *leaderships) noteEnd(e end) {
 	}
 }
 
-// noteLive records that a live pod came into view: a new one, or one that had
-// finished by somebody else's word and is live after all.
+// noteLive records that a live pod came into view: a new one, or one that had finished by somebody
+// else's word and is live after all.
 func (ls *leaderships) noteLive(p *view.Pod) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -173,8 +172,7 @@ func (ls *leaderships) noteLive(p *view.Pod) {
 	}
 }
 
-// noteTold notes that handlers were told of all that happened to pods until a
-// revision.
+// noteTold notes that handlers were told of all that happened to pods until a revision.
 func (ls *leaderships) noteTold(revision uint64) {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -188,8 +186,7 @@ func (ls *leaderships) told() uint64 {
 	return ls.upTo
 }
 
-// knowsEnd reports whether the end of a pod that carried a token was seen and not
-// acted upon.
+// knowsEnd reports whether the end of a pod that carried a token was seen and not acted upon.
 func (ls *leaderships) knowsEnd(pool string, token allocator.Token) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -224,9 +221,8 @@ type observations struct {
 	unseen   map[netip.Addr]orphanedAllocation
 }
 
-// seen returns what is to be acted upon: the ends after the baseline, the live
-// pods that came into view, and what was nobody's at the baseline. Ends before
-// it prove nothing and are dropped.
+// seen returns what is to be acted upon: the ends after the baseline, the live pods that came into
+// view, and what was nobody's at the baseline. Ends before it prove nothing and are dropped.
 func (ls *leaderships) seen(pool string) observations {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()

@@ -22,18 +22,16 @@ import (
 // lostNodeInterval is how often a pod is looked at that may have ended with its node.
 const lostNodeInterval = 5 * time.Second
 
-// lostNodes finds pods that have ended with their nodes. The pod garbage collector
-// writes a terminal phase to the pods of a node that is gone or out of service, without
-// knowing whether their containers ended, so nobody believes it, and a finalizer keeps
-// the object. But that a node object is gone, or tainted out of service, is an
-// operator's statement that the machine is off; holds end by it too. So such a pod
-// cannot run.
+// lostNodes finds pods that have ended with their nodes. The pod garbage collector writes a
+// terminal phase to the pods of a node that is gone or out of service, without knowing whether
+// their containers ended, so nobody believes it, and a finalizer keeps the object. But that a node
+// object is gone, or tainted out of service, is an operator's statement that the machine is off;
+// holds end by it too. So such a pod cannot run.
 //
-// It is written to the pod (crdv1.AnnotationEnded), since it must stay true: a node of
-// the name may be there again tomorrow, and the address be another pod's by then. Every
-// replica sees it finished from there on, and its address is released by the usual
-// proof. The write fails if the pod has changed since its terminal phase was seen: a
-// kubelet that is there after all writes another one.
+// It is written to the pod (crdv1.AnnotationEnded), since it must stay true: a node of the name may
+// be there again tomorrow, and the address be another pod's by then. Every replica sees it finished
+// from there on, and its address is released by the usual proof. The write fails if the pod has
+// changed since its terminal phase was seen: a kubelet that is there after all writes another one.
 type lostNodes struct {
 	client client.Client
 	api    client.Reader // not a cache: the absence of a node is to be proven
@@ -72,8 +70,8 @@ func (l *lostNodes) Reconcile(ctx context.Context, r reconcile.Request) (reconci
 	return reconcile.Result{}, nil
 }
 
-// cannotRun says why no pod of a node with a terminal phase can run; empty where it may.
-// node is as it was read just now, nil where there is none.
+// cannotRun says why no pod of a node with a terminal phase can run; empty where it may. node is as
+// it was read just now, nil where there is none.
 func cannotRun(name string, node *corev1.Node) string {
 	switch {
 	case node == nil:

@@ -10,8 +10,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// history tells a mark that the view of the pods has not reached yet from one
-// that it cannot reach, since it was written in another history of the cluster.
+// history tells a mark that the view of the pods has not reached yet from one that it cannot reach,
+// since it was written in another history of the cluster.
 type history struct {
 	api    client.Reader // not a cache
 	claims progress
@@ -20,10 +20,9 @@ type history struct {
 	listed map[string]uint64 // pool -> revision of a fresh list that was below its mark
 }
 
-// reached reports whether the view has reached a mark. One above what the API
-// server itself has is from another history and proves nothing: then the view
-// must have reached what the API server said, and the mark is to be reset to
-// that.
+// reached reports whether the view has reached a mark. One above what the API server itself has is
+// from another history and proves nothing: then the view must have reached what the API server
+// said, and the mark is to be reset to that.
 func (h *history) reached(ctx context.Context, pool string, mark uint64) (reached bool, reset uint64, err error) {
 	now := h.claims.Revision()
 	if now >= mark {
@@ -44,8 +43,7 @@ func (h *history) forget(pool string) {
 	delete(h.listed, pool)
 }
 
-// fresh returns what the API server said of pods when a pool's mark was first
-// found above the view.
+// fresh returns what the API server said of pods when a pool's mark was first found above the view.
 func (h *history) fresh(ctx context.Context, pool string) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -88,8 +88,7 @@ func (m *Metrics) violated(invariant string) {
 	}
 }
 
-// leads shows that this replica leads, from when the manager starts it until ctx
-// ends.
+// leads shows that this replica leads, from when the manager starts it until ctx ends.
 func (m *Metrics) leads() manager.RunnableFunc {
 	return func(ctx context.Context) error {
 		if m != nil {

@@ -224,7 +224,8 @@ func (w *world) admissions(may may, costs costs) {
 	}
 }
 
-// reserves lets a replica take addresses. Its view of the pods is the worst there is: it has seen none.
+// reserves lets a replica take addresses. Its view of the pods is the worst there is: it has seen
+// none.
 func (w *world) reserves(a admission, seen *world, limit int, lost bool) {
 	s := &turn{now: w, seen: seen, reads: w, limit: limit, lost: lost}
 	claims, err := s.book(nil).Reserve(s.ctx(), a.reservation(), w.s.asked())
@@ -350,7 +351,8 @@ func (w *world) collection(pod *corev1.Pod, costs costs) {
 	})
 }
 
-// runs has the kubelet of a pod start it, once it has a node and an address. That it runs shows with the same version of the pod.
+// runs has the kubelet of a pod start it, once it has a node and an address. That it runs shows
+// with the same version of the pod.
 func (w *world) runs(pod *corev1.Pod) {
 	claims, _ := crdv1.ClaimsOf(pod.Annotations)
 	if _, running := w.wire[pod.UID]; running || pod.Spec.NodeName == "" || len(claims) == 0 || pod.Status.Phase != corev1.PodPending {
@@ -423,8 +425,8 @@ func (w *world) surroundings(may may, costs costs) {
 	}
 }
 
-// mayEdit reports whether admission lets a pool's addresses become these: none
-// that is taken goes. That no other pool has them it cannot know for sure.
+// mayEdit reports whether admission lets a pool's addresses become these: none that is taken goes.
+// That no other pool has them it cannot know for sure.
 func (w *world) mayEdit(name, ips string) bool {
 	next := *w.pools[name]
 	next.Spec.IPs = []string{ips}

@@ -82,7 +82,8 @@ func (s *turn) mayWrite() error {
 // dead reports whether the answer to the write just made does not arrive.
 func (s *turn) dead() bool { return s.lost && s.writes == s.limit }
 
-// catchesUp is for reads that come after the first: what they are asked for is as it is now, and so is the view.
+// catchesUp is for reads that come after the first: what they are asked for is as it is now, and so
+// is the view.
 func (s *turn) catchesUp() {
 	s.seen = s.now
 	if s.l != nil {

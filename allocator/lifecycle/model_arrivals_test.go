@@ -13,8 +13,9 @@ import (
 	"spidernet.io/spiderpool/allocator/view"
 )
 
-// watched is what a process remembers of pods that came and went: the real view.Arrivals. Worlds share the past and go different
-// ways from there, so it is made anew of all that it was told, in order, whenever it is asked.
+// watched is what a process remembers of pods that came and went: the real view.Arrivals. Worlds
+// share the past and go different ways from there, so it is made anew of all that it was told, in
+// order, whenever it is asked.
 type watched struct {
 	told   []lesson
 	heard  int             // happenings that it was told
@@ -162,7 +163,8 @@ func (l *leader) listsFirst(w *world, seen int) {
 	l.watched.hearsAll(nil, w.viewAt(seen), seen)
 }
 
-// elected has a standby lead: from here on its handlers are told of the pods that there are, and of what happens to them.
+// elected has a standby lead: from here on its handlers are told of the pods that there are, and of
+// what happens to them.
 func (l *leader) elected(w *world) {
 	fresh := start("", 0, l.view)
 	fresh.leaderships.term = ledger.Term(l.term)
@@ -195,7 +197,8 @@ func (w *world) remembering(i int, l *leader, may may, costs costs) {
 	}
 }
 
-// remembered writes what it knows of each reservation, and would know if the list of pools came now.
+// remembered writes what it knows of each reservation, and would know if the list of pools came
+// now.
 func (p printer) remembered(l *leader) {
 	m := l.watched
 	fmt.Fprintf(p, "standby %t blank %t answered %t heard %d unchanged %t asked %t", l.standby, l.blank, m.lists.answered, m.heard, m.listed == l.view, m.asked != nil)

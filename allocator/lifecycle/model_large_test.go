@@ -14,7 +14,8 @@ import (
 	"spidernet.io/spiderpool/allocator/owners"
 )
 
-// What is here runs in one goroutine for each world, and would take an hour under the race detector.
+// What is here runs in one goroutine for each world, and would take an hour under the race
+// detector.
 
 // largeScenarios are worlds of hundreds of thousands of states.
 var largeScenarios = map[string]*scenario{
@@ -61,8 +62,9 @@ func everything() *scenario {
 	}
 }
 
-// Ways through a large world keep the invariants at each step, and wherever they end, what nobody needs comes free once all is well
-// again (I3). rapid makes a way that fails shorter, and prints it.
+// Ways through a large world keep the invariants at each step, and wherever they end, what nobody
+// needs comes free once all is well again (I3). rapid makes a way that fails shorter, and prints
+// it.
 func TestModelAtRandom(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*scenario){
@@ -124,8 +126,8 @@ func with(suffix string) func(string) bool {
 	return func(name string) bool { return strings.HasSuffix(name, suffix) }
 }
 
-// calmsDown lets the world come to rest: what is on its way arrives, nodes come back, a leader leads, and time passes. It returns
-// what it did.
+// calmsDown lets the world come to rest: what is on its way arrives, nodes come back, a leader
+// leads, and time passes. It returns what it did.
 func (w *world) calmsDown() (*world, []string) {
 	var way []string
 	do := func(a action) {

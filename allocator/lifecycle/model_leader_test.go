@@ -107,8 +107,8 @@ func cloneLeaderships(t *leaderships) *leaderships {
 	return c
 }
 
-// decodeOnce is ledger.Read for the model, in which versions are never changed and
-// many worlds share one.
+// decodeOnce is ledger.Read for the model, in which versions are never changed and many worlds
+// share one.
 func decodeOnce(pool *crdv1.SpiderIPPool) (*ledger.State, error) {
 	decoded.Lock()
 	defer decoded.Unlock()
@@ -231,7 +231,8 @@ func (w *world) tell(h cache.ResourceEventHandler, i int) {
 	}
 }
 
-// relists takes a leader's store to the end of the log by a list: what came and went in between nobody tells.
+// relists takes a leader's store to the end of the log by a list: what came and went in between
+// nobody tells.
 func (l *leader) relists(w *world) {
 	before, after := w.viewAt(l.view), w.viewAt(len(w.log))
 	l.view, l.told = len(w.log), len(w.log)
@@ -278,7 +279,8 @@ func (l *leader) seesNodes(w *world) {
 	}
 }
 
-// Ready, NotReadyFor, GoneOrOutOfService, Shows, Live, Get, Carrier, Claimants, Pools, Revision, Received, Lists, Listed, Since and Of are what a leader knows from its watches.
+// Ready, NotReadyFor, GoneOrOutOfService, Shows, Live, Get, Carrier, Claimants, Pools, Revision,
+// Received, Lists, Listed, Since and Of are what a leader knows from its watches.
 
 func (s *turn) Ready(node string) (time.Time, time.Duration) {
 	return s.l.ready.Of(node, s.clock())

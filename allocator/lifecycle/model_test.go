@@ -17,8 +17,8 @@ type found struct {
 	action string
 }
 
-// explore visits all worlds that can be reached from the beginning, the nearest first, and checks each. It returns how many there
-// are, and the shortest way to one that is wrong.
+// explore visits all worlds that can be reached from the beginning, the nearest first, and checks
+// each. It returns how many there are, and the shortest way to one that is wrong.
 func (s *scenario) explore(limit int) (states int, way []string, wrong []string) {
 	first := s.world()
 	seen := map[key]found{first.key(): {}}
@@ -142,8 +142,8 @@ var scenarios = map[string]*scenario{
 	},
 }
 
-// The life of addresses, driven by the real engine, ledger and jobs: no way that leads anywhere leads to a double, or to an address
-// that nobody records. A failure prints the shortest way to it.
+// The life of addresses, driven by the real engine, ledger and jobs: no way that leads anywhere
+// leads to a double, or to an address that nobody records. A failure prints the shortest way to it.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	visit(t, scenarios, 20000)

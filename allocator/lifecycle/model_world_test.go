@@ -20,9 +20,10 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// world is one state of the model: what the API server stores, what really runs on nodes, and the memory of the leaders. A world
-// that a step has made is never changed: the next step begins with a clone. So what an operation has read, and what was so when it
-// decided, is simply an earlier world.
+// world is one state of the model: what the API server stores, what really runs on nodes, and the
+// memory of the leaders. A world that a step has made is never changed: the next step begins with a
+// clone. So what an operation has read, and what was so when it decided, is simply an earlier
+// world.
 type world struct {
 	s     *scenario
 	clock time.Time
@@ -86,7 +87,8 @@ func (w *world) violate(format string, args ...any) {
 	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
 }
 
-// revisionAt is the revision of the pods after n happenings; that of none is not 0, which the leader takes for not known.
+// revisionAt is the revision of the pods after n happenings; that of none is not 0, which the
+// leader takes for not known.
 func revisionAt(n int) uint64 { return uint64(n + 1) }
 
 func (w *world) revision() uint64 { return revisionAt(len(w.log)) }
@@ -105,7 +107,8 @@ func (w *world) edit(name string, change func(*corev1.Pod)) {
 	w.store(pod)
 }
 
-// remove takes the object of a pod away. As the API server does it, the event has the pod as it was, at the revision of its end.
+// remove takes the object of a pod away. As the API server does it, the event has the pod as it
+// was, at the revision of its end.
 func (w *world) remove(name string) {
 	pod := w.pods[name].DeepCopy()
 	pod.ResourceVersion = strconv.FormatUint(revisionAt(len(w.log)+1), 10)

@@ -19,8 +19,8 @@ var podListKind = schema.GroupVersionKind{Version: "v1", Kind: "PodList"}
 // pageSize bounds how many pods are in memory at once: annotations may be large.
 const pageSize = 200
 
-// eachPod shows do the metadata of all pods of a namespace, of all namespaces
-// where it is empty, by one consistent read, and returns the revision of that.
+// eachPod shows do the metadata of all pods of a namespace, of all namespaces where it is empty, by
+// one consistent read, and returns the revision of that.
 func eachPod(ctx context.Context, api client.Reader, namespace string, do func(*metav1.PartialObjectMetadata) error) (revision uint64, err error) {
 	for token := ""; ; {
 		var pods metav1.PartialObjectMetadataList
@@ -42,13 +42,12 @@ func eachPod(ctx context.Context, api client.Reader, namespace string, do func(*
 	}
 }
 
-// podLister says how far the view of the pods must have come before it shows all
-// that claim addresses. A pool that was deleted by force and made again, by that
-// name or another, knows nothing of them, and a view that is late would not miss
-// them.
+// podLister says how far the view of the pods must have come before it shows all that claim
+// addresses. A pool that was deleted by force and made again, by that name or another, knows
+// nothing of them, and a view that is late would not miss them.
 //
-// All pods are listed for it. Many pools may be new at once, in a cluster with
-// many pods: those that ask while a list is under way share the next one.
+// All pods are listed for it. Many pools may be new at once, in a cluster with many pods: those
+// that ask while a list is under way share the next one.
 type podLister struct {
 	api client.Reader // not a cache
 
@@ -59,8 +58,8 @@ type podLister struct {
 	last   uint64 // what it said: the highest revision of a pod that claims an address
 }
 
-// mark returns the revision that a view must have reached to show all pods that
-// claim addresses now.
+// mark returns the revision that a view must have reached to show all pods that claim addresses
+// now.
 func (c *podLister) mark(ctx context.Context) (uint64, error) {
 	mine := c.asked.Add(1)
 	c.mu.Lock()

@@ -242,8 +242,8 @@ func TestABarrierIsForTheAddressesGainedAndThePoolsThen(t *testing.T) {
 	see(anew, 6, "without the younger")
 }
 
-// Times of creation have whole seconds: a pool that is made later may count as
-// the older one, become Ready first, and be gone when the other is judged.
+// Times of creation have whole seconds: a pool that is made later may count as the older one,
+// become Ready first, and be gone when the other is judged.
 func TestPodsAreListedAnewWhereAPoolThatCameLaterIsGone(t *testing.T) {
 	t.Parallel()
 	w := (&scenario{

@@ -25,26 +25,24 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// rejudge is how soon a pool that is not Ready is looked at again when no event
-// says that what stood against it has changed.
+// rejudge is how soon a pool that is not Ready is looked at again when no event says that what
+// stood against it has changed.
 const rejudge = 5 * time.Second
 
-// retake is the same while a neighbour waits to be taken over, which takes as
-// long as a write.
+// retake is the same while a neighbour waits to be taken over, which takes as long as a write.
 const retake = 100 * time.Millisecond
 
-// readiness puts the addresses of a pool in service, and lets go of a deleted pool
-// once nothing of it is taken.
+// readiness puts the addresses of a pool in service, and lets go of a deleted pool once nothing of
+// it is taken.
 //
-// Two pools, or two edits, can pass validation at one moment: webhooks do not see
-// one another. So an address is handed out only once it was judged here, and stays
-// in service until spec has it no more. An edit that adds no address needs no
-// proof and leaves the pool Ready; of one that adds some, only those are judged.
+// Two pools, or two edits, can pass validation at one moment: webhooks do not see one another. So
+// an address is handed out only once it was judged here, and stays in service until spec has it no
+// more. An edit that adds no address needs no proof and leaves the pool Ready; of one that adds
+// some, only those are judged.
 //
-// The judgement reads all pools, and every one it compares must carry this
-// leader's term: then no other leader can put an address of one of them in service
-// without taking this pool over first, which breaks the write below. Addresses in
-// service of any two pools are therefore disjoint.
+// The judgement reads all pools, and every one it compares must carry this leader's term: then no
+// other leader can put an address of one of them in service without taking this pool over first,
+// which breaks the write below. Addresses in service of any two pools are therefore disjoint.
 type readiness struct {
 	client           client.Client // writes
 	api              client.Reader // not a cache
@@ -100,8 +98,8 @@ func (r *readiness) Reconcile(ctx context.Context, req reconcile.Request) (recon
 	return r.judge(ctx, state)
 }
 
-// again turns a conflict into another look: the cache was behind, or the leader
-// has just written the status.
+// again turns a conflict into another look: the cache was behind, or the leader has just written
+// the status.
 func again(err error) (reconcile.Result, error) {
 	if apierrors.IsConflict(err) {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
@@ -109,8 +107,8 @@ func again(err error) (reconcile.Result, error) {
 	return reconcile.Result{}, err
 }
 
-// tellUnreadable sets the condition of a pool that the ledger cannot read, and
-// leaves all else of its status as it is.
+// tellUnreadable sets the condition of a pool that the ledger cannot read, and leaves all else of
+// its status as it is.
 func (r *readiness) tellUnreadable(ctx context.Context, pool *crdv1.SpiderIPPool, cause error) error {
 	next := pool.DeepCopy()
 	verdict := unready(pool, crdv1.ReasonCorrupt, cause.Error())
@@ -124,9 +122,8 @@ func (r *readiness) tellUnreadable(ctx context.Context, pool *crdv1.SpiderIPPool
 	return r.client.Status().Patch(ctx, next, client.MergeFromWithOptions(pool, client.MergeFromWithOptimisticLock{}), client.FieldOwner(ledger.FieldManager))
 }
 
-// letGo takes the finalizer away when no address is taken. Nothing is reserved
-// from a pool that is being deleted, and the write fails if this version of the
-// record is not the present one.
+// letGo takes the finalizer away when no address is taken. Nothing is reserved from a pool that is
+// being deleted, and the write fails if this version of the record is not the present one.
 func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconcile.Result, error) {
 	if !controllerutil.ContainsFinalizer(pool, crdv1.PoolFinalizer) {
 		return reconcile.Result{}, nil
@@ -147,10 +144,10 @@ func (r *readiness) letGo(ctx context.Context, pool *crdv1.SpiderIPPool) (reconc
 	return reconcile.Result{}, nil
 }
 
-// judge compares the pool with all others and writes the verdict. Before addresses
-// are in service the pool has back what live pods claim of it (I8): it may be one
-// that was deleted by force and made again. Pods that were admitted before that and
-// are stored only now have theirs put back when their addresses are settled.
+// judge compares the pool with all others and writes the verdict. Before addresses are in service
+// the pool has back what live pods claim of it (I8): it may be one that was deleted by force and
+// made again. Pods that were admitted before that and are stored only now have theirs put back when
+// their addresses are settled.
 func (r *readiness) judge(ctx context.Context, state *ledger.State) (reconcile.Result, error) {
 	pool, gained := state.Pool, state.Gained()
 	seen, err := r.seesClaimants(ctx, pool, gained)
@@ -204,8 +201,8 @@ func (r *readiness) judgementOf(near neighbourhood) judgement {
 	return judge(self, o)
 }
 
-// write puts back what is claimed of the pool, and writes the verdict of the
-// version that was judged, unless that is not the present one.
+// write puts back what is claimed of the pool, and writes the verdict of the version that was
+// judged, unless that is not the present one.
 func (r *readiness) write(ctx context.Context, pool *crdv1.SpiderIPPool, v judgement) (written bool, err error) {
 	back := map[netip.Addr]*view.Pod{} // in whichever attempt: the answer to one may be lost
 	var stored *allocator.Record
@@ -235,9 +232,9 @@ func (r *readiness) write(ctx context.Context, pool *crdv1.SpiderIPPool, v judge
 	return true, nil
 }
 
-// seesClaimants reports whether the view shows all pods that claim addresses which
-// a pool has gained. Where it has gained none, nothing needs to be seen. A list of
-// all pods serves until the pool gains others: they may have been another's since.
+// seesClaimants reports whether the view shows all pods that claim addresses which a pool has
+// gained. Where it has gained none, nothing needs to be seen. A list of all pods serves until the
+// pool gains others: they may have been another's since.
 func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool, gained allocator.Space) (bool, error) {
 	if gained.Size() == 0 {
 		return true, nil
@@ -263,9 +260,9 @@ func (r *readiness) seesClaimants(ctx context.Context, pool *crdv1.SpiderIPPool,
 	return r.claims.Revision() >= b.mark, nil
 }
 
-// inServiceByNow reports whether the watch is behind, and the pool has put in service
-// what it had gained: a pool in use is written all the time, and each version leads
-// here. One read is cheaper than a list of all pods.
+// inServiceByNow reports whether the watch is behind, and the pool has put in service what it had
+// gained: a pool in use is written all the time, and each version leads here. One read is cheaper
+// than a list of all pods.
 func (r *readiness) inServiceByNow(ctx context.Context, pool *crdv1.SpiderIPPool) (bool, error) {
 	var present crdv1.SpiderIPPool
 	if err := r.api.Get(ctx, client.ObjectKeyFromObject(pool), &present); err != nil {
@@ -275,8 +272,8 @@ func (r *readiness) inServiceByNow(ctx context.Context, pool *crdv1.SpiderIPPool
 	return err == nil && state.Gained().Size() == 0, nil
 }
 
-// stillCounts reports whether all pools that may have given addresses since the
-// census began are still there: no record tells of what those that are gone gave.
+// stillCounts reports whether all pools that may have given addresses since the census began are
+// still there: no record tells of what those that are gone gave.
 func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
 	h := r.barriers.of(near.self, allocator.Space{})
 	if h == nil {
@@ -311,9 +308,9 @@ func (r *readiness) report(ctx context.Context, pool string, back map[netip.Addr
 	}
 }
 
-// putBack settles what live pods claim of the pool and its record does not know,
-// and notes whose it is. That is too early where the write fails, and does no
-// harm: nothing is released that is not in use.
+// putBack settles what live pods claim of the pool and its record does not know, and notes whose it
+// is. That is too early where the write fails, and does no harm: nothing is released that is not in
+// use.
 func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*view.Pod {
 	back := map[netip.Addr]*view.Pod{}
 	for _, p := range r.claims.Claimants(tx.Pool.Name) {
@@ -337,8 +334,8 @@ func (r *readiness) putBack(tx *ledger.Tx) map[netip.Addr]*view.Pod {
 	return back
 }
 
-// stays reports whether nothing has changed about what stands against a pool, by
-// what the watch shows: then there is no need to read all pools.
+// stays reports whether nothing has changed about what stands against a pool, by what the watch
+// shows: then there is no need to read all pools.
 func (r *readiness) stays(state *ledger.State) bool {
 	others := r.beside(state.Pool)
 	slices.SortFunc(others, func(a, b *crdv1.SpiderIPPool) int { return cmp.Compare(a.Name, b.Name) }) // as a list has them
@@ -351,8 +348,7 @@ func (r *readiness) stays(state *ledger.State) bool {
 		before.ObservedGeneration == now.condition.ObservedGeneration && now.inService.Equal(state.InService)
 }
 
-// beside returns the other pools whose subnets overlap with a pool's own, by what
-// the watch shows.
+// beside returns the other pools whose subnets overlap with a pool's own, by what the watch shows.
 func (r *readiness) beside(pool *crdv1.SpiderIPPool) (others []*crdv1.SpiderIPPool) {
 	for p := range r.pools.All() {
 		if p.UID != pool.UID && subnetsOverlap(p, pool) {
@@ -389,9 +385,8 @@ func (r *readiness) neighbours(ctx context.Context, pool *crdv1.SpiderIPPool) (n
 	return n, nil
 }
 
-// stray returns a live pod that carries an address which the pool gained from another: one
-// that was deleted by force, and is gone or was made again with other addresses.
-// No record tells of it.
+// stray returns a live pod that carries an address which the pool gained from another: one that was
+// deleted by force, and is gone or was made again with other addresses. No record tells of it.
 func (r *readiness) stray(self *ledger.State) (a netip.Addr, p *view.Pod, from string) {
 	gained := self.Gained()
 	if gained.Size() == 0 {

@@ -12,8 +12,8 @@ const (
 	remindGap = 10 * time.Second
 )
 
-// reminders say when the log is to have once more what goes on and on. The zero
-// value is ready, and safe for concurrent use.
+// reminders say when the log is to have once more what goes on and on. The zero value is ready, and
+// safe for concurrent use.
 type reminders struct {
 	mu  sync.Mutex
 	all map[string]reminder // matter -> what is known of it
@@ -21,8 +21,8 @@ type reminders struct {
 
 type reminder struct{ first, last, told time.Time }
 
-// due is called whenever a matter is met. It is due once it has lasted for as
-// long as wait, and then every minute.
+// due is called whenever a matter is met. It is due once it has lasted for as long as wait, and
+// then every minute.
 func (r *reminders) due(matter string, now time.Time, wait time.Duration) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

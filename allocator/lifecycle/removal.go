@@ -8,17 +8,16 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// removal is what a job has found that a pool need not record any more, by the
-// proofs that it has. one looks whether the record says of something what it said
-// then, and if so takes it out.
+// removal is what a job has found that a pool need not record any more, by the proofs that it has.
+// one looks whether the record says of something what it said then, and if so takes it out.
 type removal[K comparable, V any] struct {
 	pool *crdv1.SpiderIPPool
 	all  map[K]V
 	one  func(*ledger.Tx, K, V) (bool, error)
 }
 
-// apply makes the removal durable, and returns what was taken out. Where it
-// returns an error, what has become of it is not known: the next look tells.
+// apply makes the removal durable, and returns what was taken out. Where it returns an error, what
+// has become of it is not known: the next look tells.
 func (r removal[K, V]) apply(ctx context.Context, a Applier, t *leaderships) (map[K]V, error) {
 	var done map[K]V
 	err := a.Apply(ctx, r.pool.Name, ledger.Change{
@@ -43,9 +42,8 @@ func (r removal[K, V]) apply(ctx context.Context, a Applier, t *leaderships) (ma
 	return done, nil
 }
 
-// memory is what a job remembers of pools from one look to the next. Only the
-// look at a pool touches what is remembered of it, and only one runs; looks at
-// others run beside it.
+// memory is what a job remembers of pools from one look to the next. Only the look at a pool
+// touches what is remembered of it, and only one runs; looks at others run beside it.
 type memory[K comparable, V any] struct {
 	mu     sync.Mutex
 	byPool map[string]map[K]V // pool -> what is remembered

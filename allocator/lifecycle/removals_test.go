@@ -42,8 +42,7 @@ func (n nodesOf) List(_ context.Context, into client.ObjectList, _ ...client.Lis
 	return n.err
 }
 
-// well says for how long nodes have been Ready, since moment; one that it does not
-// know may be off.
+// well says for how long nodes have been Ready, since moment; one that it does not know may be off.
 type well map[string]time.Duration
 
 func (w well) Ready(node string) (time.Time, time.Duration) { return moment, w[node] }

@@ -26,11 +26,10 @@ import (
 // retainedInterval is how often the owners of retained addresses are looked at.
 const retainedInterval = 5 * time.Second
 
-// retained frees addresses that are kept for pods which will not come back:
-// their owner is gone or makes no pod of that name any more, or the pod lives
-// with an address from elsewhere. Only what nobody has is freed, and an
-// admission that takes an address up again is a write to its record, so what is
-// vacant when it is freed was vacant all along.
+// retained frees addresses that are kept for pods which will not come back: their owner is gone or
+// makes no pod of that name any more, or the pod lives with an address from elsewhere. Only what
+// nobody has is freed, and an admission that takes an address up again is a write to its record, so
+// what is vacant when it is freed was vacant all along.
 type retained struct {
 	ledger           Applier
 	pools            ledger.Pools
@@ -44,8 +43,7 @@ type retained struct {
 	onLeadershipLost func(error)
 	now              func() time.Time
 
-	// first is when this leader first found that an identity will not come back,
-	// on its own clock.
+	// first is when this leader first found that an identity will not come back, on its own clock.
 	first memory[allocator.Identity, time.Time]
 }
 
@@ -76,8 +74,8 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 	return reconcile.Result{RequeueAfter: retainedInterval}, nil
 }
 
-// due returns the vacant addresses whose identities have not come back for the
-// grace, and why they will not. What cannot be told now stays.
+// due returns the vacant addresses whose identities have not come back for the grace, and why they
+// will not. What cannot be told now stays.
 func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]string {
 	pool := state.Pool.Name
 	now, before := k.now(), k.first.of(pool)
@@ -139,8 +137,8 @@ func (k *retained) over(ctx context.Context, o *owners.Reader, a netip.Addr, id 
 	return "", nil
 }
 
-// free frees the addresses that are vacant still, once the API server has said
-// that no live pod claims one of them.
+// free frees the addresses that are vacant still, once the API server has said that no live pod
+// claims one of them.
 func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[netip.Addr]string) error {
 	state, err := k.leaderships.decode(pool)
 	if err != nil {
@@ -177,8 +175,7 @@ func freeRetained(tx *ledger.Tx, a netip.Addr, id allocator.Identity) (bool, err
 	return true, tx.Record.FreeRetained(a, id)
 }
 
-// used reports, by an uncached read, whether the pod of an identity claims an
-// address.
+// used reports, by an uncached read, whether the pod of an identity claims an address.
 func (k *retained) used(ctx context.Context, pool string, a netip.Addr, id allocator.Identity) (bool, error) {
 	var pod corev1.Pod
 	err := k.api.Get(ctx, types.NamespacedName{Namespace: id.Namespace, Name: id.Pod}, &pod)

@@ -8,9 +8,9 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// subnetSerializer let pools of overlapping subnets be judged one after the other: two that
-// gained one address at the same moment would else not see one another become
-// Ready. Safe for concurrent use.
+// subnetSerializer let pools of overlapping subnets be judged one after the other: two that gained
+// one address at the same moment would else not see one another become Ready. Safe for concurrent
+// use.
 type subnetSerializer struct {
 	mu  sync.Mutex
 	now map[types.UID]*crdv1.SpiderIPPool

@@ -33,8 +33,8 @@ type progress interface{ Revision() uint64 }
 type nodesShown interface {
 	// Shows reports whether the watch shows a node of that name.
 	Shows(node string) bool
-	// Ready returns since when a node has been Ready without a break, and for how
-	// long that has been seen; 0 where it is not.
+	// Ready returns since when a node has been Ready without a break, and for how long that has
+	// been seen; 0 where it is not.
 	Ready(node string) (since time.Time, lasts time.Duration)
 }
 
@@ -43,14 +43,13 @@ var (
 	_ nodesShown = (*view.Nodes)(nil)
 )
 
-// Identifier says which stable identity a pod has, and the UID of its owner; the
-// zero Identity where it has none.
+// Identifier says which stable identity a pod has, and the UID of its owner; the zero Identity
+// where it has none.
 type Identifier func(*view.Pod) (allocator.Identity, string)
 
-// tending brings the record of a pool in line with the pods. It decides on the
-// version of the record that it is given, and may be asked again when the
-// outcome of a write was unknown; what counts is then what the last version
-// says.
+// tending brings the record of a pool in line with the pods. It decides on the version of the
+// record that it is given, and may be asked again when the outcome of a write was unknown; what
+// counts is then what the last version says.
 type tending struct {
 	pool         string
 	claims       index
@@ -115,8 +114,8 @@ func (t *tending) do(r *allocator.Record) error {
 	return nil
 }
 
-// reservations settles those that a pod in view carries. A token is given to one
-// pod only, so the end of that pod ends its reservation, settled or not.
+// reservations settles those that a pod in view carries. A token is given to one pod only, so the
+// end of that pod ends its reservation, settled or not.
 func (t *tending) reservations(r *allocator.Record) error {
 	all := map[netip.Addr]allocator.Reservation{} // transitions change what r yields
 	for address, v := range r.Awaited() {
@@ -154,11 +153,10 @@ func (t *tending) reservation(r *allocator.Record, a netip.Addr, v allocator.Res
 	return s, err
 }
 
-// placed reports whether a pod has no node yet, or one that there is. Whoever makes a
-// pod may name any node in it, and deleted by force, with a finalizer, it stays for
-// ever and counts in no quota. Its address stays reserved until the node is there, and
-// so counts among those that its namespace keeps without a running pod; it does not
-// expire while the pod carries it.
+// placed reports whether a pod has no node yet, or one that there is. Whoever makes a pod may name
+// any node in it, and deleted by force, with a finalizer, it stays for ever and counts in no quota.
+// Its address stays reserved until the node is there, and so counts among those that its namespace
+// keeps without a running pod; it does not expire while the pod carries it.
 func (t *tending) placed(p *view.Pod) bool { return p.Node == "" || t.nodes.Shows(p.Node) }
 
 // hold makes an address held, if there is room for another hold. It returns s then.
@@ -171,8 +169,8 @@ func (t *tending) hold(r *allocator.Record, a netip.Addr, h allocator.Hold, s st
 	return s, err
 }
 
-// fate says what becomes of a reservation, by which pod, and since when that
-// pod has ended; nothing while it was not seen.
+// fate says what becomes of a reservation, by which pod, and since when that pod has ended; nothing
+// while it was not seen.
 func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *view.Pod, verb string, since time.Time) {
 	if pod, ok := t.claims.Carrier(t.pool, a, r); ok {
 		if pod.Live() {
@@ -192,10 +190,10 @@ func (t *tending) fate(a netip.Addr, r allocator.Reservation) (pod *view.Pod, ve
 	return nil, "", time.Time{}
 }
 
-// appearances puts an address back that the record does not know although a live
-// pod claims it (I8): the pod turned out to be live after all, or the record is
-// that of a pool made anew. A hold stays: it does not end while a live pod
-// claims the address, and once that pod has ended it is still needed.
+// appearances puts an address back that the record does not know although a live pod claims it
+// (I8): the pod turned out to be live after all, or the record is that of a pool made anew. A hold
+// stays: it does not end while a live pod claims the address, and once that pod has ended it is
+// still needed.
 func (t *tending) appearances(r *allocator.Record) error {
 	for key, p := range t.appeared {
 		a := key.address
@@ -223,9 +221,9 @@ func (t *tending) appearances(r *allocator.Record) error {
 	return nil
 }
 
-// awaits reports whether an address is reserved for this pod: it is not to be settled
-// yet; or the pod has ended and there was no room for another hold, and were its end
-// forgotten, the reservation would expire.
+// awaits reports whether an address is reserved for this pod: it is not to be settled yet; or the
+// pod has ended and there was no room for another hold, and were its end forgotten, the reservation
+// would expire.
 func awaits(r *allocator.Record, a netip.Addr, p *view.Pod) bool {
 	v, ok := r.AwaitedAt(a)
 	return ok && p.Token == string(v.Token) && p.MayCarry(v)
@@ -242,8 +240,8 @@ func (t *tending) identityOf(p *view.Pod, a netip.Addr) allocator.Identity {
 	return identity.OnNIC(p.NICOf(t.pool, a))
 }
 
-// unassignedFor reports whether an address may be put back for a pod: it is free, or kept for the pod's
-// own identity and unassigned.
+// unassignedFor reports whether an address may be put back for a pod: it is free, or kept for the
+// pod's own identity and unassigned.
 func unassignedFor(r *allocator.Record, a netip.Addr, own allocator.Identity) bool {
 	if r.State(a) == allocator.StateFree {
 		return true
@@ -252,8 +250,8 @@ func unassignedFor(r *allocator.Record, a netip.Addr, own allocator.Identity) bo
 	return ok && kept.Unassigned() && kept.Identity == own
 }
 
-// releases frees the addresses in use whose own pod was seen to end, and holds
-// those whose pod vanished.
+// releases frees the addresses in use whose own pod was seen to end, and holds those whose pod
+// vanished.
 func (t *tending) releases(r *allocator.Record) error {
 	for key, e := range t.ends {
 		if !r.InUse(key.address) || t.holderOf(key.address) != key.uid {
@@ -312,9 +310,9 @@ func (t *tending) losses(r *allocator.Record) error {
 	return nil
 }
 
-// remembered is how long the end of a vanished pod is kept in mind whatever the
-// record says: its reservation may have been written by another replica, and come
-// into view after the pod has gone. It is not to expire then, but to be held.
+// remembered is how long the end of a vanished pod is kept in mind whatever the record says: its
+// reservation may have been written by another replica, and come into view after the pod has gone.
+// It is not to expire then, but to be held.
 const remembered = 5 * time.Minute
 
 // lives reports whether the pod itself is live, whatever was noted of it.
@@ -335,8 +333,8 @@ func (t *tending) holderOf(a netip.Addr) types.UID {
 	return t.holder(a)
 }
 
-// outcome returns, once the last version is stored, what was done, whose the
-// addresses are now, and what needs no more acting upon.
+// outcome returns, once the last version is stored, what was done, whose the addresses are now, and
+// what needs no more acting upon.
 func (t *tending) outcome() (done map[netip.Addr]step, holders map[netip.Addr]types.UID, over observations) {
 	done, holders = map[netip.Addr]step{}, map[netip.Addr]types.UID{}
 	for a, s := range t.steps {

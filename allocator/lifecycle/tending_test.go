@@ -228,8 +228,8 @@ func TestTending(t *testing.T) {
 	}
 }
 
-// The first write landed and its answer was lost; the second attempt finds its
-// effect, and must report it all the same.
+// The first write landed and its answer was lost; the second attempt finds its effect, and must
+// report it all the same.
 func TestTendingTwiceReportsWhatTheFirstAttemptDid(t *testing.T) {
 	t.Parallel()
 	a := pod("a", tokenA, 10)

@@ -10,8 +10,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Each field of the text has its field in the status: a new one that is forgotten here would be lost
-// with the next write.
+// Each field of the text has its field in the status: a new one that is forgotten here would be
+// lost with the next write.
 func TestNoFieldOfARecordIsLost(t *testing.T) {
 	t.Parallel()
 	var e allocator.Encoded

@@ -86,22 +86,21 @@ func (c *Claims) countLists(o *metav1.ListOptions) {
 	}
 }
 
-// Lists returns how often all pods were listed. Between two lists pods may have
-// come and gone unseen; while the number stays the same, none has.
+// Lists returns how often all pods were listed. Between two lists pods may have come and gone
+// unseen; while the number stays the same, none has.
 func (c *Claims) Lists() uint64 { return c.listed.Load().count }
 
-// Listed returns how often all pods were listed, and whether the API server has
-// surely answered the last of these lists: all that pods did since that answer is
-// shown to the view, sooner or later, for as long as Lists stays the same. Where
-// a list shows nothing new it becomes sure with the next event or bookmark only,
-// within a minute.
+// Listed returns how often all pods were listed, and whether the API server has surely answered the
+// last of these lists: all that pods did since that answer is shown to the view, sooner or later,
+// for as long as Lists stays the same. Where a list shows nothing new it becomes sure with the next
+// event or bookmark only, within a minute.
 func (c *Claims) Listed() (count uint64, answered bool) {
 	last := c.listed.Load()
 	return last.count, c.reflected() > last.after // nothing else moves it while a list is under way
 }
 
-// reflected returns the revision that the list and the watch have come to; the
-// store may be behind it. It is 0 before the first list.
+// reflected returns the revision that the list and the watch have come to; the store may be behind
+// it. It is 0 before the first list.
 func (c *Claims) reflected() uint64 {
 	revision, err := strconv.ParseUint(c.informer.LastSyncResourceVersion(), 10, 64)
 	if err != nil {

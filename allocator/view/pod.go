@@ -160,8 +160,8 @@ func terminal(s *corev1.PodStatus) bool {
 	return s.Phase == corev1.PodSucceeded || s.Phase == corev1.PodFailed
 }
 
-// MayBeLost reports whether a pod with addresses may have ended with its node: its phase
-// is terminal, and nothing proves that its containers have ended.
+// MayBeLost reports whether a pod with addresses may have ended with its node: its phase is
+// terminal, and nothing proves that its containers have ended.
 func (p *Pod) MayBeLost() bool { return p.Terminal && p.Live() && p.Node != "" && len(p.Claims) > 0 }
 
 func running(c *corev1.ContainerStatus) bool { return c.State.Running != nil }

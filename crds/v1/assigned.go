@@ -10,9 +10,8 @@ import (
 	"strings"
 )
 
-// Assigned is the value of the annotation assigned-<nic>: what one NIC of a
-// pod was given. The CNI plugin hands exactly this to the main plugin. The
-// first six keys are always there.
+// Assigned is the value of the annotation assigned-<nic>: what one NIC of a pod was given. The CNI
+// plugin hands exactly this to the main plugin. The first six keys are always there.
 //
 // +kubebuilder:object:generate=false
 type Assigned struct {
@@ -21,8 +20,8 @@ type Assigned struct {
 	// IPv4Pool and IPv6Pool name the pools; empty where there is no address.
 	IPv4Pool string `json:"ipv4pool"`
 	IPv6Pool string `json:"ipv6pool"`
-	// IPv4 and IPv6 are addresses with the prefix length of the pool's
-	// subnet; empty where the family is not given.
+	// IPv4 and IPv6 are addresses with the prefix length of the pool's subnet; empty where the
+	// family is not given.
 	IPv4 string `json:"ipv4"`
 	IPv6 string `json:"ipv6"`
 	// Vlan of the pools; 0 means none.
@@ -51,8 +50,8 @@ func (c Claim) Is(pool string, address netip.Addr) bool {
 	return c.Pool == pool && c.Address == address
 }
 
-// ParseAssigned reads the annotation of nic. Unknown keys, text after the
-// value, a NIC that differs and an address without its pool are errors.
+// ParseAssigned reads the annotation of nic. Unknown keys, text after the value, a NIC that differs
+// and an address without its pool are errors.
 func ParseAssigned(nic, value string) (Assigned, error) {
 	var a Assigned
 	d := json.NewDecoder(bytes.NewReader([]byte(value)))
@@ -97,9 +96,8 @@ func (a Assigned) Claims() ([]Claim, error) {
 	return claims, nil
 }
 
-// ClaimsOf returns all addresses that the annotations of a pod carry, in the
-// order of its NICs' names, and what was wrong with annotations that could not
-// be read; those carry nothing.
+// ClaimsOf returns all addresses that the annotations of a pod carry, in the order of its NICs'
+// names, and what was wrong with annotations that could not be read; those carry nothing.
 func ClaimsOf(annotations map[string]string) ([]Claim, []error) {
 	var claims []Claim
 	var errs []error
@@ -110,8 +108,8 @@ func ClaimsOf(annotations map[string]string) ([]Claim, []error) {
 	return claims, errs
 }
 
-// AssignedOf returns what each NIC was given, the default NIC first, then by
-// name. What could not be read is appended to errs, unless that is nil.
+// AssignedOf returns what each NIC was given, the default NIC first, then by name. What could not
+// be read is appended to errs, unless that is nil.
 func AssignedOf(annotations map[string]string, errs *[]error) []Assigned {
 	var all []Assigned
 	for key, value := range annotations {

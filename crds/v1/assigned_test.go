@@ -8,8 +8,8 @@ import (
 	v1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// What is read of an annotation is the same once it was written again, and what
-// cannot be read claims nothing.
+// What is read of an annotation is the same once it was written again, and what cannot be read
+// claims nothing.
 func FuzzClaimsOf(f *testing.F) {
 	f.Add("eth0", `{"interface":"eth0","ipv4":"172.18.41.40/16","ipv4pool":"a","ipv4gateway":"172.18.0.1"}`)
 	f.Add("net1", `{"interface":"net1","ipv4":"10.0.0.1/24","ipv4pool":"a","ipv6":"fd00::1/64","ipv6pool":"b","vlan":5}`)

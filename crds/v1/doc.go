@@ -1,10 +1,9 @@
-// Package v1 holds the custom resources of group spiderpool.spidernet.io, the
-// annotations that tie pods to them, and the words that the project uses.
+// Package v1 holds the custom resources of group spiderpool.spidernet.io, the annotations that tie
+// pods to them, and the words that the project uses.
 //
-// The kinds are SpiderIPPool and SpiderSubnet (addresses, and who was given
-// which), SpiderEndpoint (what one pod got, for people to read) and
-// SpiderReservedIP (addresses that are never handed out). Comments on fields
-// are the reference manual: `kubectl explain` shows them.
+// The kinds are SpiderIPPool and SpiderSubnet (addresses, and who was given which), SpiderEndpoint
+// (what one pod got, for people to read) and SpiderReservedIP (addresses that are never handed
+// out). Comments on fields are the reference manual: `kubectl explain` shows them.
 //
 // # Words
 //
@@ -19,8 +18,8 @@
 //	claim     what the annotations of a pod say it carries
 //	token     ties a pod to its reservations; public, proves nothing
 //
-// What does not live here: decisions. Set arithmetic is in package allocator,
-// the rules of validation that need other objects are in package admission.
+// What does not live here: decisions. Set arithmetic is in package allocator, the rules of
+// validation that need other objects are in package admission.
 //
 // +kubebuilder:object:generate=true
 // +groupName=spiderpool.spidernet.io

@@ -25,8 +25,8 @@ const (
 	Deleting
 )
 
-// Readiness says whether the pool gives new addresses, and if not, why: the rest
-// of a sentence that begins with the pool. This is the one place that decides it.
+// Readiness says whether the pool gives new addresses, and if not, why: the rest of a sentence that
+// begins with the pool. This is the one place that decides it.
 func (p *SpiderIPPool) Readiness() (Readiness, string) {
 	switch {
 	case !p.DeletionTimestamp.IsZero():

@@ -2,9 +2,9 @@ package v1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SpiderEndpoint shows what one pod was given. It is named like its pod, made
-// once the pod has a node and deleted when its addresses are released. It is
-// for people: nothing is released because of it.
+// SpiderEndpoint shows what one pod was given. It is named like its pod, made once the pod has a
+// node and deleted when its addresses are released. It is for people: nothing is released because
+// of it.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=spiderendpoints,scope=Namespaced,shortName=se,categories=spiderpool
@@ -38,13 +38,12 @@ type EndpointStatus struct {
 	// +optional
 	Current *EndpointAllocation `json:"current,omitempty"`
 
-	// OwnerControllerType is the kind of the controller that owns the pod,
-	// whatever its group; Pod where none does.
+	// OwnerControllerType is the kind of the controller that owns the pod, whatever its group; Pod
+	// where none does.
 	// +optional
 	OwnerControllerType string `json:"ownerControllerType,omitempty"`
 
-	// OwnerControllerName is the name of that controller; the pod's own where
-	// there is none.
+	// OwnerControllerName is the name of that controller; the pod's own where there is none.
 	// +optional
 	OwnerControllerName string `json:"ownerControllerName,omitempty"`
 }
@@ -69,8 +68,7 @@ type EndpointAllocation struct {
 	// +kubebuilder:validation:MaxItems=64
 	IPs []EndpointIP `json:"ips,omitempty"`
 
-	// TerminationGracePeriodSeconds of the pod: how long it may go on after it
-	// was told to end.
+	// TerminationGracePeriodSeconds of the pod: how long it may go on after it was told to end.
 	// +optional
 	TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds,omitempty"`
 

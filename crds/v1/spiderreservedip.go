@@ -2,8 +2,8 @@ package v1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// SpiderReservedIP names addresses that are never handed out from any pool or
-// subnet, from the moment it exists. Those in use stay in use.
+// SpiderReservedIP names addresses that are never handed out from any pool or subnet, from the
+// moment it exists. Those in use stay in use.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=spiderreservedips,scope=Cluster,shortName=sr,categories=spiderpool
@@ -28,14 +28,12 @@ type SpiderReservedIPList struct {
 
 // ReservedIPSpec are the addresses, all of one family.
 type ReservedIPSpec struct {
-	// IPVersion is 4 or 6. Unset means the family of the first entry, and
-	// admission fills it in.
+	// IPVersion is 4 or 6. Unset means the family of the first entry, and admission fills it in.
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self in [4, 6]",message="must be 4 or 6"
 	IPVersion *int64 `json:"ipVersion,omitempty"`
 
-	// IPs are the addresses: each entry is one address or an inclusive,
-	// ordered range a-b.
+	// IPs are the addresses: each entry is one address or an inclusive, ordered range a-b.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1

@@ -27,8 +27,8 @@ type Server struct {
 	Client     client.Client // of an admin, without a cache
 }
 
-// Main is the body of a TestMain: it starts a server, hands it to use, runs the
-// tests and stops it. It returns what the process should exit with.
+// Main is the body of a TestMain: it starts a server, hands it to use, runs the tests and stops it.
+// It returns what the process should exit with.
 func Main(m *testing.M, use func(*Server) error) int {
 	code, err := run(context.Background(), m, use)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package apiserver gives the tests of one package an etcd and an API server
-// that know the product's custom resources, and nothing else: no controller of
-// ours or of Kubernetes, no node. Tests that need those are behaviours.
+// Package apiserver gives the tests of one package an etcd and an API server that know the
+// product's custom resources, and nothing else: no controller of ours or of Kubernetes, no node.
+// Tests that need those are behaviours.
 package apiserver

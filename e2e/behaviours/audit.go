@@ -40,8 +40,8 @@ func StartControlPlaneAudited(ctx context.Context, dir string) (*Env, error) {
 	return e, nil
 }
 
-// PodLists returns how many lists of the pods of all namespaces the controller has
-// asked the API server for, each once however many pages it has.
+// PodLists returns how many lists of the pods of all namespaces the controller has asked the API
+// server for, each once however many pages it has.
 func (e *Env) PodLists(t *testing.T) int {
 	t.Helper()
 	data, err := os.ReadFile(e.audit)

@@ -18,23 +18,23 @@ type Behaviour struct {
 	Also []string
 	// Manifest is applied before Test; the pools in it are Ready then.
 	Manifest []byte
-	// Before makes what must be there before the product is installed, where the
-	// suite starts a cluster. It may be nil.
+	// Before makes what must be there before the product is installed, where the suite starts a
+	// cluster. It may be nil.
 	Before func(ctx context.Context, e *Env) error
-	// Alone proves the part of it that would disturb others, such as what happens
-	// while the controller is stopped. Nothing else is under way then: all Alones
-	// run before any Test. It may be nil.
+	// Alone proves the part of it that would disturb others, such as what happens while the
+	// controller is stopped. Nothing else is under way then: all Alones run before any Test. It may
+	// be nil.
 	Alone func(t *testing.T, e *Env)
 	// Test proves it, in parallel to others.
 	Test func(t *testing.T, e *Env)
 }
 
-// settle is the time in which a behaviour's leftovers must have gone: expiry of
-// a reservation that no pod came for is the longest of them.
+// settle is the time in which a behaviour's leftovers must have gone: expiry of a reservation that
+// no pod came for is the longest of them.
 const settle = Grace + 15*time.Second
 
-// Run proves each behaviour, in parallel but for what has to be alone, and has
-// the checker look after it.
+// Run proves each behaviour, in parallel but for what has to be alone, and has the checker look
+// after it.
 func Run(t *testing.T, e *Env, all []Behaviour) {
 	for _, b := range all {
 		t.Run(b.ID, func(t *testing.T) { b.run(t, e) })

@@ -7,10 +7,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 )
 
-// AwaitCollector waits until the garbage collector knows the pods of a
-// namespace: those that it has not heard of when their owner is deleted without
-// them it takes for garbage a moment later. It hears of pods in their order, so
-// it knows all others once it has removed one whose owner never was.
+// AwaitCollector waits until the garbage collector knows the pods of a namespace: those that it has
+// not heard of when their owner is deleted without them it takes for garbage a moment later. It
+// hears of pods in their order, so it knows all others once it has removed one whose owner never
+// was.
 func (e *Env) AwaitCollector(t *testing.T, namespace string) {
 	t.Helper()
 	pod := NewPod(namespace, "", nil)

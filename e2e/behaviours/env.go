@@ -51,8 +51,8 @@ func Scheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// NewEnv makes the clients for an API server and begins to watch its pods, which
-// needs nothing of the product.
+// NewEnv makes the clients for an API server and begins to watch its pods, which needs nothing of
+// the product.
 func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
 	scheme, err := Scheme()
 	if err != nil {
@@ -71,14 +71,14 @@ func NewEnv(ctx context.Context, cfg *rest.Config) (*Env, error) {
 	return e, nil
 }
 
-// StartControlPlane starts an API server without nodes, the product, and
-// OpenKruise's stand-in. dir takes the controller's files.
+// StartControlPlane starts an API server without nodes, the product, and OpenKruise's stand-in. dir
+// takes the controller's files.
 func StartControlPlane(ctx context.Context, dir string) (*Env, error) {
 	return startControlPlane(ctx, dir, kruise.Gates{}, install.Chart)
 }
 
-// StartControlPlaneAs is StartControlPlane as it would be with an older version
-// of Kubernetes, such as 1.35: the API server serves and does what that did.
+// StartControlPlaneAs is StartControlPlane as it would be with an older version of Kubernetes, such
+// as 1.35: the API server serves and does what that did.
 func StartControlPlaneAs(ctx context.Context, minor, dir string) (*Env, error) {
 	chart := func(ctx context.Context, cfg *rest.Config, values install.Values) error {
 		return install.ChartFor(ctx, cfg, "v"+minor+".0", values)
@@ -124,8 +124,8 @@ func startControlPlane(ctx context.Context, dir string, gates kruise.Gates, char
 	return e, nil
 }
 
-// equip brings what beside the product runs in a suite with nodes too: kubectl
-// and the controllers of OpenKruise.
+// equip brings what beside the product runs in a suite with nodes too: kubectl and the controllers
+// of OpenKruise.
 func (e *Env) equip(ctx context.Context, kubeconfig, dir string, gates kruise.Gates) error {
 	program, err := component.Path(ctx, "kubectl")
 	if err != nil {
@@ -166,8 +166,7 @@ func installOnLoopback(ctx context.Context, plane *cluster.ControlPlane, dir str
 	return e, nil
 }
 
-// Finish looks at everything once more, ends the watch, and returns an error
-// for all that is wrong.
+// Finish looks at everything once more, ends the watch, and returns an error for all that is wrong.
 func (e *Env) Finish(ctx context.Context) error {
 	found, err := check.Settled(ctx, e.Client, settle)
 	if err != nil {
@@ -183,9 +182,9 @@ func (e *Env) Finish(ctx context.Context) error {
 	return nil
 }
 
-// WatchAnew judges what was seen of the pods and begins to watch them anew:
-// after a restart of the API server, which forgets what was before. Where the
-// cluster is to become another one in between, become does it.
+// WatchAnew judges what was seen of the pods and begins to watch them anew: after a restart of the
+// API server, which forgets what was before. Where the cluster is to become another one in between,
+// become does it.
 func (e *Env) WatchAnew(ctx context.Context, become func(context.Context) error) error {
 	doubles, err := e.watch.Stop(ctx)
 	if err != nil && !errors.Is(err, check.ErrGap) {

@@ -9,8 +9,8 @@ import (
 
 const poll = 50 * time.Millisecond
 
-// Eventually looks until a condition gives no error, and fails with the last
-// error when that takes too long.
+// Eventually looks until a condition gives no error, and fails with the last error when that takes
+// too long.
 func Eventually(t *testing.T, within time.Duration, condition func(context.Context) error) {
 	t.Helper()
 	if err := Await(t.Context(), within, condition); err != nil {
@@ -31,8 +31,8 @@ func Await(ctx context.Context, within time.Duration, condition func(context.Con
 		if ctx.Err() == nil {
 			last = now // else it says only that time is up, and the one before says more
 		}
-		// Whoever waits for minutes does not look twenty times a second, and
-		// leaves the computer to others.
+		// Whoever waits for minutes does not look twenty times a second, and leaves the computer to
+		// others.
 		pause := min(max(poll, time.Since(began)/20), time.Second)
 		select {
 		case <-ctx.Done():
@@ -42,8 +42,7 @@ func Await(ctx context.Context, within time.Duration, condition func(context.Con
 	}
 }
 
-// Pause is how a workload and a fault take their time; nothing is concluded from
-// it.
+// Pause is how a workload and a fault take their time; nothing is concluded from it.
 func Pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():

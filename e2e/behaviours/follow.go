@@ -13,8 +13,7 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Follower sees every version of one pool: the API server sends its watchers
-// one event for each.
+// Follower sees every version of one pool: the API server sends its watchers one event for each.
 type Follower struct {
 	name   string
 	stream watch.Interface
@@ -54,8 +53,8 @@ func (f *Follower) run(see func(*crdv1.SpiderIPPool)) {
 	}
 }
 
-// UpToDate waits until the pool's present version was seen, and then calls
-// then, during which no other is.
+// UpToDate waits until the pool's present version was seen, and then calls then, during which no
+// other is.
 func (f *Follower) UpToDate(t *testing.T, e *Env, then func()) {
 	t.Helper()
 	Eventually(t, Patience, func(ctx context.Context) error {

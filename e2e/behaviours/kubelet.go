@@ -15,17 +15,16 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// Kubelet pretends to be the kubelet of a node, for suites without nodes: it
-// writes what a kubelet would, as the node's user, and runs nothing.
+// Kubelet pretends to be the kubelet of a node, for suites without nodes: it writes what a kubelet
+// would, as the node's user, and runs nothing.
 type Kubelet struct {
 	env  *Env
 	node string
 	as   client.Client // the node's user
 }
 
-// PretendNode makes a node, Ready, with these addresses. Nobody renews its
-// lease, so that Kubernetes takes it for lost after some 50 s. It goes with the
-// test.
+// PretendNode makes a node, Ready, with these addresses. Nobody renews its lease, so that
+// Kubernetes takes it for lost after some 50 s. It goes with the test.
 func (e *Env) PretendNode(t *testing.T, name string, addresses ...netip.Addr) *Kubelet {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{corev1.LabelHostname: name}}}
@@ -75,8 +74,8 @@ func (k *Kubelet) Remove(t *testing.T) {
 	}
 }
 
-// Run binds a pod to the node and reports it running, with the addresses that
-// its default NIC was given.
+// Run binds a pod to the node and reports it running, with the addresses that its default NIC was
+// given.
 func (k *Kubelet) Run(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	k.Bind(t, pod)
@@ -110,8 +109,8 @@ func (k *Kubelet) Finish(t *testing.T, pod *corev1.Pod, phase corev1.PodPhase) {
 	})
 }
 
-// End does what a kubelet does with a pod that was deleted: it reports the end
-// of its containers, and then removes the object.
+// End does what a kubelet does with a pod that was deleted: it reports the end of its containers,
+// and then removes the object.
 func (k *Kubelet) End(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	k.Finish(t, pod, corev1.PodFailed)
@@ -134,8 +133,8 @@ func (k *Kubelet) Report(t *testing.T, pod *corev1.Pod, change func(*corev1.PodS
 	})
 }
 
-// eventually tries again while the API server's own caches do not know yet that
-// the pod is bound to the node, which makes it refuse the node's user.
+// eventually tries again while the API server's own caches do not know yet that the pod is bound to
+// the node, which makes it refuse the node's user.
 func (k *Kubelet) eventually(t *testing.T, do func(context.Context) error) {
 	t.Helper()
 	err := Await(t.Context(), Patience, func(ctx context.Context) error {
@@ -172,8 +171,7 @@ func addressesOf(pod *corev1.Pod) []corev1.PodIP {
 	return all
 }
 
-// DeleteByForce removes a pod from the API without anybody's word on whether it
-// has ended.
+// DeleteByForce removes a pod from the API without anybody's word on whether it has ended.
 func (e *Env) DeleteByForce(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	if err := e.Client.Delete(t.Context(), pod, client.GracePeriodSeconds(0)); err != nil {

@@ -13,8 +13,8 @@ import (
 	"spidernet.io/spiderpool/e2e/install"
 )
 
-// Apply makes the objects of a manifest, and waits until its namespaces can
-// take pods and its pools are Ready.
+// Apply makes the objects of a manifest, and waits until its namespaces can take pods and its pools
+// are Ready.
 func (e *Env) Apply(t *testing.T, manifest []byte) {
 	t.Helper()
 	objects, err := install.Objects(manifest)
@@ -36,8 +36,7 @@ func (e *Env) Apply(t *testing.T, manifest []byte) {
 	}
 }
 
-// awaitServiceAccount waits for what the API server wants of a namespace
-// before it takes pods.
+// awaitServiceAccount waits for what the API server wants of a namespace before it takes pods.
 func (e *Env) awaitServiceAccount(t *testing.T, namespace string) {
 	t.Helper()
 	Eventually(t, Patience, func(ctx context.Context) error {

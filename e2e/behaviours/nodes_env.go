@@ -11,8 +11,8 @@ import (
 	"spidernet.io/spiderpool/e2e/install"
 )
 
-// StartCluster brings a cluster of its own up, with the product and OpenKruise's
-// stand-in, and what the behaviours want to be there before the product is.
+// StartCluster brings a cluster of its own up, with the product and OpenKruise's stand-in, and what
+// the behaviours want to be there before the product is.
 func StartCluster(ctx context.Context, name string, all []Behaviour) (*Env, error) {
 	c, err := cluster.Up(ctx, cluster.Options{
 		Name: name, Nodes: shared + spares, APIServerFlags: []string{"--request-timeout=" + RequestTimeout.String()},
@@ -50,8 +50,8 @@ func onCluster(ctx context.Context, c *cluster.Cluster, all []Behaviour) (*Env, 
 	}
 	values := ChartValues("")
 	delete(values, "controller")
-	// The controller keeps its usual lease: it is not killed here, and where a
-	// hundred pods start on a few cores a short one runs out.
+	// The controller keeps its usual lease: it is not killed here, and where a hundred pods start
+	// on a few cores a short one runs out.
 	if e.Controller, err = install.OnCluster(ctx, c, install.ClusterOptions{Values: values}); err != nil {
 		return nil, err
 	}

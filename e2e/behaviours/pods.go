@@ -18,9 +18,8 @@ import (
 // Clients is how many requests a burst has under way at once.
 const Clients = 32
 
-// NewPod returns a pod of one container with annotations. It has a termination
-// grace: the API server removes a pod that has none without its kubelet's word,
-// and its addresses are held.
+// NewPod returns a pod of one container with annotations. It has a termination grace: the API
+// server removes a pod that has none without its kubelet's word, and its addresses are held.
 func NewPod(namespace, name string, annotations map[string]string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Annotations: annotations},
@@ -46,8 +45,7 @@ func FromPools(ipv4, ipv6 []string) map[string]string {
 	return map[string]string{crdv1.AnnotationIPPool: string(value)}
 }
 
-// Create makes a pod that must be admitted, and returns what its default NIC
-// was given.
+// Create makes a pod that must be admitted, and returns what its default NIC was given.
 func (e *Env) Create(t *testing.T, pod *corev1.Pod, options ...client.CreateOption) crdv1.Assigned {
 	t.Helper()
 	if err := e.Client.Create(t.Context(), pod, options...); err != nil {

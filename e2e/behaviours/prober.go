@@ -19,8 +19,8 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster"
 )
 
-// Prober asks on the underlay all the time who has an address, and notes every
-// answer: it hears two holders where a ping would show one.
+// Prober asks on the underlay all the time who has an address, and notes every answer: it hears two
+// holders where a ping would show one.
 type Prober struct {
 	address netip.Addr
 	socket  int
@@ -157,8 +157,8 @@ func (p *Prober) Answers(t *testing.T) []Answer {
 	return slices.Clone(p.answers)
 }
 
-// Double says who had an address at one time; empty where nobody did. Whoever
-// answers after another has begun to had it all the while.
+// Double says who had an address at one time; empty where nobody did. Whoever answers after another
+// has begun to had it all the while.
 func Double(answers []Answer) string {
 	first, last := map[string]time.Time{}, map[string]time.Time{} // hardware address -> when it answered
 	for _, a := range answers {

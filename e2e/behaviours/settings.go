@@ -21,15 +21,14 @@ var ControllerFlags = []string{
 	"--leader-election-lease-duration=3s",
 }
 
-// DefaultPools are the cluster's default pools in the tests' configuration; the
-// behaviour annot-precedence owns them.
+// DefaultPools are the cluster's default pools in the tests' configuration; the behaviour
+// annot-precedence owns them.
 const (
 	DefaultPoolV4 = "annot-precedence-cluster-v4"
 	DefaultPoolV6 = "annot-precedence-cluster-v6"
 )
 
-// SparedNamespace is one that the pods' webhook does not see; the behaviour
-// annot-forged owns it.
+// SparedNamespace is one that the pods' webhook does not see; the behaviour annot-forged owns it.
 const SparedNamespace = "annot-forged-spared"
 
 // ChartValues are the values of the tests' installation.

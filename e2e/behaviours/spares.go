@@ -17,8 +17,8 @@ import (
 const (
 	// shared is how many nodes every pod may run on.
 	shared = 2
-	// spares is how many there are beside them, for behaviours to stop, to cut off
-	// and to break while others go on. Few stand still for minutes at once.
+	// spares is how many there are beside them, for behaviours to stop, to cut off and to break
+	// while others go on. Few stand still for minutes at once.
 	spares = 4
 	// TaintSpare keeps off the spare nodes what does not tolerate it.
 	TaintSpare = "e2e.spidernet.io/spare"
@@ -38,8 +38,8 @@ func (e *Env) keepSpares(ctx context.Context) error {
 	return nil
 }
 
-// Borrow waits for a spare node, for whose pods Pinned makes room. Until the end
-// of the test nobody else has it; whatever became of it, it is Ready again then.
+// Borrow waits for a spare node, for whose pods Pinned makes room. Until the end of the test nobody
+// else has it; whatever became of it, it is Ready again then.
 func (e *Env) Borrow(t *testing.T) *cluster.Node {
 	t.Helper()
 	select {
@@ -74,8 +74,7 @@ func (e *Env) restore(ctx context.Context, n *cluster.Node) error {
 	if err := n.MendCable(); err != nil {
 		return err
 	}
-	// Before it is Ready, if it has to register anew: what is not tainted is
-	// everybody's.
+	// Before it is Ready, if it has to register anew: what is not tainted is everybody's.
 	if err := e.taint(ctx, n.Name, spareTaint); err != nil {
 		return err
 	}
@@ -126,8 +125,8 @@ func (e *Env) untaint(ctx context.Context, node, key string) error {
 	})
 }
 
-// setTaints waits for the node where it has to register first, and tries again
-// where others write taints too.
+// setTaints waits for the node where it has to register first, and tries again where others write
+// taints too.
 func (e *Env) setTaints(ctx context.Context, node string, change func([]corev1.Taint) []corev1.Taint) error {
 	err := Await(ctx, Patience, func(ctx context.Context) error {
 		var n corev1.Node
@@ -179,8 +178,8 @@ func NodeReady(n *corev1.Node) error {
 	return nil
 }
 
-// NodeLost returns an error until Kubernetes has noticed that a node is silent,
-// which takes it 50 s.
+// NodeLost returns an error until Kubernetes has noticed that a node is silent, which takes it 50
+// s.
 func NodeLost(n *corev1.Node) error { return ready(n, corev1.ConditionUnknown) }
 
 func ready(n *corev1.Node, want corev1.ConditionStatus) error {

@@ -70,8 +70,8 @@ func (e *Env) AwaitPod(t *testing.T, pod *corev1.Pod, wanted func(*corev1.Pod) e
 	})
 }
 
-// AwaitAssigned waits until a pod carries addresses, without our gate, and
-// returns what its default NIC was given.
+// AwaitAssigned waits until a pod carries addresses, without our gate, and returns what its default
+// NIC was given.
 func (e *Env) AwaitAssigned(t *testing.T, pod *corev1.Pod) crdv1.Assigned {
 	t.Helper()
 	e.AwaitPod(t, pod, func(now *corev1.Pod) error {
@@ -98,9 +98,8 @@ func Condition(pod *corev1.Pod) *corev1.PodCondition {
 	return nil
 }
 
-// AwaitReason waits until a pod says that it has no address for one of the
-// reasons, by its condition and by a Warning event, and returns the message of
-// the condition.
+// AwaitReason waits until a pod says that it has no address for one of the reasons, by its
+// condition and by a Warning event, and returns the message of the condition.
 func (e *Env) AwaitReason(t *testing.T, pod *corev1.Pod, reasons ...string) string {
 	t.Helper()
 	e.AwaitPod(t, pod, func(now *corev1.Pod) error {

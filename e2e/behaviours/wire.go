@@ -14,8 +14,8 @@ import (
 	"golang.org/x/net/ipv6"
 )
 
-// Ping waits until an address answers an echo request of the underlay's gateway,
-// which all pods reach.
+// Ping waits until an address answers an echo request of the underlay's gateway, which all pods
+// reach.
 func (e *Env) Ping(t *testing.T, to netip.Addr) {
 	t.Helper()
 	Eventually(t, Patience, func(ctx context.Context) error { return e.TryPing(ctx, to) })

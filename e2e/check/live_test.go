@@ -19,8 +19,8 @@ import (
 	"spidernet.io/spiderpool/e2e/install"
 )
 
-// start gives an API server that knows the product's kinds and has nobody who
-// keeps them consistent.
+// start gives an API server that knows the product's kinds and has nobody who keeps them
+// consistent.
 func start(t *testing.T) client.WithWatch {
 	t.Helper()
 	plane, err := cluster.StartControlPlane(t.Context(), cluster.ControlPlaneOptions{ControllerManager: true})
@@ -62,8 +62,7 @@ func create(t *testing.T, c client.Client, name, address string) *corev1.Pod {
 	return pod
 }
 
-// TestCheckerOnARealAPIServer has every reading path of the checker meet a
-// fault that it must see.
+// TestCheckerOnARealAPIServer has every reading path of the checker meet a fault that it must see.
 func TestCheckerOnARealAPIServer(t *testing.T) {
 	t.Parallel()
 	c := start(t)
@@ -113,8 +112,8 @@ func TestCheckerOnARealAPIServer(t *testing.T) {
 	}
 }
 
-// TestOwnersAreReadWhateverTheirKind has a record retain addresses for an owner
-// that is there, for one that is gone and for one of a kind that nobody serves.
+// TestOwnersAreReadWhateverTheirKind has a record retain addresses for an owner that is there, for
+// one that is gone and for one of a kind that nobody serves.
 func TestOwnersAreReadWhateverTheirKind(t *testing.T) {
 	t.Parallel()
 	c := start(t)

@@ -11,8 +11,8 @@ import (
 	v1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// TestPluginReadsWhatTheWebhookWrites holds the two types of one annotation
-// together: every field of the writer's reaches the reader.
+// TestPluginReadsWhatTheWebhookWrites holds the two types of one annotation together: every field
+// of the writer's reaches the reader.
 func TestPluginReadsWhatTheWebhookWrites(t *testing.T) {
 	t.Parallel()
 	full := assignment(1, 40)
@@ -64,8 +64,8 @@ func TestAnnotationHasOneName(t *testing.T) {
 	}
 }
 
-// FuzzWhatThePluginTakesTheControllerTakesToo: an address that a pod carries
-// for real is one that the controller counts as taken.
+// FuzzWhatThePluginTakesTheControllerTakesToo: an address that a pod carries for real is one that
+// the controller counts as taken.
 func FuzzWhatThePluginTakesTheControllerTakesToo(f *testing.F) {
 	for _, assigned := range []v1.Assigned{assignment(1, 40), {Interface: "eth0", IPv4Pool: "p", IPv4: "10.0.0.2/31"}} {
 		f.Add(string(encode(f, assigned)))

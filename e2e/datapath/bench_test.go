@@ -10,15 +10,14 @@ import (
 	"time"
 )
 
-// row is how many pods a measured node starts before they end. host-local reads
-// the record of every address on the node at each ADD; kubelet's limit is 110.
+// row is how many pods a measured node starts before they end. host-local reads the record of every
+// address on the node at each ADD; kubelet's limit is 110.
 const row = 20
 
-// BenchmarkADDAgainstHostLocal starts our plugin and host-local in turn, and
-// reports the medians of wall time and of the greatest memory of each, and
-// their ratios. The budget is 0.9 of the time; the memory, which lasts no longer
-// than the process, has none. An empty process shows what of it is Go's own
-// start and the kernel's.
+// BenchmarkADDAgainstHostLocal starts our plugin and host-local in turn, and reports the medians of
+// wall time and of the greatest memory of each, and their ratios. The budget is 0.9 of the time;
+// the memory, which lasts no longer than the process, has none. An empty process shows what of it
+// is Go's own start and the kernel's.
 func BenchmarkADDAgainstHostLocal(b *testing.B) {
 	p := newPod(b, "measured")
 	ours := &subject{program: ownProgram("spiderpool"), input: stdin(b, "")}
@@ -60,9 +59,9 @@ type subject struct {
 	took    []time.Duration
 }
 
-// run starts the program and returns how long it was there. What it reads lies
-// ready in a pipe and what it writes is read afterwards, so that nothing of
-// this process is measured but starting and waiting.
+// run starts the program and returns how long it was there. What it reads lies ready in a pipe and
+// what it writes is read afterwards, so that nothing of this process is measured but starting and
+// waiting.
 func (s *subject) run(b *testing.B, env []string) time.Duration {
 	b.Helper()
 	in, out := pipe(b), pipe(b)

@@ -19,8 +19,8 @@ type network struct {
 	path string
 }
 
-// newNetwork writes a configuration list with one main plugin. The key ipam is
-// put there where the plugin has none.
+// newNetwork writes a configuration list with one main plugin. The key ipam is put there where the
+// plugin has none.
 func newNetwork(t testing.TB, name, version string, plugin map[string]any) *network {
 	t.Helper()
 	if plugin["ipam"] == nil {
@@ -37,8 +37,8 @@ func newNetwork(t testing.TB, name, version string, plugin map[string]any) *netw
 // capability is what makes a runtime pass the pod's annotations.
 var capability = map[string]bool{"io.kubernetes.cri.pod-annotations": true}
 
-// run lets cnitool do verb for the pod's eth0, with the annotations that a
-// runtime would pass. It returns stdout, stderr and whether it succeeded.
+// run lets cnitool do verb for the pod's eth0, with the annotations that a runtime would pass. It
+// returns stdout, stderr and whether it succeeded.
 func (n *network) run(t testing.TB, verb string, p *pod, annotations map[string]string, env ...string) (stdout, stderr string, ok bool) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), referenceProgram("cnitool"), verb, n.name, p.path)

@@ -18,8 +18,8 @@ var versions = []string{"0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 // mainPlugin is one that delegates to ours.
 type mainPlugin struct {
 	name string
-	// entry returns its entry in the configuration, with the interface it needs
-	// made; the subnet is number's, see assignment.
+	// entry returns its entry in the configuration, with the interface it needs made; the subnet is
+	// number's, see assignment.
 	entry func(t *testing.T, number int) map[string]any
 }
 
@@ -138,8 +138,8 @@ func checkNIC(t *testing.T, p *pod, want v1.Assigned) {
 	}
 }
 
-// checkCheck proves that CHECK passes, that it sees an annotation that changed,
-// and that versions without it say so.
+// checkCheck proves that CHECK passes, that it sees an annotation that changed, and that versions
+// without it say so.
 func checkCheck(t *testing.T, n *network, version string, p *pod, carried, other v1.Assigned) {
 	t.Helper()
 	if version == "0.3.1" {
@@ -170,8 +170,8 @@ func checkStatus(t *testing.T, n *network, version string, p *pod) {
 	}
 }
 
-// checkGC lets libcni collect every attachment, and asks our plugin itself,
-// since main plugins do not pass GC on.
+// checkGC lets libcni collect every attachment, and asks our plugin itself, since main plugins do
+// not pass GC on.
 func checkGC(t *testing.T, n *network, version string, p *pod) {
 	t.Helper()
 	n.must(t, "gc", p, nil)
@@ -208,8 +208,7 @@ func TestPodWithoutAnAddressIsRefusedWithASentence(t *testing.T) {
 	}
 }
 
-// TestCleanGatewayLeavesTheDefaultRouteToAnotherNIC makes a second NIC as
-// webhooks annotate it.
+// TestCleanGatewayLeavesTheDefaultRouteToAnotherNIC makes a second NIC as webhooks annotate it.
 func TestCleanGatewayLeavesTheDefaultRouteToAnotherNIC(t *testing.T) {
 	t.Parallel()
 	n := newNetwork(t, "clean", "1.1.0", map[string]any{"type": "bridge", "bridge": "br-clean", "capabilities": capability})

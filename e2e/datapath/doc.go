@@ -1,11 +1,11 @@
-// Package datapath holds the tests of the CNI plugin with everything around it
-// real: the reference plugins macvlan and bridge delegate to it, cnitool drives
-// them as a runtime does, and what they made is read from the kernel.
+// Package datapath holds the tests of the CNI plugin with everything around it real: the reference
+// plugins macvlan and bridge delegate to it, cnitool drives them as a runtime does, and what they
+// made is read from the kernel.
 //
-// The tests need root. TestMain builds the programs and starts the test binary
-// again in network and mount namespaces of its own, so the machine's links,
-// routes and files stay as they are and everything ends with the process.
-// Within those, each pod of a test has a network namespace, as pods have.
+// The tests need root. TestMain builds the programs and starts the test binary again in network and
+// mount namespaces of its own, so the machine's links, routes and files stay as they are and
+// everything ends with the process. Within those, each pod of a test has a network namespace, as
+// pods have.
 //
 //	commands_test.go  every command in every version of CNI, through macvlan
 //	                  and bridge, dual stack, with a ping from pod to pod

@@ -13,8 +13,7 @@ import (
 	v1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// node is a node that the installer has furnished, and its API server, which
-// knows one pod.
+// node is a node that the installer has furnished, and its API server, which knows one pod.
 type node struct {
 	bin        string
 	kubeconfig string
@@ -57,8 +56,8 @@ func newNode(t testing.TB, annotations map[string]string) *node {
 	return n
 }
 
-// TestPodIsLookedUpWhereTheRuntimePassesNoAnnotations goes the whole way:
-// installer, bridge, plugin, lookup, API server.
+// TestPodIsLookedUpWhereTheRuntimePassesNoAnnotations goes the whole way: installer, bridge,
+// plugin, lookup, API server.
 func TestPodIsLookedUpWhereTheRuntimePassesNoAnnotations(t *testing.T) {
 	t.Parallel()
 	carried := assignment(98, 40)
@@ -84,8 +83,8 @@ func TestPodIsLookedUpWhereTheRuntimePassesNoAnnotations(t *testing.T) {
 	}
 }
 
-// TestPodOfAnotherUIDIsRefused proves that a sandbox of a pod that was made
-// again never takes its successor's address.
+// TestPodOfAnotherUIDIsRefused proves that a sandbox of a pod that was made again never takes its
+// successor's address.
 func TestPodOfAnotherUIDIsRefused(t *testing.T) {
 	t.Parallel()
 	furnished := newNode(t, annotate(t, v1.Assigned{Interface: "eth0", IPv4Pool: "p", IPv4: "10.9.97.40/24"}))

@@ -93,8 +93,8 @@ func runInside(own string) (int, error) {
 	return 0, err
 }
 
-// furnish makes the new namespaces usable: nothing mounted here is seen
-// outside, and loopback is up.
+// furnish makes the new namespaces usable: nothing mounted here is seen outside, and loopback is
+// up.
 func furnish() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("making mounts private: %w", err)

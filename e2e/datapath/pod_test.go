@@ -45,8 +45,7 @@ func newPod(t testing.TB, name string) *pod {
 	return p
 }
 
-// onSpareThread runs f on a thread that ends with it, whatever namespace f left
-// it in.
+// onSpareThread runs f on a thread that ends with it, whatever namespace f left it in.
 func onSpareThread(t testing.TB, f func() error) {
 	t.Helper()
 	failed := make(chan error)
@@ -118,8 +117,7 @@ func (p *pod) routes(t testing.TB) []string {
 	return found
 }
 
-// pingPatience is how long an answer is waited for; links and neighbours need a
-// moment to come up.
+// pingPatience is how long an answer is waited for; links and neighbours need a moment to come up.
 const pingPatience = 15 * time.Second
 
 // ping sends echo requests from the pod until one is answered.
@@ -173,8 +171,8 @@ func answered(t testing.TB, conn *icmp.PacketConn, protocol int, addr netip.Addr
 	}
 }
 
-// underlay is a network that pods with macvlan share: a NIC for their master,
-// and behind it a gateway.
+// underlay is a network that pods with macvlan share: a NIC for their master, and behind it a
+// gateway.
 func underlay(t testing.TB, master string, gateways ...string) {
 	t.Helper()
 	peer := master + "p"

@@ -25,8 +25,7 @@ func commandEnv(command string, p *pod, containerID string) []string {
 	}
 }
 
-// stdin is what containerd writes to the plugin, or with a kubeconfig what
-// Multus would.
+// stdin is what containerd writes to the plugin, or with a kubeconfig what Multus would.
 func stdin(t testing.TB, kubeconfig string) []byte {
 	t.Helper()
 	ipam := map[string]any{"type": "spiderpool"}
@@ -39,8 +38,8 @@ func stdin(t testing.TB, kubeconfig string) []byte {
 	return encode(t, conf)
 }
 
-// trace runs ADD under strace and returns the calls, of the process and of all
-// that it starts, that are about sockets or start a program.
+// trace runs ADD under strace and returns the calls, of the process and of all that it starts, that
+// are about sockets or start a program.
 func trace(t *testing.T, program string, p *pod, input []byte) []string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "trace")

@@ -57,8 +57,8 @@ func TestBindingAPodTwiceGivesOneAddress(t *testing.T) {
 	}
 }
 
-// What an earlier call reserved is found, also where the first candidate has
-// come to have room meanwhile.
+// What an earlier call reserved is found, also where the first candidate has come to have room
+// meanwhile.
 func TestBindingFindsWhatWasReservedInAnyCandidate(t *testing.T) {
 	t.Parallel()
 	small, large := newPool(t, "10.1.0.0/24", "10.1.0.1"), newPool(t, "10.1.1.0/24", "10.1.1.1-10.1.1.9")

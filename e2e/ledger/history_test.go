@@ -50,9 +50,9 @@ type call struct {
 	Begin, Return int64 // on the clock that all processes of the machine share
 }
 
-// What several processes did to pools at the same time could have been done by one
-// after the other: no order of it gives an address twice, says that a full pool
-// has room or the other way round, or loses what was answered.
+// What several processes did to pools at the same time could have been done by one after the other:
+// no order of it gives an address twice, says that a full pool has room or the other way round, or
+// loses what was answered.
 func TestHistoryOfSeveralProcessesIsOneOfSingleSteps(t *testing.T) {
 	t.Parallel()
 	job := historyJob{Host: kubeConfig.Host, TLS: kubeConfig.TLSClientConfig}
@@ -134,8 +134,8 @@ func operations(history []call) []porcupine.Operation {
 	return all
 }
 
-// poolModel is a pool of three addresses in which one thing happens after the
-// other. Its state is text: address=token, or address=settled.
+// poolModel is a pool of three addresses in which one thing happens after the other. Its state is
+// text: address=token, or address=settled.
 var poolModel = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		byPool := map[string][]porcupine.Operation{}

@@ -120,8 +120,8 @@ func TestAnIdentityWithOneCandidateCostsNoRead(t *testing.T) {
 	}
 }
 
-// The watch may be late: that no candidate keeps an address for the identity is
-// confirmed before a new one is taken.
+// The watch may be late: that no candidate keeps an address for the identity is confirmed before a
+// new one is taken.
 func TestThatNoneKeepsTheAddressIsConfirmed(t *testing.T) {
 	t.Parallel()
 	a, b := newPool(t, "10.1.0.0/24", "10.1.0.1"), newPool(t, "10.1.1.0/24", "10.1.1.1")

@@ -257,8 +257,8 @@ func TestTheNextCandidateServesWhenTheFirstIsFull(t *testing.T) {
 	}
 }
 
-// A ledger that crashed after its write landed has told nobody. The one that
-// follows must not give that address to another.
+// A ledger that crashed after its write landed has told nobody. The one that follows must not give
+// that address to another.
 func TestALedgerThatCrashedLeavesNoDouble(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, "10.1.0.0/24", "10.1.0.1-10.1.0.254")

@@ -90,8 +90,7 @@ func record(t *testing.T, pool string) *allocator.Record {
 	return state.Record
 }
 
-// reserve takes one address for a pod to come, in a namespace of its own: no cap
-// is reached.
+// reserve takes one address for a pod to come, in a namespace of its own: no cap is reached.
 func reserve(ctx context.Context, l *ledger.Ledger, pools ...string) (allocator.Token, netip.Addr, error) {
 	r := toCome("")
 	r.Pod.Namespace = "of-" + string(r.Token)

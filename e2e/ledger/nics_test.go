@@ -47,8 +47,8 @@ func nicLines(claims []crdv1.Claim, token allocator.Token, pod string) []string 
 	return lines
 }
 
-// atOnceThrough calls serve through each of two ledgers at once, and returns the
-// claims that both were given, each NIC its own.
+// atOnceThrough calls serve through each of two ledgers at once, and returns the claims that both
+// were given, each NIC its own.
 func atOnceThrough(t *testing.T, serve func(*ledger.Ledger) ([]crdv1.Claim, error)) []crdv1.Claim {
 	t.Helper()
 	var got [2][]crdv1.Claim
@@ -175,8 +175,8 @@ func TestTwoNICsGetTheirAddressesOrNone(t *testing.T) {
 	}
 }
 
-// What a call found reserved was given to the pod by an earlier one, whose answer
-// may be on its way: that stays where the other NIC gets nothing.
+// What a call found reserved was given to the pod by an earlier one, whose answer may be on its
+// way: that stays where the other NIC gets nothing.
 func TestWhatOneNICHadStaysWhereTheOtherGetsNothing(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t, "10.1.0.0/24", "10.1.0.1").Name

@@ -16,10 +16,9 @@ import (
 	"spidernet.io/spiderpool/e2e/apiserver"
 )
 
-// A leader ends between the reservation and the answer, and no pod comes. The
-// next leader has watched as a standby since before the reservation was made, so
-// the address needs no hold. One that was reserved earlier does: its pod may have
-// come and vanished before the standby was there.
+// A leader ends between the reservation and the answer, and no pod comes. The next leader has
+// watched as a standby since before the reservation was made, so the address needs no hold. One
+// that was reserved earlier does: its pod may have come and vanished before the standby was there.
 func TestAStandbyThatHasWatchedHoldsNothingThatNobodyCameFor(t *testing.T) {
 	const lease = "a-standby-that-has-watched"
 	first := run(t, lease, longGrace)

@@ -25,8 +25,8 @@ import (
 
 const poolBefore = "written-before"
 
-// A pool whose status the release before wrote goes on under this one: what was
-// judged stays in service, and its pods keep, release and expire their addresses.
+// A pool whose status the release before wrote goes on under this one: what was judged stays in
+// service, and its pods keep, release and expire their addresses.
 func TestAPoolThatTheReleaseBeforeWroteGoesOn(t *testing.T) {
 	node := makeNode(t, "node-before")
 	owner := newStatefulSet(t, "before", 2)
@@ -75,8 +75,8 @@ func TestAPoolThatTheReleaseBeforeWroteGoesOn(t *testing.T) {
 	}
 	wait(t, before(21), allocator.StateFree)
 
-	// Who may have come for a reservation that no pod carries nobody knows: it is
-	// held for the nodes that there are.
+	// Who may have come for a reservation that no pod carries nobody knows: it is held for the
+	// nodes that there are.
 	for _, n := range []byte{11, 12, 13, 22} {
 		waitHeld(t, before(n), "")
 	}
@@ -110,8 +110,8 @@ func before(n byte) crdv1.Claim {
 	return crdv1.Claim{Pool: poolBefore, Address: netip.AddrFrom4([4]byte{10, 201, 0, n}), NIC: crdv1.DefaultNIC}
 }
 
-// claimant makes a live pod that carries an address of the pool, and a token of
-// its own where none is given.
+// claimant makes a live pod that carries an address of the pool, and a token of its own where none
+// is given.
 func claimant(t *testing.T, token string, n byte) *corev1.Pod {
 	t.Helper()
 	if token == "" {
@@ -186,8 +186,8 @@ func follow(t *testing.T, pool *crdv1.SpiderIPPool) *versions {
 	return v
 }
 
-// check fails unless each version was Ready as it stood and had all its addresses
-// in service, the first that was written included.
+// check fails unless each version was Ready as it stood and had all its addresses in service, the
+// first that was written included.
 func (v *versions) check(t *testing.T) {
 	t.Helper()
 	now := get(t, poolBefore).Pool.ResourceVersion

@@ -26,9 +26,8 @@ import (
 	"spidernet.io/spiderpool/e2e/apiserver"
 )
 
-// wantsKey is the annotation by which pods of these tests ask for pools: the
-// candidates of a family separated by "|", families by ";". A pod without it is
-// none of ours.
+// wantsKey is the annotation by which pods of these tests ask for pools: the candidates of a family
+// separated by "|", families by ";". A pod without it is none of ours.
 const wantsKey = "test.example/pools"
 
 // byAnnotation chooses what wantsKey says.
@@ -121,8 +120,7 @@ func newPoolOf(t *testing.T, family, size int) string {
 	return pool.Name
 }
 
-// waiting makes a pod as it was admitted without an address: gated, unless a
-// test edits it.
+// waiting makes a pod as it was admitted without an address: gated, unless a test edits it.
 func waiting(t *testing.T, wants string, edits ...func(*corev1.Pod)) *corev1.Pod {
 	t.Helper()
 	pod := &corev1.Pod{
@@ -174,8 +172,7 @@ func conditionOf(pod *corev1.Pod) corev1.PodCondition {
 	return corev1.PodCondition{}
 }
 
-// awaitReason waits until a pod says by condition and event why it waits, and
-// returns the message.
+// awaitReason waits until a pod says by condition and event why it waits, and returns the message.
 func awaitReason(t *testing.T, pod *corev1.Pod, reason string) string {
 	t.Helper()
 	var c corev1.PodCondition
@@ -200,8 +197,8 @@ func awaitEvent(t *testing.T, pod *corev1.Pod, kind, reason, message string) {
 	})
 }
 
-// awaitBound waits until a pod has addresses, and nothing looks as if it waited,
-// and returns its claims.
+// awaitBound waits until a pod has addresses, and nothing looks as if it waited, and returns its
+// claims.
 func awaitBound(t *testing.T, pod *corev1.Pod) []crdv1.Claim {
 	t.Helper()
 	var claims []crdv1.Claim
@@ -226,8 +223,8 @@ func isBound(t *testing.T, pod *corev1.Pod) bool {
 	return now(t, pod).Annotations[crdv1.AnnotationReservation] != ""
 }
 
-// occupy fills a pool with pods that never had a node: when they are deleted
-// their addresses come free at once.
+// occupy fills a pool with pods that never had a node: when they are deleted their addresses come
+// free at once.
 func occupy(t *testing.T, pool string) []*corev1.Pod {
 	t.Helper()
 	var pods []*corev1.Pod

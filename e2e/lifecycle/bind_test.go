@@ -401,8 +401,8 @@ func TestANewLeaderEndsWhatTheLastOneBegan(t *testing.T) {
 	}
 }
 
-// Two that believe they lead bind the same pods. The first may still be taking
-// over pools of other tests, so that each deposes the other; a third ends it.
+// Two that believe they lead bind the same pods. The first may still be taking over pools of other
+// tests, so that each deposes the other; a third ends it.
 func TestTwoLeadersGiveAPodOneAddress(t *testing.T) {
 	leaders := []*leader{leadBinding(t, &byAnnotation{})}
 	pool := newPoolOf(t, 4, 20)

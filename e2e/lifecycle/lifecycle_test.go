@@ -31,8 +31,8 @@ func wait(t *testing.T, c crdv1.Claim, want allocator.State) {
 	apiserver.Eventually(t, fmt.Sprintf("%s is %s", c.Address, want), func() bool { return state(t, c) == want })
 }
 
-// barrier returns once the leader has acted on everything that happened before:
-// it has settled a pod that was made now.
+// barrier returns once the leader has acted on everything that happened before: it has settled a
+// pod that was made now.
 func barrier(t *testing.T, pool string) {
 	t.Helper()
 	token, claim := reserve(t, pool)
@@ -108,9 +108,8 @@ func TestLifeOfAnAddress(t *testing.T) {
 	})
 }
 
-// A phase and container statuses that somebody forged free the address of a
-// running pod. Its kubelet tells otherwise, later. Nobody else may lose their
-// address for it.
+// A phase and container statuses that somebody forged free the address of a running pod. Its
+// kubelet tells otherwise, later. Nobody else may lose their address for it.
 func TestAPodThatFinishesTwice(t *testing.T) {
 	lead(t, longGrace)
 	pool := newPool(t)
@@ -230,8 +229,7 @@ func TestAPoolMadeAnewHasBackWhatItsPodsCarry(t *testing.T) {
 	}
 }
 
-// takeAgain reserves exactly this address, as the webhook would once nothing
-// lower is free.
+// takeAgain reserves exactly this address, as the webhook would once nothing lower is free.
 func takeAgain(t *testing.T, c crdv1.Claim) string {
 	t.Helper()
 	token := allocator.NewToken()
@@ -278,9 +276,9 @@ func TestALeaderThatWasOvertakenStops(t *testing.T) {
 	}
 }
 
-// The first leader frees an address, it is given on, and its new pod vanishes
-// unseen. A leader that comes later sees the old pod, finished, with the same
-// address in its annotations: that proves nothing about the new one.
+// The first leader frees an address, it is given on, and its new pod vanishes unseen. A leader that
+// comes later sees the old pod, finished, with the same address in its annotations: that proves
+// nothing about the new one.
 func TestANewLeaderDoesNotFreeByAnOldPodsEnd(t *testing.T) {
 	first := lead(t, longGrace)
 	pool := newPool(t)
@@ -307,9 +305,9 @@ func TestANewLeaderDoesNotFreeByAnOldPodsEnd(t *testing.T) {
 	}
 }
 
-// Two that believe they lead judge the pools as they appear, until one of them
-// finds the other's term and stops. Neither may make a pool Ready while the
-// other makes another Ready that overlaps. A third, alone, ends the matter.
+// Two that believe they lead judge the pools as they appear, until one of them finds the other's
+// term and stops. Neither may make a pool Ready while the other makes another Ready that overlaps.
+// A third, alone, ends the matter.
 func TestOverlappingPoolsMadeAtOneMoment(t *testing.T) {
 	leaders := []*leader{lead(t, longGrace), lead(t, longGrace)}
 	var wg sync.WaitGroup

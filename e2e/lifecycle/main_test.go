@@ -57,8 +57,8 @@ func lead(t *testing.T, grace time.Duration, edits ...func(*lifecycle.Options)) 
 	return run(t, "", grace, edits...)
 }
 
-// run is lead for a process that leads once it has the Lease of that name; without
-// one it leads at once.
+// run is lead for a process that leads once it has the Lease of that name; without one it leads at
+// once.
 func run(t *testing.T, lease string, grace time.Duration, edits ...func(*lifecycle.Options)) *leader {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -156,8 +156,7 @@ var nets atomic.Int64
 // newNet returns the number of a subnet 10.0.<n>.0/24 that no other test has.
 func newNet() int64 { return nets.Add(1) }
 
-// newPool makes a pool of 99 addresses and waits until a leader has made it
-// Ready.
+// newPool makes a pool of 99 addresses and waits until a leader has made it Ready.
 func newPool(t *testing.T) string {
 	t.Helper()
 	net := newNet()
@@ -203,8 +202,7 @@ type none struct{}
 
 func (none) Pool(string) (*crdv1.SpiderIPPool, bool) { return nil, false }
 
-// newPod makes a pod that carries what was reserved, bound to node unless that
-// is empty.
+// newPod makes a pod that carries what was reserved, bound to node unless that is empty.
 func newPod(t *testing.T, node, token string, claim crdv1.Claim) *corev1.Pod {
 	t.Helper()
 	pod := podWith(t, node, token, claim)

@@ -116,8 +116,7 @@ func eventually(t *testing.T, pod *corev1.Pod, reason string, words ...string) {
 	})
 }
 
-// Whoever leads next finds a settled address without a pod. Its endpoint tells
-// the node.
+// Whoever leads next finds a settled address without a pod. Its endpoint tells the node.
 func TestAPodDeletedWhileNobodyLedHasItsAddressHeld(t *testing.T) {
 	first := lead(t, longGrace)
 	pool := newPool(t)
@@ -138,8 +137,8 @@ func TestAPodDeletedWhileNobodyLedHasItsAddressHeld(t *testing.T) {
 	waitHeld(t, claim2, "")
 }
 
-// A reservation that stood before this leader may have had a pod; one that it
-// saw being made has not.
+// A reservation that stood before this leader may have had a pod; one that it saw being made has
+// not.
 func TestAReservationOfAnotherLeadershipIsHeldNotFreed(t *testing.T) {
 	first := lead(t, longGrace)
 	pool := newPool(t)
@@ -338,8 +337,8 @@ func TestAnEndpointOfAnEarlierPodStaysUntilItsAddressIsHeld(t *testing.T) {
 	})
 }
 
-// Two pods claim one address, as after a restored backup. Both are told, and the
-// younger, which has no node, loses its claim.
+// Two pods claim one address, as after a restored backup. Both are told, and the younger, which has
+// no node, loses its claim.
 func TestOfTwoPodsWithOneAddressTheYoungerIsUnbound(t *testing.T) {
 	lead(t, longGrace)
 	pool := newPool(t)
@@ -362,8 +361,7 @@ func TestOfTwoPodsWithOneAddressTheYoungerIsUnbound(t *testing.T) {
 	}
 }
 
-// A pool that was brought from another cluster has a mark that this one will not
-// reach for long.
+// A pool that was brought from another cluster has a mark that this one will not reach for long.
 func TestAMarkOfAnotherHistoryIsReset(t *testing.T) {
 	first := lead(t, longGrace)
 	pool := newPool(t)

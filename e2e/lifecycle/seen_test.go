@@ -49,8 +49,7 @@ func awaitTable(t *testing.T, want [][]string, args ...string) {
 	})
 }
 
-// awaitDescribed waits until the description of a pool has an event with all the
-// words in one line.
+// awaitDescribed waits until the description of a pool has an event with all the words in one line.
 func awaitDescribed(t *testing.T, pool string, words ...string) {
 	t.Helper()
 	var out string

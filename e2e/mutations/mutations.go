@@ -5,11 +5,11 @@ import "slices"
 // A Mutation is a safeguard taken out.
 type Mutation struct {
 	Name string
-	// Edits are what is replaced: file -> old text, new text. The old text stands
-	// in the file exactly once.
+	// Edits are what is replaced: file -> old text, new text. The old text stands in the file
+	// exactly once.
 	Edits []Edit
-	// Package and Test are the package, of this module's parent, and the test of
-	// it that notices; Says is part of what it prints then.
+	// Package and Test are the package, of this module's parent, and the test of it that notices;
+	// Says is part of what it prints then.
 	Package, Test, Says string
 	Flags               []string // of the test
 }
@@ -48,8 +48,8 @@ func writes() []Mutation {
 		{
 			Name: "an address is settled before its pod is seen",
 			Edits: []Edit{{
-				"allocator/ledger/want.go", "	tx.counted(w.reservation, 1)\n",
-				"	if err := tx.Record.Settle(a, w.reservation.Token, 0); err != nil {\n		return err\n	}\n	tx.counted(w.reservation, 1)\n",
+				"allocator/ledger/want.go", "	w.address, w.fresh = a, true\n	return nil\n",
+				"	w.address, w.fresh = a, true\n	return tx.Record.Settle(a, w.reservation.Token, 0)\n",
 			}},
 			Package: lifecycle, Test: theModel + "/a_pod_is_deleted_by_force,_and_its_node_is_away", Says: "I4:",
 		},
@@ -88,7 +88,7 @@ func releases() []Mutation {
 		},
 		{
 			Name:    "a vanished pod's address is released, not held",
-			Edits:   []Edit{{"allocator/lifecycle/tending.go", "	case e.vanished:\n		return held, r.Hold(a, t.holdFor(e.pod))\n", ""}},
+			Edits:   []Edit{{"allocator/lifecycle/tending.go", "	case e.vanished:\n		return t.hold(r, a, t.holdFor(e.pod), step{held, e.pod, e.noticed})\n", ""}},
 			Package: lifecycle, Test: theModel + "/a_pod_of_a_stable_identity_is_deleted_by_force", Says: "I1:",
 		},
 		{
@@ -117,7 +117,7 @@ func removals() []Mutation {
 		},
 		{
 			Name:    "a hold ends at once",
-			Edits:   []Edit{{"allocator/lifecycle/holds.go", "need := readyMargin + max(h.Grace, allocator.DefaultGrace)", "need := time.Duration(0)"}},
+			Edits:   []Edit{{"allocator/lifecycle/holds.go", "need := readyMargin + allocator.WaitFor(h.Grace)", "need := time.Duration(0)"}},
 			Package: lifecycle, Test: theModel + "/a_pod_of_a_stable_identity_is_deleted_by_force", Says: "I1:",
 		},
 		{
@@ -344,12 +344,12 @@ func arrivals() []Mutation {
 		},
 		{
 			Name:    "a reservation that stood before this leader is as good as its own",
-			Edits:   []Edit{{"allocator/lifecycle/leadership.go", "	return tn.lists == lists && !tn.inherited[token]\n", "	return tn.lists == lists\n"}},
+			Edits:   []Edit{{"allocator/lifecycle/leadership.go", "	return l.lists == lists && !l.inherited[token]\n", "	return l.lists == lists\n"}},
 			Package: lifecycle, Test: theModel + "/a_standby_that_has_watched_takes_over", Says: "I1:",
 		},
 		{
 			Name:    "a leader's own reservation is watched although pods were listed anew",
-			Edits:   []Edit{{"allocator/lifecycle/leadership.go", "	return tn.lists == lists && !tn.inherited[token]\n", "	return !tn.inherited[token]\n"}},
+			Edits:   []Edit{{"allocator/lifecycle/leadership.go", "	return l.lists == lists && !l.inherited[token]\n", "	return !l.inherited[token]\n"}},
 			Package: lifecycle, Test: theModel + "Large/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
 		},
 		{

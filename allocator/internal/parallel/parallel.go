@@ -3,8 +3,7 @@ package parallel
 
 import "sync"
 
-// Do calls do for all of them, at most atOnce at one moment, and returns the errors
-// in their order.
+// Do calls do for all of them, at most atOnce at one moment, and returns the errors in their order.
 func Do[T any](atOnce int, all []T, do func(T) error) []error {
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup

@@ -1,5 +1,6 @@
-// Package reference says what allocator.Record has to do, in the slowest and plainest way: a map from address to state, scanned from end
-// to end for every question. It shares the names and values of package allocator and none of its logic, and it is for tests only.
+// Package reference says what allocator.Record has to do, in the slowest and plainest way: a map
+// from address to state, scanned from end to end for every question. It shares the names and values
+// of package allocator and none of its logic, and it is for tests only.
 package reference
 
 import (
@@ -285,7 +286,8 @@ func grace(d time.Duration) time.Duration {
 	return whole
 }
 
-// Pick is allocator.Pick over a space given address by address, ascending. gaveBack holds when each address was given back last.
+// Pick is allocator.Pick over a space given address by address, ascending. gaveBack holds when each
+// address was given back last.
 func (m *Model) Pick(space []netip.Addr, gaveBack map[netip.Addr]time.Time, veto func(netip.Addr) bool, now time.Time) (netip.Addr, bool) {
 	var candidates []netip.Addr
 	for _, a := range space {
@@ -304,7 +306,8 @@ func (m *Model) Pick(space []netip.Addr, gaveBack map[netip.Addr]time.Time, veto
 	return candidates[0], true
 }
 
-// Expand reads lines as a person would: an address, then last parts that stand for whole addresses, joined by commas and dashes.
+// Expand reads lines as a person would: an address, then last parts that stand for whole addresses,
+// joined by commas and dashes.
 func Expand(lines []string) []netip.Addr {
 	var out []netip.Addr
 	for _, line := range lines {

@@ -179,8 +179,8 @@ func TestWhyAnAttemptToBindFailed(t *testing.T) {
 	}
 }
 
-// A write that the API server finds invalid stays invalid until the pod changes. A policy that refuses
-// it may change before, although the API server calls that refusal Invalid too.
+// A write that the API server finds invalid stays invalid until the pod changes. A policy that
+// refuses it may change before, although the API server calls that refusal Invalid too.
 func TestAWriteThatCannotSucceedIsTriedAgainOnlyWhenThePodHasChanged(t *testing.T) {
 	t.Parallel()
 	l := pendingOf(t, gated())

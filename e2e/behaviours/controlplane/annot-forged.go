@@ -24,11 +24,11 @@ import (
 //go:embed annot-forged.yaml
 var annotForgedManifest []byte
 
-// AnnotForged proves: nobody but the controller gets the product's annotations
-// into a pod, changes them or takes them away. At create they are stripped, also
-// from pods that get no address, and where the webhook does not see the pod; by
-// updates of the pod and of its status, and by Bindings, which are merged into
-// pods, they are refused, with what to do; other subresources do not write them.
+// AnnotForged proves: nobody but the controller gets the product's annotations into a pod, changes
+// them or takes them away. At create they are stripped, also from pods that get no address, and
+// where the webhook does not see the pod; by updates of the pod and of its status, and by Bindings,
+// which are merged into pods, they are refused, with what to do; other subresources do not write
+// them.
 var AnnotForged = behaviours.Behaviour{ID: "annot-forged", Manifest: annotForgedManifest, Test: annotForged}
 
 const (
@@ -252,8 +252,8 @@ func bindingTo(pod *corev1.Pod, annotations map[string]string) *corev1.Binding {
 	}
 }
 
-// forgedBySubresource has what these subresources write together with what they
-// do not: the first is done, and the second is dropped by the API server.
+// forgedBySubresource has what these subresources write together with what they do not: the first
+// is done, and the second is dropped by the API server.
 func forgedBySubresource(t *testing.T, e *behaviours.Env, victim *corev1.Pod) {
 	for name, change := range map[string]func(*corev1.PodSpec){
 		"resize": func(s *corev1.PodSpec) {
@@ -288,8 +288,8 @@ func forgedBySubresource(t *testing.T, e *behaviours.Env, victim *corev1.Pod) {
 	}
 }
 
-// resizable makes a pod whose requests can be changed and not change its class
-// of quality of service.
+// resizable makes a pod whose requests can be changed and not change its class of quality of
+// service.
 func resizable(t *testing.T, e *behaviours.Env, name string, like *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	pod := behaviours.NewPod(like.Namespace, name, map[string]string{crdv1.AnnotationIPPool: like.Annotations[crdv1.AnnotationIPPool]})
@@ -298,8 +298,7 @@ func resizable(t *testing.T, e *behaviours.Env, name string, like *corev1.Pod) *
 	return pod
 }
 
-// forgedAmongMany hides what is forged among more annotations than can be looked
-// through.
+// forgedAmongMany hides what is forged among more annotations than can be looked through.
 func forgedAmongMany(t *testing.T, e *behaviours.Env) {
 	const want = "more than 2000 annotations, which Spiderpool cannot look through for forged ones; have fewer"
 	many := map[string]string{}

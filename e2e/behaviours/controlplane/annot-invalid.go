@@ -11,8 +11,8 @@ import (
 //go:embed annot-invalid.yaml
 var annotInvalidManifest []byte
 
-// AnnotInvalid proves: each malformed annotation is refused with the annotation, the
-// position and the reason, and so is each that this version cannot serve yet.
+// AnnotInvalid proves: each malformed annotation is refused with the annotation, the position and
+// the reason, and so is each that this version cannot serve yet.
 var AnnotInvalid = behaviours.Behaviour{ID: "annot-invalid", Manifest: annotInvalidManifest, Test: annotInvalid}
 
 func annotInvalid(t *testing.T, e *behaviours.Env) {

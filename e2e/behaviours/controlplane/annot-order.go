@@ -13,8 +13,8 @@ import (
 //go:embed annot-order.yaml
 var annotOrderManifest []byte
 
-// AnnotOrder proves: candidates are tried in the order given, per family; the next one
-// serves when the one before is full or filtered out.
+// AnnotOrder proves: candidates are tried in the order given, per family; the next one serves when
+// the one before is full or filtered out.
 var AnnotOrder = behaviours.Behaviour{ID: "annot-order", Manifest: annotOrderManifest, Test: annotOrder}
 
 func annotOrder(t *testing.T, e *behaviours.Env) {

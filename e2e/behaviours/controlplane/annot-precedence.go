@@ -19,9 +19,9 @@ import (
 //go:embed annot-precedence.yaml
 var annotPrecedenceManifest []byte
 
-// AnnotPrecedence proves: the pod's annotation beats the namespace's, which beats the
-// cluster's default pools. The first rule that applies decides alone: what it
-// cannot give is not asked of the next one.
+// AnnotPrecedence proves: the pod's annotation beats the namespace's, which beats the cluster's
+// default pools. The first rule that applies decides alone: what it cannot give is not asked of the
+// next one.
 var AnnotPrecedence = behaviours.Behaviour{ID: "annot-precedence", Manifest: annotPrecedenceManifest, Test: annotPrecedence}
 
 func annotPrecedence(t *testing.T, e *behaviours.Env) {
@@ -70,8 +70,8 @@ func annotPrecedence(t *testing.T, e *behaviours.Env) {
 	e.DeleteAll(t, plain)
 }
 
-// refusedByTheStronger: an annotation that beats another decides even where
-// this version cannot serve it yet; the weaker one is never used instead.
+// refusedByTheStronger: an annotation that beats another decides even where this version cannot
+// serve it yet; the weaker one is never used instead.
 func refusedByTheStronger(t *testing.T, e *behaviours.Env, weaker map[string]string) {
 	for _, stronger := range []string{crdv1.AnnotationIPPools, crdv1.AnnotationSubnet, crdv1.AnnotationSubnets} {
 		annotations := maps.Clone(weaker)

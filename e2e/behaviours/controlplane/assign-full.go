@@ -18,10 +18,10 @@ import (
 //go:embed assign-full.yaml
 var assignFullManifest []byte
 
-// AssignFull proves: a pod whose pools are full is admitted, waits with the gate
-// and says why in what `kubectl describe pod` shows; it takes nothing in other
-// pools meanwhile (I9); what is freed goes to the waiting, higher priority
-// first, then the longest waiting, and to nobody who comes now.
+// AssignFull proves: a pod whose pools are full is admitted, waits with the gate and says why in
+// what `kubectl describe pod` shows; it takes nothing in other pools meanwhile (I9); what is freed
+// goes to the waiting, higher priority first, then the longest waiting, and to nobody who comes
+// now.
 var AssignFull = behaviours.Behaviour{ID: "assign-full", Manifest: assignFullManifest, Test: assignFull}
 
 const (
@@ -29,8 +29,8 @@ const (
 	fullSix   = "assign-full-six"
 )
 
-// wantsBoth returns a pod that asks for both families, one of them of a pool
-// that has two addresses.
+// wantsBoth returns a pod that asks for both families, one of them of a pool that has two
+// addresses.
 func wantsBoth(name string) *corev1.Pod {
 	return behaviours.NewPod("assign-full", name, behaviours.FromPools([]string{"assign-full-off", fullSmall}, []string{fullSix}))
 }
@@ -75,8 +75,8 @@ func assignFull(t *testing.T, e *behaviours.Env) {
 	e.DeleteAll(t, "assign-full")
 }
 
-// servedInTurn has pods leave one by one, and those that wait be served in their
-// order. The newcomer comes when the first has left; it is the last.
+// servedInTurn has pods leave one by one, and those that wait be served in their order. The
+// newcomer comes when the first has left; it is the last.
 func servedInTurn(t *testing.T, e *behaviours.Env, leave, waiting []*corev1.Pod, newcomer *corev1.Pod) {
 	for i, leaves := range leave {
 		next := waiting[i]
@@ -101,8 +101,8 @@ func servedInTurn(t *testing.T, e *behaviours.Env, leave, waiting []*corev1.Pod,
 	}
 }
 
-// saysFull waits until a pod says of all its candidates why they give it
-// nothing, and that a person sees it who only describes the pod.
+// saysFull waits until a pod says of all its candidates why they give it nothing, and that a person
+// sees it who only describes the pod.
 func saysFull(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
 	t.Helper()
 	message := e.AwaitReason(t, pod, crdv1.ReasonPoolFull)
@@ -126,8 +126,8 @@ func saysFull(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
 	})
 }
 
-// awaitLaterThan waits until pods that are created are younger than pod: the API
-// server counts their age in whole seconds.
+// awaitLaterThan waits until pods that are created are younger than pod: the API server counts
+// their age in whole seconds.
 func awaitLaterThan(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {

@@ -17,8 +17,8 @@ import (
 //go:embed burst.yaml
 var burstManifest []byte
 
-// Burst proves: 200 pods at once into a pool of 254 all get an address of their own,
-// with few writes; 300 pods fill it to the last address and the rest are told.
+// Burst proves: 200 pods at once into a pool of 254 all get an address of their own, with few
+// writes; 300 pods fill it to the last address and the rest are told.
 var Burst = behaviours.Behaviour{ID: "burst", Manifest: burstManifest, Test: burst}
 
 const (

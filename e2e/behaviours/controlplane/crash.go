@@ -18,19 +18,17 @@ import (
 //go:embed crash.yaml
 var crashManifest []byte
 
-// Crash proves: the controller is killed at a random moment of each of ten bursts.
-// Every pod is admitted, those that met no webhook are given their addresses late,
-// no two ever carry one address, and what the dead left reserved is free after the
-// grace and a hold. It needs an API server and a
-// controller of its own.
+// Crash proves: the controller is killed at a random moment of each of ten bursts. Every pod is
+// admitted, those that met no webhook are given their addresses late, no two ever carry one
+// address, and what the dead left reserved is free after the grace and a hold. It needs an API
+// server and a controller of its own.
 var Crash = behaviours.Behaviour{ID: "crash", Manifest: crashManifest, Test: crash}
 
 const (
 	crashPool  = "crash-pool"
 	crashPods  = 200
 	crashTimes = 10
-	// crashPatience bounds one burst: reservations of the dead may fill the pool
-	// until they expire.
+	// crashPatience bounds one burst: reservations of the dead may fill the pool until they expire.
 	crashPatience = 3 * behaviours.Grace
 )
 
@@ -65,8 +63,7 @@ func crashOnce(t *testing.T, e *behaviours.Env, round int, after int64) {
 	}
 	reviveController(t, e)
 	<-done
-	// The successor leads once it has taken the pool over; only then does it see
-	// the pods end.
+	// The successor leads once it has taken the pool over; only then does it see the pods end.
 	awaitCrashPool(t, e, func(p *crdv1.SpiderIPPool) error {
 		if p.Status.Term == term {
 			return fmt.Errorf("still under the term of the dead, %q", term)
@@ -83,8 +80,8 @@ func crashOnce(t *testing.T, e *behaviours.Env, round int, after int64) {
 	})
 }
 
-// awaitCrashPool waits until the pool is as wanted, and starts the controller again
-// where it has ended, as a Deployment would.
+// awaitCrashPool waits until the pool is as wanted, and starts the controller again where it has
+// ended, as a Deployment would.
 func awaitCrashPool(t *testing.T, e *behaviours.Env, wanted func(*crdv1.SpiderIPPool) error) {
 	t.Helper()
 	behaviours.Eventually(t, crashPatience, func(ctx context.Context) error {
@@ -99,8 +96,8 @@ func awaitCrashPool(t *testing.T, e *behaviours.Env, wanted func(*crdv1.SpiderIP
 	})
 }
 
-// admitDespiteCrash creates a pod, again and again while the controller is away
-// or its dead predecessor's reservations fill the pool.
+// admitDespiteCrash creates a pod, again and again while the controller is away or its dead
+// predecessor's reservations fill the pool.
 func admitDespiteCrash(t *testing.T, e *behaviours.Env, name string) {
 	ctx, cancel := context.WithTimeout(t.Context(), crashPatience)
 	defer cancel()
@@ -116,9 +113,9 @@ func admitDespiteCrash(t *testing.T, e *behaviours.Env, name string) {
 	}
 }
 
-// awaitAllSettled waits until every pod carries an address, which those that met
-// no webhook are given late, and the leader has seen it. What is reserved or held
-// beside them belongs to nobody: it expires.
+// awaitAllSettled waits until every pod carries an address, which those that met no webhook are
+// given late, and the leader has seen it. What is reserved or held beside them belongs to nobody:
+// it expires.
 func awaitAllSettled(t *testing.T, e *behaviours.Env) {
 	t.Helper()
 	behaviours.Eventually(t, crashPatience, func(ctx context.Context) error {

@@ -17,10 +17,10 @@ import (
 //go:embed deletion-grace.yaml
 var deletionGraceManifest []byte
 
-// DeletionGrace proves: nobody gives a pod with an address more than a day to
-// end, neither by deleting it, alone or with all others of its namespace, nor by
-// evicting it; for as long as that its address would be held. Up to a day, and of
-// pods without addresses, anybody may say what they like.
+// DeletionGrace proves: nobody gives a pod with an address more than a day to end, neither by
+// deleting it, alone or with all others of its namespace, nor by evicting it; for as long as that
+// its address would be held. Up to a day, and of pods without addresses, anybody may say what they
+// like.
 var DeletionGrace = behaviours.Behaviour{ID: "deletion-grace", Manifest: deletionGraceManifest, Test: deletionGrace}
 
 const dayInSeconds = 24 * 60 * 60

@@ -1,5 +1,5 @@
-// Package controlplane holds the behaviours that need no node: an API server,
-// the controller, and pods that are admitted and never scheduled.
+// Package controlplane holds the behaviours that need no node: an API server, the controller, and
+// pods that are admitted and never scheduled.
 //
 // Addresses are dealt out by behaviour, a /16 each, so that all can run at once:
 //
@@ -12,6 +12,6 @@
 //	10.43 deletion-grace                    10.44 node-unknown
 //	10.64.0.0/10 pool-large
 //
-// and fc00:<the same number>::/32 for IPv6. Behaviours that stop controllers, or
-// want an API server that is told other things, have one of their own.
+// and fc00:<the same number>::/32 for IPv6. Behaviours that stop controllers, or want an API server
+// that is told other things, have one of their own.
 package controlplane

@@ -16,8 +16,8 @@ import (
 //go:embed dry-run.yaml
 var dryRunManifest []byte
 
-// DryRun proves: a dry run answers what would be given, or with our gate where
-// nothing would, and changes nothing.
+// DryRun proves: a dry run answers what would be given, or with our gate where nothing would, and
+// changes nothing.
 var DryRun = behaviours.Behaviour{ID: "dry-run", Manifest: dryRunManifest, Test: dryRun}
 
 func dryRun(t *testing.T, e *behaviours.Env) {

@@ -22,11 +22,10 @@ import (
 //go:embed fail-closed.yaml
 var failClosedManifest []byte
 
-// FailClosed proves, where the API server cannot strip forged annotations itself:
-// while the controller is away pods are refused and told why, but not in the
-// namespaces that the cluster needs to start; their pods get addresses when it is
-// back, and forged annotations are refused there. It needs an API server of
-// Kubernetes FailClosedOn and a controller of its own.
+// FailClosed proves, where the API server cannot strip forged annotations itself: while the
+// controller is away pods are refused and told why, but not in the namespaces that the cluster
+// needs to start; their pods get addresses when it is back, and forged annotations are refused
+// there. It needs an API server of Kubernetes FailClosedOn and a controller of its own.
 var FailClosed = behaviours.Behaviour{ID: "fail-closed", Also: failClosedSpared, Manifest: failClosedManifest, Test: failClosed}
 
 // FailClosedOn is the last version that has no MutatingAdmissionPolicy.

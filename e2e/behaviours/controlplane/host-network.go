@@ -13,8 +13,8 @@ import (
 //go:embed host-network.yaml
 var hostNetworkManifest []byte
 
-// HostNetwork proves: pods on the host's network and mirrors of static pods are
-// admitted as they are, whatever their annotations ask for.
+// HostNetwork proves: pods on the host's network and mirrors of static pods are admitted as they
+// are, whatever their annotations ask for.
 var HostNetwork = behaviours.Behaviour{ID: "host-network", Manifest: hostNetworkManifest, Test: hostNetwork}
 
 func hostNetwork(t *testing.T, e *behaviours.Env) {

@@ -23,11 +23,10 @@ import (
 //go:embed late-told.yaml
 var lateToldManifest []byte
 
-// LateTold proves: a pod that has no address is told the true reason. One that names
-// its node, which can have no gate, finds its pool full; where somebody else refuses
-// the write of its addresses, that one is named; where its annotations leave no room
-// for them, the numbers are, and nothing is taken for it. Each has its address once
-// that is over, and is told of it once.
+// LateTold proves: a pod that has no address is told the true reason. One that names its node,
+// which can have no gate, finds its pool full; where somebody else refuses the write of its
+// addresses, that one is named; where its annotations leave no room for them, the numbers are, and
+// nothing is taken for it. Each has its address once that is over, and is told of it once.
 var LateTold = behaviours.Behaviour{ID: "late-told", Manifest: lateToldManifest, Test: lateTold}
 
 func lateTold(t *testing.T, e *behaviours.Env) {
@@ -106,8 +105,7 @@ func refusedWrite(t *testing.T, e *behaviours.Env, frozen *corev1.Pod) {
 	e.AwaitSaysAssigned(t, frozen)
 }
 
-// awaitFrozen waits until the API server knows the policy: it refuses the
-// controller.
+// awaitFrozen waits until the API server knows the policy: it refuses the controller.
 func awaitFrozen(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
 	t.Helper()
 	controller := e.AsController(t)
@@ -169,9 +167,9 @@ func noRoom(t *testing.T, e *behaviours.Env) {
 	e.AwaitSaysAssigned(t, gated)
 }
 
-// toldOnce fails unless each of the pods, which were bound late, was told once of its
-// addresses, and not that it missed its admission. Another was told of its own since:
-// what there is to tell of these has been told.
+// toldOnce fails unless each of the pods, which were bound late, was told once of its addresses,
+// and not that it missed its admission. Another was told of its own since: what there is to tell of
+// these has been told.
 func toldOnce(t *testing.T, e *behaviours.Env, pods ...*corev1.Pod) {
 	for _, pod := range pods {
 		events, err := e.Events(t.Context(), pod)

@@ -15,8 +15,8 @@ import (
 //go:embed life-gates.yaml
 var lifeGatesManifest []byte
 
-// LifeGates proves: a pod that somebody else gates takes no address until ours is
-// the last gate, in whatever order the gates go; our gate is removed last.
+// LifeGates proves: a pod that somebody else gates takes no address until ours is the last gate, in
+// whatever order the gates go; our gate is removed last.
 var LifeGates = behaviours.Behaviour{ID: "life-gates", Manifest: lifeGatesManifest, Test: lifeGates}
 
 const (

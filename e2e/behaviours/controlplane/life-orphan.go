@@ -23,10 +23,10 @@ import (
 //go:embed life-orphan.yaml
 var lifeOrphanManifest []byte
 
-// LifeOrphan proves: when a quota, a policy or a later webhook refuses the pod after
-// us, its address is free again after the grace; and a namespace whose
-// controllers go on trying over their quota holds no more of a shared pool than
-// its pods and its cap, so that another namespace's pods always start.
+// LifeOrphan proves: when a quota, a policy or a later webhook refuses the pod after us, its
+// address is free again after the grace; and a namespace whose controllers go on trying over their
+// quota holds no more of a shared pool than its pods and its cap, so that another namespace's pods
+// always start.
 var LifeOrphan = behaviours.Behaviour{ID: "life-orphan", Manifest: lifeOrphanManifest, Test: lifeOrphan}
 
 const (
@@ -220,8 +220,8 @@ func wantFarTooMany(t *testing.T, e *behaviours.Env) []client.Object {
 	return owners
 }
 
-// awaitRefusal waits until a controller of the kind was told of the quota. The
-// CronJob starts its Job with the next minute.
+// awaitRefusal waits until a controller of the kind was told of the quota. The CronJob starts its
+// Job with the next minute.
 func awaitRefusal(t *testing.T, e *behaviours.Env, kind string) {
 	t.Helper()
 	behaviours.Eventually(t, time.Minute+behaviours.Patience, func(ctx context.Context) error {

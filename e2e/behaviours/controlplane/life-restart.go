@@ -23,11 +23,10 @@ import (
 //go:embed life-restart.yaml
 var lifeRestartManifest []byte
 
-// LifeRestart proves: while pods come and go, the controller, the API server and
-// etcd are killed and started again at random moments, and etcd is restored from
-// an older backup. Nothing is lost, nothing doubled; and a controller that knew
-// the cluster from before the restore takes nothing for granted. It needs an API
-// server and a controller of its own.
+// LifeRestart proves: while pods come and go, the controller, the API server and etcd are killed
+// and started again at random moments, and etcd is restored from an older backup. Nothing is lost,
+// nothing doubled; and a controller that knew the cluster from before the restore takes nothing for
+// granted. It needs an API server and a controller of its own.
 var LifeRestart = behaviours.Behaviour{ID: "life-restart", Manifest: lifeRestartManifest, Test: lifeRestart}
 
 const (
@@ -58,8 +57,8 @@ func lifeRestart(t *testing.T, e *behaviours.Env) {
 	})
 }
 
-// killedAmongPods kills a process while workers make and delete pods, starts it
-// again, and waits until every pod that is left has an address.
+// killedAmongPods kills a process while workers make and delete pods, starts it again, and waits
+// until every pod that is left has an address.
 func killedAmongPods(t *testing.T, e *behaviours.Env, p *process.Process, after time.Duration) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan int)
@@ -91,8 +90,8 @@ func killedAmongPods(t *testing.T, e *behaviours.Env, p *process.Process, after 
 	}
 }
 
-// comeAndGo makes pods and deletes two of three, until ctx ends. What fails is
-// tried again: something is away. It returns how many it made.
+// comeAndGo makes pods and deletes two of three, until ctx ends. What fails is tried again:
+// something is away. It returns how many it made.
 func comeAndGo(ctx context.Context, e *behaviours.Env, prefix string) int {
 	made := 0
 	for i := 0; ctx.Err() == nil; i++ {
@@ -109,8 +108,8 @@ func comeAndGo(ctx context.Context, e *behaviours.Env, prefix string) int {
 	return made
 }
 
-// reviveController starts the controller again where it has ended, as a
-// Deployment would, and waits until it is ready.
+// reviveController starts the controller again where it has ended, as a Deployment would, and waits
+// until it is ready.
 func reviveController(t *testing.T, e *behaviours.Env) {
 	t.Helper()
 	behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error { return revive(ctx, e) })
@@ -153,9 +152,9 @@ func awaitAllAssigned(t *testing.T, e *behaviours.Env) map[string]string {
 	return carried
 }
 
-// restored takes etcd back to a moment before pods were deleted and others came.
-// The pods of then are back, with the addresses that they had: none of these may
-// be handed out, though all were free a moment ago.
+// restored takes etcd back to a moment before pods were deleted and others came. The pods of then
+// are back, with the addresses that they had: none of these may be handed out, though all were free
+// a moment ago.
 func restored(t *testing.T, e *behaviours.Env) {
 	before := awaitAllAssigned(t, e)
 	backup, err := e.Plane.Backup(t.Context())

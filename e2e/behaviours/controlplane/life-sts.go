@@ -28,12 +28,11 @@ import (
 //go:embed life-sts.yaml
 var lifeStsManifest []byte
 
-// LifeSts proves, as far as it needs no node: the next pod of a name has the
-// addresses of the one before, of both families, for StatefulSets, OpenKruise's
-// StatefulSets and those that another kind makes: recreated, scaled down and up
-// at once, numbered from elsewhere or not although they say so, with ordinals left
-// out, left behind by their owner and adopted. What no pod comes back for is free
-// after the grace.
+// LifeSts proves, as far as it needs no node: the next pod of a name has the addresses of the one
+// before, of both families, for StatefulSets, OpenKruise's StatefulSets and those that another kind
+// makes: recreated, scaled down and up at once, numbered from elsewhere or not although they say
+// so, with ordinals left out, left behind by their owner and adopted. What no pod comes back for is
+// free after the grace.
 var LifeSts = behaviours.Behaviour{ID: "life-sts", Manifest: lifeStsManifest, Test: lifeSts}
 
 // home is where sets live, and the pools of both families that their pods name.
@@ -140,9 +139,8 @@ func (s *stateful) remove(propagation metav1.DeletionPropagation) {
 	}
 }
 
-// pods waits until the owner's pods have exactly these numbers, each with an
-// address of both families that the record says is in use, and none of them one
-// of past, and returns them.
+// pods waits until the owner's pods have exactly these numbers, each with an address of both
+// families that the record says is in use, and none of them one of past, and returns them.
 func (s *stateful) pods(past map[string]corev1.Pod, ordinals ...int) map[string]corev1.Pod { // name -> pod
 	s.t.Helper()
 	var want []string
@@ -248,8 +246,8 @@ func (s *stateful) keeps(pods map[string]corev1.Pod) {
 	}
 }
 
-// identity is that of the pod of number n: the pods of an operator's kind are
-// those of the StatefulSet that it makes.
+// identity is that of the pod of number n: the pods of an operator's kind are those of the
+// StatefulSet that it makes.
 func (s *stateful) identity(n int) allocator.Identity {
 	kind := s.kind
 	if kind == database {
@@ -330,8 +328,8 @@ func (s *stateful) numbered() {
 	}
 }
 
-// startIgnored: OpenKruise by default numbers from zero whatever ordinals.start
-// says, and what was kept for those pods while there were none is theirs again.
+// startIgnored: OpenKruise by default numbers from zero whatever ordinals.start says, and what was
+// kept for those pods while there were none is theirs again.
 func (s *stateful) startIgnored() {
 	s.make(3, map[string]any{"ordinals": map[string]any{"start": int64(2)}})
 	before := s.pods(nil, 0, 1, 2)
@@ -352,8 +350,8 @@ func (s *stateful) startIgnored() {
 	}
 }
 
-// startHonoured: where a feature gate of OpenKruise has it honour ordinals.start,
-// a pod below a start that was raised keeps its addresses as well.
+// startHonoured: where a feature gate of OpenKruise has it honour ordinals.start, a pod below a
+// start that was raised keeps its addresses as well.
 func (s *stateful) startHonoured() {
 	s.make(2, map[string]any{"ordinals": map[string]any{"start": int64(5)}})
 	before := s.pods(nil, 5, 6)
@@ -376,8 +374,8 @@ func (s *stateful) orphaned() {
 	s.e.AwaitCollector(s.t, s.namespace)
 	s.remove(metav1.DeletePropagationOrphan)
 	s.gone()
-	// The addresses of another that is gone with its pods are free after the
-	// grace: then those of the orphans would be too, were they not theirs.
+	// The addresses of another that is gone with its pods are free after the grace: then those of
+	// the orphans would be too, were they not theirs.
 	passed := s.grace()
 	s.later = func() {
 		passed()
@@ -385,9 +383,9 @@ func (s *stateful) orphaned() {
 	}
 }
 
-// grace lets another owner of the kind go with its pod. The function that it
-// returns waits until the addresses of that pod are free: then the grace has
-// passed too for what was kept for nobody when this began.
+// grace lets another owner of the kind go with its pod. The function that it returns waits until
+// the addresses of that pod are free: then the grace has passed too for what was kept for nobody
+// when this began.
 func (s *stateful) grace() (passed func()) {
 	other := &stateful{t: s.t, e: s.e, home: s.home, kind: s.kind, name: s.name + "-other"}
 	other.make(1, nil)

@@ -19,11 +19,10 @@ import (
 //go:embed node-unknown.yaml
 var nodeUnknownManifest []byte
 
-// NodeUnknown proves: pods that name a node that never was, deleted by force and kept
-// by a finalizer, which count in no quota, leave half of the pool to other namespaces.
-// Once the pod garbage collector has failed them their addresses come free, although
-// their objects stay; and that is final: a node that registers by the name later finds
-// them ended.
+// NodeUnknown proves: pods that name a node that never was, deleted by force and kept by a
+// finalizer, which count in no quota, leave half of the pool to other namespaces. Once the pod
+// garbage collector has failed them their addresses come free, although their objects stay; and
+// that is final: a node that registers by the name later finds them ended.
 var NodeUnknown = behaviours.Behaviour{ID: "node-unknown", Manifest: nodeUnknownManifest, Test: nodeUnknown}
 
 const (
@@ -103,8 +102,8 @@ func nodeUnknown(t *testing.T, e *behaviours.Env) {
 	e.AwaitTaken(t, nodeUnknownPool, 0)
 }
 
-// collected does what the pod garbage collector does with pods of nodes that are gone;
-// the real one, which comes a minute later, may be faster.
+// collected does what the pod garbage collector does with pods of nodes that are gone; the real
+// one, which comes a minute later, may be faster.
 func collected(t *testing.T, e *behaviours.Env, pods []*corev1.Pod) {
 	t.Helper()
 	collector := e.AsServiceAccount(t, "kube-system", "pod-garbage-collector")

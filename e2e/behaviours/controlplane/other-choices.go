@@ -21,11 +21,11 @@ import (
 //go:embed other-choices.yaml
 var otherChoicesManifest []byte
 
-// OtherChoices proves what the configuration can choose instead of its defaults:
-// a full pool refuses pods at once, and says why where their controllers look; and
-// pods of a kind that the configuration names keep their addresses, both families,
-// from one pod of a name to the next; and what OpenKruise's can: that its StatefulSet
-// begins with ordinals.start. It needs a control plane so configured.
+// OtherChoices proves what the configuration can choose instead of its defaults: a full pool
+// refuses pods at once, and says why where their controllers look; and pods of a kind that the
+// configuration names keep their addresses, both families, from one pod of a name to the next; and
+// what OpenKruise's can: that its StatefulSet begins with ordinals.start. It needs a control plane
+// so configured.
 var OtherChoices = behaviours.Behaviour{ID: "other-choices", Manifest: otherChoicesManifest, Test: otherChoices}
 
 // OtherChoicesMade are those choices, beside what all behaviours have.

@@ -17,11 +17,10 @@ import (
 //go:embed pod-ends.yaml
 var podEndsManifest []byte
 
-// PodEnds proves: that a pod with an address has ended is believed of its node
-// alone. Whoever else says so is refused, whether it is of containers that run or
-// of a pod that is about to start, and with what to do instead; a phase that
-// others write while containers run is let through and frees nothing; what
-// Kubernetes' own components write passes. A pod that has finished cannot go on.
+// PodEnds proves: that a pod with an address has ended is believed of its node alone. Whoever else
+// says so is refused, whether it is of containers that run or of a pod that is about to start, and
+// with what to do instead; a phase that others write while containers run is let through and frees
+// nothing; what Kubernetes' own components write passes. A pod that has finished cannot go on.
 var PodEnds = behaviours.Behaviour{ID: "pod-ends", Manifest: podEndsManifest, Test: podEnds}
 
 const podEndsPool = "pod-ends-pool"
@@ -36,8 +35,8 @@ func podEnds(t *testing.T, e *behaviours.Env) {
 	e.AwaitTaken(t, podEndsPool, 0)
 }
 
-// podWithAddress makes a pod of two containers and one that runs beside them
-// from the start, and returns its address.
+// podWithAddress makes a pod of two containers and one that runs beside them from the start, and
+// returns its address.
 func podWithAddress(t *testing.T, e *behaviours.Env, name string) (*corev1.Pod, netip.Addr) {
 	t.Helper()
 	pod := behaviours.NewPod("pod-ends", name, behaviours.FromPools([]string{podEndsPool}, nil))
@@ -184,8 +183,8 @@ func endOfStarting(t *testing.T, e *behaviours.Env, kubelet *behaviours.Kubelet)
 	kubelet.End(t, pod)
 }
 
-// endOfCollected is of a pod that the garbage collector of pods takes for lost.
-// It may say so, and it is not believed, since it does not know.
+// endOfCollected is of a pod that the garbage collector of pods takes for lost. It may say so, and
+// it is not believed, since it does not know.
 func endOfCollected(t *testing.T, e *behaviours.Env, kubelet *behaviours.Kubelet) {
 	collector := e.AsServiceAccount(t, "kube-system", "pod-garbage-collector")
 	collect := func(s *corev1.PodStatus) {
@@ -211,8 +210,8 @@ func endOfCollected(t *testing.T, e *behaviours.Env, kubelet *behaviours.Kubelet
 	kubelet.End(t, pod)
 }
 
-// endOfUnbound is of a pod that runs nowhere: whoever may write its status ends
-// it, and that is final.
+// endOfUnbound is of a pod that runs nowhere: whoever may write its status ends it, and that is
+// final.
 func endOfUnbound(t *testing.T, e *behaviours.Env) {
 	pod, address := podWithAddress(t, e, "unbound")
 	if err := say(t, e, e.Client, pod, func(s *corev1.PodStatus) { s.Phase = corev1.PodFailed }); err != nil {
@@ -262,8 +261,8 @@ func endWithoutAddress(t *testing.T, e *behaviours.Env, kubelet *behaviours.Kube
 	kubelet.End(t, pod)
 }
 
-// stillUsed fails if the leader has freed an address, after it has had the time
-// to free another: a pod that is made and deleted meanwhile.
+// stillUsed fails if the leader has freed an address, after it has had the time to free another: a
+// pod that is made and deleted meanwhile.
 func stillUsed(t *testing.T, e *behaviours.Env, address netip.Addr) {
 	t.Helper()
 	pod, other := podWithAddress(t, e, "passing")

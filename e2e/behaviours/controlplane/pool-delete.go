@@ -17,9 +17,8 @@ import (
 //go:embed pool-delete.yaml
 var poolDeleteManifest []byte
 
-// PoolDelete proves: deleting a pool in use is refused with its users named, the first
-// ten of them; so is taking their addresses out of it. Once they are gone the
-// pool goes.
+// PoolDelete proves: deleting a pool in use is refused with its users named, the first ten of them;
+// so is taking their addresses out of it. Once they are gone the pool goes.
 var PoolDelete = behaviours.Behaviour{ID: "pool-delete", Manifest: poolDeleteManifest, Test: poolDelete}
 
 func poolDelete(t *testing.T, e *behaviours.Env) {

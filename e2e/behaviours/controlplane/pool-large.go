@@ -14,9 +14,9 @@ import (
 //go:embed pool-large.yaml
 var poolLargeManifest []byte
 
-// PoolLarge proves: a /10 and an IPv6 /64 are pools like others: made, counted and
-// used without ever being expanded. One that was would outlast the patience
-// for Ready, or take the controller's memory.
+// PoolLarge proves: a /10 and an IPv6 /64 are pools like others: made, counted and used without
+// ever being expanded. One that was would outlast the patience for Ready, or take the controller's
+// memory.
 var PoolLarge = behaviours.Behaviour{ID: "pool-large", Manifest: poolLargeManifest, Test: poolLarge}
 
 func poolLarge(t *testing.T, e *behaviours.Env) {

@@ -18,9 +18,9 @@ import (
 //go:embed pool-overlap.yaml
 var poolOverlapManifest []byte
 
-// PoolOverlap proves: twenty pools with one another's addresses, made at one moment so
-// that webhooks do not see one another: one becomes Ready, the others are
-// refused or stay unready with that one's name; only that one gives addresses.
+// PoolOverlap proves: twenty pools with one another's addresses, made at one moment so that
+// webhooks do not see one another: one becomes Ready, the others are refused or stay unready with
+// that one's name; only that one gives addresses.
 var PoolOverlap = behaviours.Behaviour{ID: "pool-overlap", Manifest: poolOverlapManifest, Test: poolOverlap}
 
 func poolOverlap(t *testing.T, e *behaviours.Env) {

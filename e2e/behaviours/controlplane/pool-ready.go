@@ -20,10 +20,10 @@ import (
 //go:embed pool-ready.yaml
 var poolReadyManifest []byte
 
-// PoolReady proves: a pool that a thousand pods use stays Ready while its vlan, its
-// routes and its gateway are edited and while it grows, and no pod that comes
-// meanwhile waits for it; all pods are listed at most once for that, and what was
-// added is given in the end. It needs an API server that writes down who lists pods.
+// PoolReady proves: a pool that a thousand pods use stays Ready while its vlan, its routes and its
+// gateway are edited and while it grows, and no pod that comes meanwhile waits for it; all pods are
+// listed at most once for that, and what was added is given in the end. It needs an API server that
+// writes down who lists pods.
 var PoolReady = behaviours.Behaviour{ID: "pool-ready", Manifest: poolReadyManifest, Test: poolReady}
 
 const (
@@ -114,8 +114,8 @@ func admittedWithAddress(t *testing.T, e *behaviours.Env, name string) (a crdv1.
 	return a
 }
 
-// allHaveAddresses fails unless all pods have an address of their own, those that
-// the pool gained are among them, and none says that it ever waited.
+// allHaveAddresses fails unless all pods have an address of their own, those that the pool gained
+// are among them, and none says that it ever waited.
 func allHaveAddresses(t *testing.T, e *behaviours.Env) {
 	t.Helper()
 	pods, err := e.Pods(t.Context(), "pool-ready")
@@ -134,8 +134,8 @@ func allHaveAddresses(t *testing.T, e *behaviours.Env) {
 	toldOfNoWait(t, e, pods)
 }
 
-// toldOfNoWait fails if one of the pods that came while the pool was edited says, or
-// was told, that it waited.
+// toldOfNoWait fails if one of the pods that came while the pool was edited says, or was told, that
+// it waited.
 func toldOfNoWait(t *testing.T, e *behaviours.Env, pods []corev1.Pod) {
 	t.Helper()
 	for i := range pods {

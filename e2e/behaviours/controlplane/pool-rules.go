@@ -19,9 +19,9 @@ import (
 //go:embed pool-rules.yaml
 var poolRulesManifest []byte
 
-// PoolRules proves: each rule of a pool refuses with its exact message, whether the
-// schema, CEL or the webhook says it; nested subnets are warned of, and so is what
-// of a subnet is no address like others.
+// PoolRules proves: each rule of a pool refuses with its exact message, whether the schema, CEL or
+// the webhook says it; nested subnets are warned of, and so is what of a subnet is no address like
+// others.
 var PoolRules = behaviours.Behaviour{ID: "pool-rules", Manifest: poolRulesManifest, Test: poolRules}
 
 // poolRule is a rule, the change of a good pool that breaks it, and what is said.
@@ -116,8 +116,8 @@ func (r typeRule) refused(t *testing.T, e *behaviours.Env) {
 	expect(t, e.Client.Create(t.Context(), object), r.want)
 }
 
-// longestPool has as many entries as a pool may have, as long as they may be:
-// they cost the most when they are checked.
+// longestPool has as many entries as a pool may have, as long as they may be: they cost the most
+// when they are checked.
 func longestPool() *crdv1.SpiderIPPool {
 	pool := goodPool("pool-rules-long")
 	pool.Spec = crdv1.IPPoolSpec{Subnet: "fc00:8888:8888:8888::/64"}

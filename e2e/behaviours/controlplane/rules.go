@@ -12,8 +12,7 @@ const (
 	bySchema  = `SpiderIPPool.spiderpool.spidernet.io "pool-rules-bad" is invalid: `
 	byWebhook = `admission webhook "spiderippools.spiderpool.spidernet.io" denied the request: ` + bySchema
 
-	// notAllChecked follows where the types are wrong: CEL is asked of well typed
-	// objects only.
+	// notAllChecked follows where the types are wrong: CEL is asked of well typed objects only.
 	notAllChecked = `, <nil>: Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation]`
 
 	entryForm = `; each entry is an address such as 172.18.41.40 or a range such as 172.18.41.40-172.18.41.50`
@@ -218,8 +217,7 @@ var updateRules = map[string]poolRule{
 	},
 }
 
-// typeRules prove that the schema speaks of types, and not whoever decodes the
-// object first.
+// typeRules prove that the schema speaks of types, and not whoever decodes the object first.
 var typeRules = map[string]typeRule{
 	"ips no list": {
 		"SpiderIPPool", "ips", "10.8.0.100-10.8.0.109",

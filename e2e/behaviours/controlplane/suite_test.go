@@ -101,8 +101,8 @@ func TestPoolReady(t *testing.T) {
 	alone(t, controlplane.PoolReady, behaviours.StartControlPlaneAudited)
 }
 
-// alone proves a behaviour on an API server of its own: it stops the controller
-// that others would share.
+// alone proves a behaviour on an API server of its own: it stops the controller that others would
+// share.
 func alone(t *testing.T, b behaviours.Behaviour, start func(ctx context.Context, dir string) (*behaviours.Env, error)) {
 	t.Helper()
 	ctx := context.Background()

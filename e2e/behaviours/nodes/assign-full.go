@@ -17,10 +17,9 @@ import (
 //go:embed assign-full.yaml
 var assignFullManifest []byte
 
-// AssignFull proves: with the pool full pods wait gated, and condition, events
-// and `kubectl describe pod` say for which pool and why; of those that wait, the
-// one that waits longest has the next address, whoever comes in that moment, and
-// runs with it.
+// AssignFull proves: with the pool full pods wait gated, and condition, events and `kubectl
+// describe pod` say for which pool and why; of those that wait, the one that waits longest has the
+// next address, whoever comes in that moment, and runs with it.
 var AssignFull = behaviours.Behaviour{ID: "assign-full", Manifest: assignFullManifest, Test: assignFull}
 
 func assignFull(t *testing.T, e *behaviours.Env) {
@@ -56,8 +55,7 @@ func assignFull(t *testing.T, e *behaviours.Env) {
 	e.DeleteAll(t, "assign-full")
 }
 
-// waitsSaying makes a pod that must wait, and looks whether it says why wherever
-// one may look.
+// waitsSaying makes a pod that must wait, and looks whether it says why wherever one may look.
 func waitsSaying(t *testing.T, e *behaviours.Env, pod *corev1.Pod, reason string) {
 	t.Helper()
 	e.CreateWaiting(t, pod)
@@ -90,8 +88,7 @@ func waitsStill(t *testing.T, e *behaviours.Env, pod *corev1.Pod, reason string)
 	}
 }
 
-// startsWith waits until a pod that waited runs with an address and is reached by
-// another pod.
+// startsWith waits until a pod that waited runs with an address and is reached by another pod.
 func startsWith(t *testing.T, e *behaviours.Env, pod, by *corev1.Pod, want string) {
 	t.Helper()
 	e.AwaitAssigned(t, pod)
@@ -102,8 +99,7 @@ func startsWith(t *testing.T, e *behaviours.Env, pod, by *corev1.Pod, want strin
 	e.AwaitSaysAssigned(t, pod)
 }
 
-// inAnotherSecond waits until pods are made later than one was, as the API server
-// tells their ages.
+// inAnotherSecond waits until pods are made later than one was, as the API server tells their ages.
 func inAnotherSecond(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {

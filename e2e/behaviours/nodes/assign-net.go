@@ -16,9 +16,8 @@ import (
 //go:embed assign-net.yaml
 var assignNetManifest []byte
 
-// AssignNet proves: addresses of both families answer ping and carry TCP from another
-// node; the gateway answers and is the default route; the pools' routes are in
-// place.
+// AssignNet proves: addresses of both families answer ping and carry TCP from another node; the
+// gateway answers and is the default route; the pools' routes are in place.
 var AssignNet = behaviours.Behaviour{ID: "assign-net", Manifest: assignNetManifest, Test: assignNet}
 
 func assignNet(t *testing.T, e *behaviours.Env) {

@@ -17,9 +17,9 @@ import (
 //go:embed assign-restart.yaml
 var assignRestartManifest []byte
 
-// AssignRestart proves: a pod whose sandbox was killed, whose container was, or
-// whose node was rebooted, goes on with the address that it has; nothing is
-// reserved, nothing is written to the pool, and the pod answers again.
+// AssignRestart proves: a pod whose sandbox was killed, whose container was, or whose node was
+// rebooted, goes on with the address that it has; nothing is reserved, nothing is written to the
+// pool, and the pod answers again.
 var AssignRestart = behaviours.Behaviour{ID: "assign-restart", Manifest: assignRestartManifest, Test: assignRestart}
 
 func assignRestart(t *testing.T, e *behaviours.Env) {
@@ -81,8 +81,8 @@ func kill(t *testing.T, e *behaviours.Env, pod *corev1.Pod, id string) {
 	}
 }
 
-// restarts has a blow fall on a pod, waits until it runs in another container and
-// answers, and compares what it has of us.
+// restarts has a blow fall on a pod, waits until it runs in another container and answers, and
+// compares what it has of us.
 func restarts(t *testing.T, e *behaviours.Env, pod *corev1.Pod, blow func()) {
 	t.Helper()
 	before := pod.DeepCopy()

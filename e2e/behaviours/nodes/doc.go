@@ -1,7 +1,6 @@
-// Package nodes holds the behaviours that need real nodes: kubelets, containerd,
-// macvlan, packets. They share one cluster on the underlay 172.18.0.0/16 and
-// fc00:f853:ccd:e793::/64, and need root. Two nodes are everybody's; whoever stops
-// one, cuts it off or breaks it borrows a spare one.
+// Package nodes holds the behaviours that need real nodes: kubelets, containerd, macvlan, packets.
+// They share one cluster on the underlay 172.18.0.0/16 and fc00:f853:ccd:e793::/64, and need root.
+// Two nodes are everybody's; whoever stops one, cuts it off or breaks it borrows a spare one.
 //
 // Addresses are dealt out by behaviour:
 //

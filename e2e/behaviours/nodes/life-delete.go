@@ -26,11 +26,10 @@ import (
 //go:embed life-delete.yaml
 var lifeDeleteManifest []byte
 
-// LifeDelete proves: every address of a deleted Deployment, StatefulSet,
-// DaemonSet, Job and namespace comes back, and how long after its pod's end; that
-// of a pod deleted by force comes back after the hold, and where the node is cut
-// off not before it is back; that of a pod that its node cannot take down for
-// want of the plugin stays taken until it can, the pod Terminating meanwhile.
+// LifeDelete proves: every address of a deleted Deployment, StatefulSet, DaemonSet, Job and
+// namespace comes back, and how long after its pod's end; that of a pod deleted by force comes back
+// after the hold, and where the node is cut off not before it is back; that of a pod that its node
+// cannot take down for want of the plugin stays taken until it can, the pod Terminating meanwhile.
 var LifeDelete = behaviours.Behaviour{ID: "life-delete", Manifest: lifeDeleteManifest, Test: lifeDelete}
 
 func lifeDelete(t *testing.T, e *behaviours.Env) {
@@ -46,8 +45,8 @@ func lifeDelete(t *testing.T, e *behaviours.Env) {
 	)
 }
 
-// deletes returns a part that deletes what makes pods, and waits for all
-// addresses of its pool to be free.
+// deletes returns a part that deletes what makes pods, and waits for all addresses of its pool to
+// be free.
 func deletes(app string, n int, maker client.Object) func(*testing.T, *behaviours.Env) {
 	pool, namespace := "life-delete-"+app, maker.GetNamespace()
 	if namespace == "" {
@@ -93,9 +92,8 @@ func awaitApp(t *testing.T, e *behaviours.Env, namespace, app string, n int) []c
 	return list.Items
 }
 
-// byForce deletes one pod on a healthy node and one on a node that is cut off in
-// the same moment: when the first one's hold is over, so would be the other's by
-// the time that has passed.
+// byForce deletes one pod on a healthy node and one on a node that is cut off in the same moment:
+// when the first one's hold is over, so would be the other's by the time that has passed.
 func byForce(t *testing.T, e *behaviours.Env) {
 	spare := e.Borrow(t)
 	near := podOf("life-delete", "near", "life-delete-force")
@@ -128,8 +126,7 @@ func byForce(t *testing.T, e *behaviours.Env) {
 	}
 }
 
-// runsTask reports whether a container is among the tasks that containerd lists
-// as running.
+// runsTask reports whether a container is among the tasks that containerd lists as running.
 func runsTask(tasks, container string) bool {
 	id := strings.TrimPrefix(container, "containerd://")
 	for line := range strings.Lines(tasks) {
@@ -140,8 +137,8 @@ func runsTask(tasks, container string) bool {
 	return false
 }
 
-// withoutPlugin takes the plugin from a node where one pod is deleted then and
-// one ends by itself. Their sandboxes cannot be taken down, and go on answering.
+// withoutPlugin takes the plugin from a node where one pod is deleted then and one ends by itself.
+// Their sandboxes cannot be taken down, and go on answering.
 func withoutPlugin(t *testing.T, e *behaviours.Env) {
 	const pool = "life-delete-no-plugin"
 	spare := e.Borrow(t)

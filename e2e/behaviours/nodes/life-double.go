@@ -29,10 +29,9 @@ import (
 //go:embed life-double.yaml
 var lifeDoubleManifest []byte
 
-// LifeDouble proves: a pod that is deleted by force on a healthy node, and goes
-// on running since it does not heed the request to end and its runtime stands
-// still, never answers for its address beside the pod that waits for exactly that
-// one: that gets it when the hold's proof is there.
+// LifeDouble proves: a pod that is deleted by force on a healthy node, and goes on running since it
+// does not heed the request to end and its runtime stands still, never answers for its address
+// beside the pod that waits for exactly that one: that gets it when the hold's proof is there.
 var LifeDouble = behaviours.Behaviour{ID: "life-double", Manifest: lifeDoubleManifest, Test: lifeDouble}
 
 func lifeDouble(t *testing.T, e *behaviours.Env) {
@@ -67,8 +66,8 @@ func hearsDouble(t *testing.T, e *behaviours.Env) {
 	e.AwaitGone(t, pod)
 }
 
-// addAddress gives a node an address for the time of the test, and returns the
-// node's hardware address.
+// addAddress gives a node an address for the time of the test, and returns the node's hardware
+// address.
 func addAddress(t *testing.T, node *cluster.Node, a netip.Addr) string {
 	t.Helper()
 	ns, err := node.Machine.Network()
@@ -146,13 +145,12 @@ func neverDouble(t *testing.T, e *behaviours.Env) {
 	remove(t, e, next)
 }
 
-// stillness is how long the runtime of the first pod stands still: many times
-// what it takes the next pod to start.
+// stillness is how long the runtime of the first pod stands still: many times what it takes the
+// next pod to start.
 const stillness = 20 * time.Second
 
-// standStill stops what the runtime ends a pod's containers by, as a computer
-// does that is short of memory: the kubelet asks in vain, and the pod goes on.
-// Calling what it returns ends that.
+// standStill stops what the runtime ends a pod's containers by, as a computer does that is short of
+// memory: the kubelet asks in vain, and the pod goes on. Calling what it returns ends that.
 func standStill(t *testing.T, e *behaviours.Env, pod *corev1.Pod) (resume func()) {
 	t.Helper()
 	of := sandboxes(t, e, pod)
@@ -172,8 +170,8 @@ func standStill(t *testing.T, e *behaviours.Env, pod *corev1.Pod) (resume func()
 	return resume
 }
 
-// shimOf finds the process that keeps a sandbox, by the sandbox's name among its
-// arguments. It is a node's, and this computer sees those of all nodes.
+// shimOf finds the process that keeps a sandbox, by the sandbox's name among its arguments. It is a
+// node's, and this computer sees those of all nodes.
 func shimOf(t *testing.T, sandbox string) process.Record {
 	t.Helper()
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
@@ -207,8 +205,8 @@ func answersAfter(heard []behaviours.Answer, by string, after time.Time) error {
 	return nil
 }
 
-// oneAfterAnother has a pod end by itself while another waits for its address. Its
-// sandbox outlives its containers by a moment.
+// oneAfterAnother has a pod end by itself while another waits for its address. Its sandbox outlives
+// its containers by a moment.
 func oneAfterAnother(t *testing.T, e *behaviours.Env) {
 	const pool = "life-double-ends"
 	first, next := podOf("life-double", "ends", pool), podOf("life-double", "after", pool)
@@ -244,8 +242,7 @@ func awaitAnswer(t *testing.T, prober *behaviours.Prober, by string) {
 	})
 }
 
-// awaitAssignedLate waits until a pod that waits for the end of a hold has its
-// address.
+// awaitAssignedLate waits until a pod that waits for the end of a hold has its address.
 func awaitAssignedLate(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
 	t.Helper()
 	behaviours.Eventually(t, untilProof, func(ctx context.Context) error {

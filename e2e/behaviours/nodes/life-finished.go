@@ -16,9 +16,9 @@ import (
 //go:embed life-finished.yaml
 var lifeFinishedManifest []byte
 
-// LifeFinished proves: a pod that ends by itself gives its address back, be it
-// Succeeded or Failed, and its object stays; one of whom somebody else than its
-// kubelet says so, while its container runs, gives nothing back and answers on.
+// LifeFinished proves: a pod that ends by itself gives its address back, be it Succeeded or Failed,
+// and its object stays; one of whom somebody else than its kubelet says so, while its container
+// runs, gives nothing back and answers on.
 var LifeFinished = behaviours.Behaviour{ID: "life-finished", Manifest: lifeFinishedManifest, Test: lifeFinished}
 
 func lifeFinished(t *testing.T, e *behaviours.Env) {
@@ -47,8 +47,7 @@ func ends(name string, phase corev1.PodPhase, code int) func(*testing.T, *behavi
 	}
 }
 
-// untilTold is the command of a container that ends with a code once tell is
-// called.
+// untilTold is the command of a container that ends with a code once tell is called.
 func untilTold(code int) []string {
 	return []string{"/bin/sh", "-c", fmt.Sprintf("until test -e /tmp/end; do sleep 0.1; done; exit %d", code)}
 }

@@ -19,8 +19,7 @@ import (
 	"spidernet.io/spiderpool/e2e/cluster"
 )
 
-// otherRanges are what the other plugin gives addresses of: the last one of each
-// is left.
+// otherRanges are what the other plugin gives addresses of: the last one of each is left.
 var otherRanges = [][2]netip.Addr{
 	{netip.MustParseAddr("172.18.75.10"), netip.MustParseAddr("172.18.75.12")},
 	{netip.MustParseAddr("fc00:f853:ccd:e793::75:10"), netip.MustParseAddr("fc00:f853:ccd:e793::75:12")},
@@ -33,8 +32,8 @@ func ofTheOther(a netip.Addr) bool {
 	})
 }
 
-// otherPlugin gives a node a network whose addresses another plugin gives. It is
-// before ours by its name, and the runtime uses the first.
+// otherPlugin gives a node a network whose addresses another plugin gives. It is before ours by its
+// name, and the runtime uses the first.
 func otherPlugin(n *cluster.Node) (remove func() error, err error) {
 	var ranges [][]any
 	for i, subnet := range []netip.Prefix{cluster.UnderlayIPv4, cluster.UnderlayIPv6} {
@@ -58,8 +57,8 @@ func place(file string, content []byte) (remove func() error, err error) {
 	return func() error { return os.Remove(file) }, os.Rename(temp, file)
 }
 
-// othersAddresses: a pool whose ranges have the addresses of foreign pods, nodes
-// and the gateway gives all others, and each of a foreign pod once that is gone.
+// othersAddresses: a pool whose ranges have the addresses of foreign pods, nodes and the gateway
+// gives all others, and each of a foreign pod once that is gone.
 func othersAddresses(t *testing.T, e *behaviours.Env) {
 	want := vacant(t, e)
 	pools := []string{"life-late-inhabited-v4", "life-late-inhabited-v6"}
@@ -119,8 +118,8 @@ func vacant(t *testing.T, e *behaviours.Env) [2][]string {
 	return all
 }
 
-// staticPods: one that would be given addresses is told that it cannot have any;
-// one on its node's network needs none and runs.
+// staticPods: one that would be given addresses is told that it cannot have any; one on its node's
+// network needs none and runs.
 func staticPods(t *testing.T, e *behaviours.Env) {
 	node := e.Cluster.Nodes[0]
 	own, hosts := lifeLatePod(lifeLateNamespace, "static", node.Name), lifeLatePod(lifeLateNamespace, "static-on-host", node.Name)

@@ -26,8 +26,8 @@ const (
 	outageStart = 5 * time.Minute
 )
 
-// outage: while the controller is stopped, no pod is refused; when it is back
-// each gets its addresses, and none is made again for that.
+// outage: while the controller is stopped, no pod is refused; when it is back each gets its
+// addresses, and none is made again for that.
 func outage(t *testing.T, e *behaviours.Env) {
 	if err := e.Controller.Stop(t.Context(), behaviours.Patience); err != nil {
 		t.Fatal(err)
@@ -62,9 +62,8 @@ func outage(t *testing.T, e *behaviours.Env) {
 	}
 }
 
-// admitWithoutWebhook makes the pods of the outage, none of which may be refused,
-// and waits until the kubelets have met them: so they stand when an outage has
-// lasted, those that came last aside.
+// admitWithoutWebhook makes the pods of the outage, none of which may be refused, and waits until
+// the kubelets have met them: so they stand when an outage has lasted, those that came last aside.
 func admitWithoutWebhook(t *testing.T, e *behaviours.Env) []*corev1.Pod {
 	t.Helper()
 	begun := time.Now()
@@ -96,8 +95,7 @@ func admitWithoutWebhook(t *testing.T, e *behaviours.Env) []*corev1.Pod {
 	return created
 }
 
-// runWithTheirs fails where pods run with other addresses than they carry, or two
-// with one.
+// runWithTheirs fails where pods run with other addresses than they carry, or two with one.
 func runWithTheirs(t *testing.T, pods []corev1.Pod) {
 	t.Helper()
 	runs := map[netip.Addr]string{} // address -> pod
@@ -116,8 +114,8 @@ func runWithTheirs(t *testing.T, pods []corev1.Pod) {
 	}
 }
 
-// awaitCreated waits until all pods are as wanted, the very same that were created,
-// and returns them.
+// awaitCreated waits until all pods are as wanted, the very same that were created, and returns
+// them.
 func awaitCreated(t *testing.T, e *behaviours.Env, created []*corev1.Pod, within time.Duration, wanted func(*corev1.Pod) error) []corev1.Pod {
 	t.Helper()
 	var pods []corev1.Pod
@@ -146,8 +144,8 @@ func awaitCreated(t *testing.T, e *behaviours.Env, created []*corev1.Pod, within
 	return pods
 }
 
-// errorInside: pods are admitted although the webhook cannot write what it
-// reserves, wait, say why, and get addresses once it can.
+// errorInside: pods are admitted although the webhook cannot write what it reserves, wait, say why,
+// and get addresses once it can.
 func errorInside(t *testing.T, e *behaviours.Env) {
 	restore := takeStatusRight(t, e)
 	node := e.Cluster.Nodes[0].Name
@@ -184,8 +182,8 @@ func errorInside(t *testing.T, e *behaviours.Env) {
 // controllerName is the name of the controller's role and service account.
 const controllerName = "spiderpool-controller"
 
-// takeStatusRight takes the controller's right to write the status of pools,
-// until the test ends or the function that it returns is called.
+// takeStatusRight takes the controller's right to write the status of pools, until the test ends or
+// the function that it returns is called.
 func takeStatusRight(t *testing.T, e *behaviours.Env) (restore func()) {
 	t.Helper()
 	role := func() *rbacv1.ClusterRole {

@@ -18,11 +18,10 @@ import (
 //go:embed life-late.yaml
 var lifeLateManifest []byte
 
-// LifeLate proves: pods that did not get their addresses at admission get them
-// later, as they are: those from before the installation, from an outage of the
-// webhook, and from an error inside of it. Pods that run with another plugin's
-// addresses are left alone, and nobody is given those, nor a node's, nor the
-// gateway's. Static pods are told that they can have none.
+// LifeLate proves: pods that did not get their addresses at admission get them later, as they are:
+// those from before the installation, from an outage of the webhook, and from an error inside of
+// it. Pods that run with another plugin's addresses are left alone, and nobody is given those, nor
+// a node's, nor the gateway's. Static pods are told that they can have none.
 var LifeLate = behaviours.Behaviour{
 	ID: "life-late", Manifest: lifeLateManifest, Before: beforeInstallation, Alone: lifeLateAlone, Test: lifeLate,
 }
@@ -33,8 +32,8 @@ const (
 	lifeLateBefore = "life-late-before"
 )
 
-// lifeLatePod returns a pod that is to have an address of each family, on one of
-// the nodes that all behaviours share.
+// lifeLatePod returns a pod that is to have an address of each family, on one of the nodes that all
+// behaviours share.
 func lifeLatePod(namespace, name, node string) *corev1.Pod {
 	pools := behaviours.FromPools([]string{"life-late-v4"}, []string{"life-late-v6"})
 	return behaviours.Pinned(behaviours.NewPod(namespace, name, pools), node)
@@ -62,8 +61,8 @@ func lifeLate(t *testing.T, e *behaviours.Env) {
 // foreigners are the pods that run with another plugin's addresses.
 var foreigners = []string{"foreign-0", "foreign-1", "foreign-2"}
 
-// beforeInstallation makes pods in a cluster without the product: some run on
-// one node by another plugin's hands, some wait, with and without a node.
+// beforeInstallation makes pods in a cluster without the product: some run on one node by another
+// plugin's hands, some wait, with and without a node.
 func beforeInstallation(ctx context.Context, e *behaviours.Env) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: lifeLateBefore}}
 	if err := e.Client.Create(ctx, namespace); err != nil {
@@ -107,8 +106,7 @@ func beforeInstallation(ctx context.Context, e *behaviours.Env) error {
 	return remove()
 }
 
-// foreignersRun returns an error unless all of them run with the other plugin's
-// addresses.
+// foreignersRun returns an error unless all of them run with the other plugin's addresses.
 func foreignersRun(pods []corev1.Pod) error {
 	running := 0
 	for i := range pods {
@@ -134,8 +132,8 @@ func foreignersRun(pods []corev1.Pod) error {
 	return nil
 }
 
-// olderThanUs: pods that waited before there was a product get addresses without
-// being made again; those that ran then are left alone.
+// olderThanUs: pods that waited before there was a product get addresses without being made again;
+// those that ran then are left alone.
 func olderThanUs(t *testing.T, e *behaviours.Env) {
 	kind := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "apiextensions.k8s.io/v1", Kind: "CustomResourceDefinition"}}
 	if err := e.Client.Get(t.Context(), client.ObjectKey{Name: "spiderippools.spiderpool.spidernet.io"}, kind); err != nil {
@@ -170,8 +168,7 @@ func olderThanUs(t *testing.T, e *behaviours.Env) {
 	}
 }
 
-// runsWithItsClaims fails unless a pod carries an address of each family and
-// runs with those.
+// runsWithItsClaims fails unless a pod carries an address of each family and runs with those.
 func runsWithItsClaims(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
 	if addresses := addressesOf(t, pod); len(addresses) != len(pod.Status.PodIPs) {

@@ -19,11 +19,10 @@ import (
 //go:embed life-node.yaml
 var lifeNodeManifest []byte
 
-// LifeNode proves: when a node stops, the addresses of its pods stay taken: of
-// those that were evicted and of those that nobody touched, for they are still
-// there, and of those that were deleted by force, for they are held. They come
-// free when the node is back, after the proof; when the node's object is deleted;
-// when the node is declared out of service.
+// LifeNode proves: when a node stops, the addresses of its pods stay taken: of those that were
+// evicted and of those that nobody touched, for they are still there, and of those that were
+// deleted by force, for they are held. They come free when the node is back, after the proof; when
+// the node's object is deleted; when the node is declared out of service.
 var LifeNode = behaviours.Behaviour{ID: "life-node", Manifest: lifeNodeManifest, Test: lifeNode}
 
 func lifeNode(t *testing.T, e *behaviours.Env) {
@@ -47,8 +46,8 @@ func stayer(pod *corev1.Pod) *corev1.Pod {
 	return pod
 }
 
-// awaitEvicted waits until a pod of a lost node is Terminating, and looks whether
-// its address is taken then: the pod is not gone.
+// awaitEvicted waits until a pod of a lost node is Terminating, and looks whether its address is
+// taken then: the pod is not gone.
 func awaitEvicted(t *testing.T, e *behaviours.Env, pool string, pod *corev1.Pod) {
 	t.Helper()
 	e.AwaitPod(t, pod, func(now *corev1.Pod) error {
@@ -147,12 +146,12 @@ func goesForGood(t *testing.T, e *behaviours.Env) {
 	comesAndGoes(t, e, newPod("new"), pool) // on the node that registered anew
 }
 
-// collected bounds how long the garbage collector takes, which comes every 20 s
-// and makes sure for 40 s that a node is gone.
+// collected bounds how long the garbage collector takes, which comes every 20 s and makes sure for
+// 40 s that a node is gone.
 const collected = 3 * time.Minute
 
-// awaitCollected waits until the garbage collector has deleted a pod, and its
-// address, whose end no kubelet confirmed, was held and is free.
+// awaitCollected waits until the garbage collector has deleted a pod, and its address, whose end no
+// kubelet confirmed, was held and is free.
 func awaitCollected(t *testing.T, e *behaviours.Env, pool string, pod *corev1.Pod) {
 	t.Helper()
 	behaviours.Eventually(t, collected, func(ctx context.Context) error {

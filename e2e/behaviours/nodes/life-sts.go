@@ -22,11 +22,10 @@ import (
 //go:embed life-sts.yaml
 var lifeStsManifest []byte
 
-// LifeSts proves: the pods of a StatefulSet keep the addresses of both families,
-// whether they are made again, on whichever node, scaled down and up, or left
-// by a set that is deleted and made again; and give them back when they will not
-// come back. So do those of OpenKruise's StatefulSet, with ordinals left out, and
-// those of a StatefulSet that somebody else's controller makes.
+// LifeSts proves: the pods of a StatefulSet keep the addresses of both families, whether they are
+// made again, on whichever node, scaled down and up, or left by a set that is deleted and made
+// again; and give them back when they will not come back. So do those of OpenKruise's StatefulSet,
+// with ordinals left out, and those of a StatefulSet that somebody else's controller makes.
 var LifeSts = behaviours.Behaviour{ID: "life-sts", Manifest: lifeStsManifest, Test: lifeSts}
 
 const lifeStsV4, lifeStsV6 = "life-sts-v4", "life-sts-v6"
@@ -56,8 +55,8 @@ func lifeStsSet(t *testing.T, e *behaviours.Env, name string) *set {
 	return setOf(t, e, lifeStsManifest, name)
 }
 
-// wholeLife takes a set of two pods through all that may happen to it. The other
-// set of the same kind goes for good while the first is only away.
+// wholeLife takes a set of two pods through all that may happen to it. The other set of the same
+// kind goes for good while the first is only away.
 func wholeLife(t *testing.T, s, gone *set, ordinals []int) {
 	pods := s.await(t, ordinals...)
 	first, last := pods[0], pods[1]
@@ -92,9 +91,9 @@ func wholeLife(t *testing.T, s, gone *set, ordinals []int) {
 	same(t, "after the other was scaled away for good", pods[:1], s.await(t, ordinals[0]))
 }
 
-// orphaned deletes a set and leaves its pods, for longer than addresses of sets
-// that are gone are kept: one that goes with its pods at that time shows it.
-// Then it makes the set again, which finds its pods.
+// orphaned deletes a set and leaves its pods, for longer than addresses of sets that are gone are
+// kept: one that goes with its pods at that time shows it. Then it makes the set again, which finds
+// its pods.
 func orphaned(t *testing.T, s, gone *set, ordinals []int, pods []corev1.Pod) {
 	t.Helper()
 	before, going := s.await(t, ordinals...), gone.await(t, 0)
@@ -114,8 +113,7 @@ func orphaned(t *testing.T, s, gone *set, ordinals []int, pods []corev1.Pod) {
 	verify()
 }
 
-// startMoves: a set that counts from 5 counts from 6 then, and its pod 5 will
-// not come back.
+// startMoves: a set that counts from 5 counts from 6 then, and its pod 5 will not come back.
 func startMoves(t *testing.T, s *set) {
 	pods := s.await(t, 5, 6)
 	s.recreate(t, "start-6")
@@ -126,8 +124,8 @@ func startMoves(t *testing.T, s *set) {
 	s.awaitFreed(t, at, pods[0])
 }
 
-// reservesMore: a number that is left out for a while is not lost for that; the
-// one that served in its place is, later.
+// reservesMore: a number that is left out for a while is not lost for that; the one that served in
+// its place is, later.
 func reservesMore(t *testing.T, s *set) {
 	pods := s.await(t, 0, 2)
 	s.patch(t, `{"spec":{"reserveOrdinals":[1,2]}}`)
@@ -140,15 +138,15 @@ func reservesMore(t *testing.T, s *set) {
 }
 
 const (
-	// holdLasts is for how long an address is held on a node that stays Ready,
-	// where the pod's termination grace was not more than the usual one.
+	// holdLasts is for how long an address is held on a node that stays Ready, where the pod's
+	// termination grace was not more than the usual one.
 	holdLasts = 90 * time.Second
 	// holdPatience is what it may take beside.
 	holdPatience = time.Minute
 )
 
-// waitsForTheHold deletes a pod by force: nobody knows whether its containers
-// have ended, so the next pod of the name waits, and says what for.
+// waitsForTheHold deletes a pod by force: nobody knows whether its containers have ended, so the
+// next pod of the name waits, and says what for.
 func waitsForTheHold(t *testing.T, s *set) {
 	e := s.e
 	pods := s.await(t, 0)
@@ -209,8 +207,8 @@ func claimed(t *testing.T, pod *corev1.Pod) map[string]netip.Addr { // pool -> a
 	return all
 }
 
-// alwaysInUse has every version of the pools looked at until the function that
-// it returns is called: the addresses of the pods must be in use in each.
+// alwaysInUse has every version of the pools looked at until the function that it returns is
+// called: the addresses of the pods must be in use in each.
 func alwaysInUse(t *testing.T, e *behaviours.Env, pods []corev1.Pod) (verify func()) {
 	t.Helper()
 	wanted := map[string][]netip.Addr{} // pool -> addresses

@@ -29,10 +29,10 @@ import (
 //go:embed node-faults.yaml
 var nodeFaultsManifest []byte
 
-// NodeFaults proves: while pods that want the few addresses of a pool come and go,
-// some of them deleted by force, on a node whose kubelet, containerd and shims are
-// killed, whose cable is cut, and which is removed and added anew, no address is
-// ever heard from two at one time, and all are free in the end.
+// NodeFaults proves: while pods that want the few addresses of a pool come and go, some of them
+// deleted by force, on a node whose kubelet, containerd and shims are killed, whose cable is cut,
+// and which is removed and added anew, no address is ever heard from two at one time, and all are
+// free in the end.
 var NodeFaults = behaviours.Behaviour{ID: "node-faults", Manifest: nodeFaultsManifest, Test: nodeFaults}
 
 const (
@@ -99,8 +99,8 @@ func nothingTaken(ctx context.Context, e *behaviours.Env, name string) error {
 // moved counts what pods did.
 type moved struct{ ran, answered atomic.Int64 }
 
-// moves has one pod after the other take an address, until ctx ends. What does
-// not come to run in time is deleted all the same.
+// moves has one pod after the other take an address, until ctx ends. What does not come to run in
+// time is deleted all the same.
 func (m *moved) moves(ctx context.Context, e *behaviours.Env, worker int, spare string, random *rand.Rand) {
 	for i := 0; ctx.Err() == nil; i++ {
 		pod := podOf(faultsPool, fmt.Sprintf("pod-%d-%d", worker, i), faultsPool)
@@ -148,8 +148,8 @@ func removeNode(ctx context.Context, t *testing.T, e *behaviours.Env, n *cluster
 	e.Restore(ctx, t, n)
 }
 
-// breaks breaks one thing of a node after the other, until ctx ends; in the middle
-// of that the node is removed. It returns how many there were.
+// breaks breaks one thing of a node after the other, until ctx ends; in the middle of that the node
+// is removed. It returns how many there were.
 func breaks(ctx context.Context, t *testing.T, e *behaviours.Env, n *cluster.Node, random *rand.Rand) (faults int) {
 	t.Helper()
 	half, removed := time.Now().Add(faultsFor/2), false

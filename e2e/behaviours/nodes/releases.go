@@ -85,8 +85,8 @@ func finished(pod *corev1.Pod) bool {
 		!slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
 }
 
-// print logs how long after the end of its pod each address was free. The two
-// come by two watches, so a few milliseconds are their difference alone.
+// print logs how long after the end of its pod each address was free. The two come by two watches,
+// so a few milliseconds are their difference alone.
 func (r *releases) print(t *testing.T) {
 	t.Helper()
 	behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {

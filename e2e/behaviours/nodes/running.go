@@ -21,8 +21,7 @@ func podOf(namespace, name, pool string) *corev1.Pod {
 	return behaviours.NewPod(namespace, name, behaviours.FromPools([]string{pool}, nil))
 }
 
-// runs makes a pod, waits until it is Ready and answers a ping, and returns its
-// address.
+// runs makes a pod, waits until it is Ready and answers a ping, and returns its address.
 func runs(t *testing.T, e *behaviours.Env, pod *corev1.Pod) netip.Addr {
 	t.Helper()
 	e.Create(t, pod)
@@ -49,8 +48,8 @@ func remove(t *testing.T, e *behaviours.Env, pod *corev1.Pod) {
 	}
 }
 
-// comesAndGoes has a pod take an address of a pool and give it back: what the
-// leader does for it, it does after all that happened before.
+// comesAndGoes has a pod take an address of a pool and give it back: what the leader does for it,
+// it does after all that happened before.
 func comesAndGoes(t *testing.T, e *behaviours.Env, pod *corev1.Pod, pool string) {
 	t.Helper()
 	a := runs(t, e, pod)
@@ -84,8 +83,7 @@ func proofOf(h allocator.Hold) time.Duration {
 	return time.Minute + max(h.Grace, allocator.DefaultGrace)
 }
 
-// awaitState waits until an address stands so in its pool's record, and returns
-// the record.
+// awaitState waits until an address stands so in its pool's record, and returns the record.
 func awaitState(t *testing.T, e *behaviours.Env, pool string, a netip.Addr, want allocator.State, within time.Duration) *allocator.Record {
 	t.Helper()
 	var record *allocator.Record
@@ -112,8 +110,8 @@ func awaitFree(t *testing.T, e *behaviours.Env, pool string, a netip.Addr) {
 	awaitState(t, e, pool, a, allocator.StateFree, behaviours.Patience)
 }
 
-// awaitHeld waits until the address of a pod that is gone is held for the node
-// that it ran on, and the pod's events say so.
+// awaitHeld waits until the address of a pod that is gone is held for the node that it ran on, and
+// the pod's events say so.
 func awaitHeld(t *testing.T, e *behaviours.Env, pool string, pod *corev1.Pod) allocator.Hold {
 	t.Helper()
 	a := addressOf(t, pod)
@@ -150,8 +148,8 @@ type part struct {
 	prove func(*testing.T, *behaviours.Env)
 }
 
-// atOnce proves the parts of a behaviour in parallel and returns when all are
-// done. Those that take longest come first: not all may find a place at once.
+// atOnce proves the parts of a behaviour in parallel and returns when all are done. Those that take
+// longest come first: not all may find a place at once.
 func atOnce(t *testing.T, e *behaviours.Env, parts ...part) {
 	t.Helper()
 	t.Run("at once", func(t *testing.T) {

@@ -21,8 +21,8 @@ import (
 //go:embed seed-1.yaml
 var seed1Manifest []byte
 
-// Seed1 proves: the first example of the page "Spiderpool supports third-party
-// controllers" as it is written there: pool, CloneSet, and what kubectl shows.
+// Seed1 proves: the first example of the page "Spiderpool supports third-party controllers" as it
+// is written there: pool, CloneSet, and what kubectl shows.
 var Seed1 = behaviours.Behaviour{
 	ID: "seed-1", Also: []string{"default", seed1Pool}, Manifest: seed1Manifest, Test: seed1,
 }
@@ -58,8 +58,8 @@ func seed1(t *testing.T, e *behaviours.Env) {
 	t.Run("the address of a deleted pod is free again", func(t *testing.T) { givesBack(t, e, pods[0]) })
 }
 
-// awaitRunning waits until n pods of the CloneSet are Ready, which both
-// readiness gates must allow, and returns them.
+// awaitRunning waits until n pods of the CloneSet are Ready, which both readiness gates must allow,
+// and returns them.
 func awaitRunning(t *testing.T, e *behaviours.Env, n int) []corev1.Pod {
 	t.Helper()
 	var pods []corev1.Pod
@@ -150,8 +150,8 @@ func showsEndpoints(t *testing.T, e *behaviours.Env, pods []corev1.Pod) {
 	})
 }
 
-// givesBack deletes a pod: the CloneSet makes another, which gets another
-// address, since the old one may linger in ARP tables, and the old one is free.
+// givesBack deletes a pod: the CloneSet makes another, which gets another address, since the old
+// one may linger in ARP tables, and the old one is free.
 func givesBack(t *testing.T, e *behaviours.Env, pod corev1.Pod) {
 	e.Kubectl(t, "delete", "po", pod.Name, "--wait=false")
 	behaviours.Eventually(t, behaviours.Patience, func(ctx context.Context) error {

@@ -21,9 +21,8 @@ import (
 	"spidernet.io/spiderpool/e2e/install"
 )
 
-// set is a workload whose pods are named <its name>-<ordinal> and have a label
-// app with its name. What is a Database makes its pods by a StatefulSet of the
-// same name.
+// set is a workload whose pods are named <its name>-<ordinal> and have a label app with its name.
+// What is a Database makes its pods by a StatefulSet of the same name.
 type set struct {
 	e        *behaviours.Env
 	manifest *unstructured.Unstructured
@@ -43,8 +42,8 @@ func setOf(t *testing.T, e *behaviours.Env, manifest []byte, name string) *set {
 	return &set{e, objects[i]}
 }
 
-// objects are the set and what it makes its pods by, where that is another: the
-// last one makes the pods.
+// objects are the set and what it makes its pods by, where that is another: the last one makes the
+// pods.
 func (s *set) objects() []*unstructured.Unstructured {
 	all := []*unstructured.Unstructured{s.ref(s.manifest.GetAPIVersion(), s.manifest.GetKind())}
 	if s.manifest.GetKind() == "Database" {
@@ -72,8 +71,7 @@ func (s *set) pods(ctx context.Context) ([]corev1.Pod, error) {
 	return all, nil // lists are sorted
 }
 
-// await waits until the set has the pods of these ordinals, Ready, and no other,
-// and returns them.
+// await waits until the set has the pods of these ordinals, Ready, and no other, and returns them.
 func (s *set) await(t *testing.T, ordinals ...int) []corev1.Pod {
 	t.Helper()
 	var want []string
@@ -204,12 +202,12 @@ func (s *set) awaitLeaving(t *testing.T, pod *corev1.Pod) {
 	})
 }
 
-// freedWithin is how long after its pod an address may be kept for nothing: the
-// grace, and what it takes to notice.
+// freedWithin is how long after its pod an address may be kept for nothing: the grace, and what it
+// takes to notice.
 const freedWithin = behaviours.Grace + 15*time.Second
 
-// awaitFreed waits until the addresses of a pod that will not come back are
-// free, which they may not be sooner than the grace after a time.
+// awaitFreed waits until the addresses of a pod that will not come back are free, which they may
+// not be sooner than the grace after a time.
 func (s *set) awaitFreed(t *testing.T, after time.Time, pod corev1.Pod) {
 	t.Helper()
 	s.e.AwaitGone(t, &pod)
@@ -236,8 +234,7 @@ func (s *set) awaitFreed(t *testing.T, after time.Time, pod corev1.Pod) {
 	}
 }
 
-// same compares the addresses of pods with those that they had, and those that
-// they run with.
+// same compares the addresses of pods with those that they had, and those that they run with.
 func same(t *testing.T, when string, before, after []corev1.Pod) {
 	t.Helper()
 	if len(before) != len(after) {

@@ -17,8 +17,8 @@ import (
 	"spidernet.io/spiderpool/e2e/behaviours/nodes"
 )
 
-// clusterName sets the suite's cluster beside those of people; CLUSTER=name
-// beside that of another run of the suite.
+// clusterName sets the suite's cluster beside those of people; CLUSTER=name beside that of another
+// run of the suite.
 var clusterName = cmp.Or(os.Getenv("CLUSTER"), "behaviours")
 
 var env *behaviours.Env
@@ -28,8 +28,8 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) (code int) {
 	ctx := context.Background()
 	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where nobody did
-	// They wait for nodes most of the time: few cores are no reason to do so one
-	// after the other. What is said on the command line wins.
+	// They wait for nodes most of the time: few cores are no reason to do so one after the other.
+	// What is said on the command line wins.
 	err := flag.Set("test.parallel", "16")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -104,7 +104,8 @@ func socketPair() (ours *net.UnixConn, theirs *os.File, err error) {
 	return nil, nil, err
 }
 
-// handshake learns the PID of the new process, lets it execute the program, and returns once it has.
+// handshake learns the PID of the new process, lets it execute the program, and returns once it
+// has.
 func handshake(conn *net.UnixConn) (process.Record, error) {
 	pid, err := senderOf(conn)
 	if err != nil {

@@ -1,7 +1,6 @@
-// Command peak runs a program and writes its greatest resident memory in KiB to
-// file descriptor 3. A process inherits that of the one it was forked from, so
-// the benchmark, which is large itself, cannot ask for it: this is as small as
-// a Go program gets.
+// Command peak runs a program and writes its greatest resident memory in KiB to file descriptor 3.
+// A process inherits that of the one it was forked from, so the benchmark, which is large itself,
+// cannot ask for it: this is as small as a Go program gets.
 package main
 
 import (
