@@ -37,22 +37,29 @@ func readHeld(line string) ([]entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := h.readWords(words); err != nil {
+		return nil, err
+	}
+	return []entry{{addr: a, held: h}}, nil
+}
+
+func (h *hold) readWords(words []string) (err error) {
 	if len(words) > 0 && strings.HasPrefix(words[0], "pod:") {
 		if err := h.readPod(strings.TrimPrefix(words[0], "pod:")); err != nil {
-			return nil, err
+			return err
 		}
 		words = words[1:]
 	}
 	if len(words) > 0 && strings.HasPrefix(words[0], "until:") {
 		if h.until, err = readUntil(strings.TrimPrefix(words[0], "until:")); err != nil {
-			return nil, err
+			return err
 		}
 		words = words[1:]
 	}
 	if len(words) > 0 {
-		return nil, fmt.Errorf("%q: want pod: and until:, each once and in this order", words[0])
+		return fmt.Errorf("%q: want pod: and until:, each once and in this order", words[0])
 	}
-	return []entry{{addr: a, held: h}}, nil
+	return nil
 }
 
 // readHold reads the parts of a hold; there is at most one grace.

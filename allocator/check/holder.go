@@ -32,21 +32,29 @@ func live(pod *corev1.Pod) bool {
 	if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
 		return true
 	}
-	ended := 0
-	for _, s := range pod.Status.ContainerStatuses {
-		if s.State.Terminated != nil {
-			ended++
-		}
-	}
-	collected := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.DisruptionTarget && c.Reason == "DeletionByPodGC" && c.Status == corev1.ConditionTrue
-	})
-	if collected && pod.Spec.NodeName != "" && ended < len(pod.Spec.Containers) {
+	if collected(pod) && pod.Spec.NodeName != "" && terminated(pod) < len(pod.Spec.Containers) {
 		return true
 	}
 	return slices.ContainsFunc(slices.Concat(
 		pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses, pod.Status.EphemeralContainerStatuses,
 	), func(s corev1.ContainerStatus) bool { return s.State.Running != nil })
+}
+
+// collected reports whether the pod garbage collector wrote pod's phase.
+func collected(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Reason == "DeletionByPodGC" && c.Status == corev1.ConditionTrue
+	})
+}
+
+func terminated(pod *corev1.Pod) int {
+	n := 0
+	for _, s := range pod.Status.ContainerStatuses {
+		if s.State.Terminated != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // runsWith returns the addresses on the pod network that a kubelet reported for pod. A pod on the

@@ -179,14 +179,14 @@ type kept struct {
 var waysToKeep = []kept{
 	{"reserved", func(r *allocator.Record, a netip.Addr) error { return r.Reserve(a, toCome("greedy", "uid")) }},
 	{"promised", func(r *allocator.Record, a netip.Addr) error {
-		v := stableOf("greedy", a)
+		v := stableOf(a)
 		return errors.Join(r.PutBack(a, 1, v.For, ""), r.Release(a), r.Reserve(a, v))
 	}},
 	{"unassigned", func(r *allocator.Record, a netip.Addr) error {
-		return errors.Join(r.PutBack(a, 1, stableOf("greedy", a).For, ""), r.Release(a))
+		return errors.Join(r.PutBack(a, 1, stableOf(a).For, ""), r.Release(a))
 	}},
 	{"retained and held", func(r *allocator.Record, a netip.Addr) error {
-		return errors.Join(r.PutBack(a, 1, stableOf("greedy", a).For, ""), r.Hold(a, allocator.Hold{Node: "n"}))
+		return errors.Join(r.PutBack(a, 1, stableOf(a).For, ""), r.Hold(a, allocator.Hold{Node: "n"}))
 	}},
 	{"held", func(r *allocator.Record, a netip.Addr) error {
 		return errors.Join(r.PutBack(a, 1, allocator.Identity{}, ""), r.Hold(a, allocator.Hold{Node: "n", Pod: allocator.PodRef{Namespace: "greedy", Name: "web"}}))
@@ -197,9 +197,9 @@ var waysToKeep = []kept{
 	}},
 }
 
-func stableOf(namespace string, a netip.Addr) allocator.Reservation {
-	r := toCome(namespace, "uid")
-	r.For = allocator.Identity{Namespace: namespace, Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-" + strconv.Itoa(int(a.As4()[3]))}
+func stableOf(a netip.Addr) allocator.Reservation {
+	r := toCome("greedy", "uid")
+	r.For = allocator.Identity{Namespace: "greedy", Group: "apps", Kind: "StatefulSet", Name: "web", Pod: "web-" + strconv.Itoa(int(a.As4()[3]))}
 	return r
 }
 
@@ -249,7 +249,7 @@ func TestWhatIsNotCountedAsKept(t *testing.T) {
 	late.Pod.Name, late.Pod.UID = "web", "1234"
 	for _, err := range []error{
 		r.PutBack(a, 1, allocator.Identity{}, ""),
-		r.PutBack(a.Next(), 1, stableOf("greedy", a).For, ""),
+		r.PutBack(a.Next(), 1, stableOf(a).For, ""),
 		r.Reserve(a.Next().Next(), late),
 		r.PutBack(a.Prev(), 1, allocator.Identity{}, ""), r.Hold(a.Prev(), allocator.Hold{}), // as older controllers wrote it
 	} {
@@ -308,7 +308,7 @@ func TestCountingAlongIsCountingAnew(t *testing.T) {
 				}
 				continue
 			}
-			r := stableOf("greedy", netip.AddrFrom4([4]byte{10, 1, 0, rapid.ByteRange(1, 9).Draw(t, "pod")}))
+			r := stableOf(netip.AddrFrom4([4]byte{10, 1, 0, rapid.ByteRange(1, 9).Draw(t, "pod")}))
 			if late := rapid.Bool().Draw(t, "late"); late {
 				r.Pod.Name, r.Pod.UID = r.For.Pod, "1234"+r.For.Pod
 				r.Token = allocator.LateToken(r.Pod.UID)

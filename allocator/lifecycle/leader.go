@@ -103,17 +103,7 @@ func Setup(mgr manager.Manager, o Options) error {
 				WatchesRawSource(view.Source(o.Claims, lostNodeEvents, func(uint64) {})).
 				Complete(&lostNodes{client: mgr.GetClient(), api: mgr.GetAPIReader(), claims: o.Claims, nodes: o.Nodes})
 		},
-		func() error {
-			return build(mgr, "endpoints", 8).
-				For(&crdv1.SpiderEndpoint{}).
-				WatchesRawSource(view.Source(o.Claims, endpointEvents, func(uint64) {})).
-				WatchesRawSource(source.TypedChannel(endpointsOf, handler.TypedFuncs[*view.Pod, reconcile.Request]{
-					GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*view.Pod], q view.Queue) {
-						q.AddAfter(keyOf(ev.Object), shown)
-					},
-				})).
-				Complete(e)
-		},
+		func() error { return setupEndpoints(mgr, o, e, endpointsOf) },
 		func() error {
 			return latebind.Setup(mgr, latebind.Options{
 				Ledger: o.Ledger, Pools: o.Pools, Claims: o.Claims, Nodes: o.Nodes, Leader: t, Chooser: o.Chooser, Recorder: recorder, Metrics: o.Metrics.lateBinding(),
@@ -127,6 +117,20 @@ func Setup(mgr manager.Manager, o Options) error {
 		}
 	}
 	return nil
+}
+
+// setupEndpoints adds what writes endpoints: as pods come and go, and of freed those whose
+// addresses were given back.
+func setupEndpoints(mgr manager.Manager, o Options, e *endpoints, freed <-chan event.TypedGenericEvent[*view.Pod]) error {
+	return build(mgr, "endpoints", 8).
+		For(&crdv1.SpiderEndpoint{}).
+		WatchesRawSource(view.Source(o.Claims, endpointEvents, func(uint64) {})).
+		WatchesRawSource(source.TypedChannel(freed, handler.TypedFuncs[*view.Pod, reconcile.Request]{
+			GenericFunc: func(_ context.Context, ev event.TypedGenericEvent[*view.Pod], q view.Queue) {
+				q.AddAfter(keyOf(ev.Object), shown)
+			},
+		})).
+		Complete(e)
 }
 
 // setupRemovals adds what looks at each pool now and then for addresses that nothing keeps any

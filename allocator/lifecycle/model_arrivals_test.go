@@ -56,7 +56,7 @@ func (r *rebuilt) read(ctx context.Context) (view.Awaited, error) {
 	if r.awaited == nil {
 		return view.Awaited{}, errTrapped
 	}
-	return ledger.ReadAwaited(ctx, reader{&turn{reads: r.awaited()}})
+	return ReadAwaited(ctx, reader{&turn{reads: r.awaited()}})
 }
 
 func (m *watched) rebuild() *rebuilt {

@@ -87,7 +87,7 @@ func run(t *testing.T, lease string, grace time.Duration, edits ...func(*lifecyc
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrivals, err := view.NewArrivals(claims, func(ctx context.Context) (view.Awaited, error) { return ledger.ReadAwaited(ctx, server.Client) })
+	arrivals, err := view.NewArrivals(claims, func(ctx context.Context) (view.Awaited, error) { return lifecycle.ReadAwaited(ctx, server.Client) })
 	if err != nil {
 		t.Fatal(err)
 	}

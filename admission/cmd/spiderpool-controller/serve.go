@@ -253,7 +253,7 @@ func observe(ctx context.Context, mgr manager.Manager, direct client.Client, sto
 	if v.claims, err = view.NewClaims(typed); err != nil {
 		return nil, err
 	}
-	v.arrivals, err = view.NewArrivals(v.claims, func(ctx context.Context) (view.Awaited, error) { return ledger.ReadAwaited(ctx, direct) })
+	v.arrivals, err = view.NewArrivals(v.claims, func(ctx context.Context) (view.Awaited, error) { return lifecycle.ReadAwaited(ctx, direct) })
 	if err != nil {
 		return nil, err
 	}

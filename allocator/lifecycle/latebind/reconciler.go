@@ -202,8 +202,14 @@ func (b *reconciler) classify(ctx context.Context, p *pass, l *pendingPod) {
 	case l.resolution == unresolvable, l.resolution == resolved && l.chosen.NotYet != nil:
 		reason, message := l.why()
 		l.waits(reason, message, p.now)
-	case l.resolution != resolved:
-	case l.object == nil: // forgotten, and not due to be read again yet
+	case l.resolution == resolved && l.object != nil: // else it was forgotten, and is not due to be read again yet
+		b.ask(p, l)
+	}
+}
+
+// ask lets the pass decide on a pod, unless something else is in its way.
+func (b *reconciler) ask(p *pass, l *pendingPod) {
+	switch {
 	case l.pod.ForeignGated:
 		l.waits(crdv1.ReasonForeignGate, "the pod is held back by scheduling gates of others; it is given addresses when they are gone", p.now)
 	case l.pod.Node != "" && !b.nodes.Shows(l.pod.Node): // whoever makes pods may name any

@@ -119,8 +119,8 @@ func notReady(s *capacity, why string) *capacity {
 	return s
 }
 
-func sized(size uint64, s *capacity) *capacity {
-	s.size, s.most = size, ledger.Caps{}.Kept(size)
+func ofTwo(s *capacity) *capacity {
+	s.size, s.most = 2, ledger.Caps{}.Kept(2)
 	return s
 }
 
@@ -197,34 +197,34 @@ func TestDecide(t *testing.T) {
 		},
 		"whose namespace keeps half of the pool for identities holds up nobody": {
 			asks:  []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
-			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release)))},
+			pools: pools{"a": ofTwo(having(1).with(t, keepingWeb0(release)))},
 			want:  []string{`web-1: OverReservationCap pool "a": ` + keepsOne, "z: a"},
 		},
 		"so does what is held for it": {
 			asks: []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
-			pools: pools{"a": sized(2, having(1).with(t, func(r *allocator.Record) error {
+			pools: pools{"a": ofTwo(having(1).with(t, func(r *allocator.Record) error {
 				return errors.Join(r.PutBack(x, 1, allocator.Identity{}, ""), r.Hold(x, allocator.Hold{Node: "n", Pod: allocator.PodRef{Namespace: "ns", Name: "web-0"}}))
 			}))},
 			want: []string{`web-1: OverReservationCap pool "a": ` + keepsOne, "z: a"},
 		},
 		"and what is reserved for pods to come": {
 			asks:  []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
-			pools: pools{"a": sized(2, having(1).with(t, pendingAdmission(tokenA, "web-0")))},
+			pools: pools{"a": ofTwo(having(1).with(t, pendingAdmission(tokenA, "web-0")))},
 			want:  []string{`web-1: OverReservationCap pool "a": ` + keepsOne, "z: a"},
 		},
 		"whose namespace keeps half of a full pool does not wait for what comes free": {
 			asks:  []*request{waiter("web-1", 1, []string{"a"}), of("other", waiter("z", 2, []string{"a"}))},
-			pools: pools{"a": sized(2, having(0).with(t, keepingWeb0(release)))},
+			pools: pools{"a": ofTwo(having(0).with(t, keepingWeb0(release)))},
 			want:  []string{`web-1: OverReservationCap pool "a": ` + keepsOne, `z: PoolFull pool "a": all 2 addresses are taken (1 kept for a stable identity until its owner is deleted or scaled down)`}, wantWaitsFor: []string{"a"},
 		},
 		"whose namespace keeps half of one pool is served by another": {
 			asks:  []*request{waiter("web-1", 1, []string{"a", "b"})},
-			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release))), "b": having(1)},
+			pools: pools{"a": ofTwo(having(1).with(t, keepingWeb0(release))), "b": having(1)},
 			want:  []string{"web-1: b"},
 		},
 		"the address kept for an identity is its own, whatever its namespace keeps": {
 			asks:  []*request{stable(waiter("web-0", 1, []string{"a"}))},
-			pools: pools{"a": sized(2, having(1).with(t, keepingWeb0(release)))},
+			pools: pools{"a": ofTwo(having(1).with(t, keepingWeb0(release)))},
 			want:  []string{"web-0: a (kept)"},
 		},
 		"what was reserved for the pod before is found, full or not ready": {

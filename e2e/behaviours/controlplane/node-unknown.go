@@ -1,13 +1,11 @@
 package controlplane
 
 import (
-	"context"
 	_ "embed" // the manifest
 	"fmt"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -33,28 +31,7 @@ const (
 
 func nodeUnknown(t *testing.T, e *behaviours.Env) {
 	const half, many = 10, 14
-	pods := make([]*corev1.Pod, many)
-	for i := range pods {
-		pods[i] = behaviours.NewPod("node-unknown", fmt.Sprintf("p%d", i), behaviours.FromPools([]string{nodeUnknownPool}, nil))
-		pods[i].Spec.NodeName = neverWas
-		pods[i].Finalizers = []string{staying}
-	}
-	behaviours.AtOnce(many, func(i int) {
-		if err := e.Client.Create(t.Context(), pods[i]); err != nil {
-			t.Errorf("creating pod %s: %v", pods[i].Name, err)
-		}
-	})
-	var with []*corev1.Pod
-	for _, pod := range pods {
-		if _, ok := pod.Annotations[crdv1.AnnotationReservation]; ok {
-			with = append(with, pod)
-			continue
-		}
-		e.AwaitReason(t, pod, crdv1.ReasonNodeUnknown)
-	}
-	for _, pod := range pods {
-		e.DeleteByForce(t, pod)
-	}
+	pods, with := onNoNode(t, e, many)
 	if len(with) != half {
 		t.Errorf("%d pods have addresses, want %d", len(with), half)
 	}
@@ -85,6 +62,46 @@ func nodeUnknown(t *testing.T, e *behaviours.Env) {
 	kubelet.Run(t, next)
 	e.AwaitTaken(t, nodeUnknownPool, 2)
 
+	letGo(t, e, pods)
+	if err := e.Client.Delete(t.Context(), next); err != nil {
+		t.Error(err)
+	}
+	kubelet.End(t, next)
+	e.DeleteAll(t, "node-unknown-others")
+	e.AwaitTaken(t, nodeUnknownPool, 0)
+}
+
+// onNoNode makes many pods that stay, on a node that never was, and deletes them by force. It
+// returns them, and those that were given addresses; the others are told why not.
+func onNoNode(t *testing.T, e *behaviours.Env, many int) (pods, with []*corev1.Pod) {
+	t.Helper()
+	pods = make([]*corev1.Pod, many)
+	for i := range pods {
+		pods[i] = behaviours.NewPod("node-unknown", fmt.Sprintf("p%d", i), behaviours.FromPools([]string{nodeUnknownPool}, nil))
+		pods[i].Spec.NodeName = neverWas
+		pods[i].Finalizers = []string{staying}
+	}
+	behaviours.AtOnce(many, func(i int) {
+		if err := e.Client.Create(t.Context(), pods[i]); err != nil {
+			t.Errorf("creating pod %s: %v", pods[i].Name, err)
+		}
+	})
+	for _, pod := range pods {
+		if _, ok := pod.Annotations[crdv1.AnnotationReservation]; ok {
+			with = append(with, pod)
+			continue
+		}
+		e.AwaitReason(t, pod, crdv1.ReasonNodeUnknown)
+	}
+	for _, pod := range pods {
+		e.DeleteByForce(t, pod)
+	}
+	return pods, with
+}
+
+// letGo removes the finalizers.
+func letGo(t *testing.T, e *behaviours.Env, pods []*corev1.Pod) {
+	t.Helper()
 	for _, pod := range pods {
 		e.Pod(t, pod)
 		before := pod.DeepCopy()
@@ -94,12 +111,6 @@ func nodeUnknown(t *testing.T, e *behaviours.Env) {
 		}
 		e.AwaitGone(t, pod)
 	}
-	if err := e.Client.Delete(t.Context(), next); err != nil {
-		t.Error(err)
-	}
-	kubelet.End(t, next)
-	e.DeleteAll(t, "node-unknown-others")
-	e.AwaitTaken(t, nodeUnknownPool, 0)
 }
 
 // collected does what the pod garbage collector does with pods of nodes that are gone; the real
@@ -108,21 +119,14 @@ func collected(t *testing.T, e *behaviours.Env, pods []*corev1.Pod) {
 	t.Helper()
 	collector := e.AsServiceAccount(t, "kube-system", "pod-garbage-collector")
 	for _, pod := range pods {
-		behaviours.Eventually(t, behaviours.Patience, func(context.Context) error {
-			err := say(t, e, collector, pod, func(s *corev1.PodStatus) {
-				s.Phase = corev1.PodFailed
-				s.Conditions = append(s.Conditions, corev1.PodCondition{
-					Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC", LastTransitionTime: metav1.Now(),
-				})
+		if err := say(t, e, collector, pod, func(s *corev1.PodStatus) {
+			s.Phase = corev1.PodFailed
+			s.Conditions = append(s.Conditions, corev1.PodCondition{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC", LastTransitionTime: metav1.Now(),
 			})
-			if apierrors.IsConflict(err) {
-				return err
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			return nil
-		})
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

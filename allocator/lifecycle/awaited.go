@@ -1,4 +1,4 @@
-package ledger
+package lifecycle
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"spidernet.io/spiderpool/allocator"
+	"spidernet.io/spiderpool/allocator/ledger"
 	"spidernet.io/spiderpool/allocator/view"
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
@@ -20,7 +21,7 @@ func ReadAwaited(ctx context.Context, api client.Reader) (view.Awaited, error) {
 	}
 	awaited := view.Awaited{Tokens: map[allocator.Token]bool{}, Unreadable: map[string]bool{}}
 	for i := range pools.Items {
-		state, err := Read(&pools.Items[i])
+		state, err := ledger.Read(&pools.Items[i])
 		if err != nil {
 			awaited.Unreadable[pools.Items[i].Name] = true
 			continue
