@@ -25,7 +25,7 @@ const (
 
 // All returns the mutations.
 func All() []Mutation {
-	return slices.Concat(writes(), releases(), removals(), identities(), newPools(), edits(), lateBinding(), admissions(), views(), arrivals())
+	return slices.Concat(writes(), releases(), removals(), identities(), newPools(), edits(), lateBinding(), admissions(), views(), arrivals(), bounds())
 }
 
 // writes are about how a record is written.
@@ -356,6 +356,55 @@ func arrivals() []Mutation {
 			Name:    "a pool is taken over while all pods are listed anew, as if they were",
 			Edits:   []Edit{{"allocator/lifecycle/addresses.go", "	if !answered {\n		lists = 0\n", "	if !answered && lists == 0 {\n"}},
 			Package: lifecycle, Test: theModel + "Large/a_standby_lists_anew_before_it_takes_over", Says: "I1:",
+		},
+	}
+}
+
+// bounds are about what one namespace, or one pool, may keep without a running pod.
+func bounds() []Mutation {
+	return []Mutation{
+		{
+			Name:    "a namespace may keep all of a pool without a running pod",
+			Edits:   []Edit{{"allocator/ledger/kept.go", "	if kept[namespace] < most {\n", "	if most > 0 {\n"}},
+			Package: "./allocator/ledger", Test: "TestOneCapIsOverAllThatANamespaceKeepsWithoutARunningPod", Says: "a pod that exists: <nil>, want it refused: true",
+		},
+		{
+			Name:    "what is held for a namespace does not count",
+			Edits:   []Edit{{"allocator/ledger/kept.go", "	for a := range record.AllHeld() {\n		kept[keeper(record, a)]++\n	}\n", ""}},
+			Package: "./allocator/ledger", Test: "TestOneCapIsOverAllThatANamespaceKeepsWithoutARunningPod", Says: "a pod to come: <nil>, want it refused: true",
+		},
+		{
+			Name:    "a controller's cap is that of all namespaces",
+			Edits:   []Edit{{"allocator/ledger/caps.go", "return podOwner{r.Pod.Namespace, digest}", "return podOwner{\"\", digest}"}},
+			Package: "./allocator/ledger", Test: "TestAnOwnersCapIsNotUsedUpByAnotherNamespace", Says: `namespace "home": `,
+		},
+		{
+			Name:    "a pool has as many holds as there are pods that vanish",
+			Edits:   []Edit{{"allocator/lifecycle/holding.go", "	if r.CountHeld() >= most {\n", "	if most < 0 {\n"}},
+			Package: lifecycle, Test: "TestMoreThanARecordHoldsStaysAsItIs", Says: "full false",
+		},
+		{
+			Name:    "that a pod vanished is forgotten while its reservation is not held",
+			Edits:   []Edit{{"allocator/lifecycle/tending.go", " && !awaits(t.final, key.address, e.pod)", ""}},
+			Package: lifecycle, Test: "TestMoreThanARecordHoldsStaysAsItIs", Says: "are forgotten",
+		},
+		{
+			Name:    "the address of a pod on a node that never was is settled",
+			Edits:   []Edit{{"allocator/lifecycle/tending.go", "	case s.verb == settled && !t.placed(s.pod):\n", "	case s.verb == settled && s.pod == nil:\n"}},
+			Package: lifecycle, Test: "TestTending", Says: "a_pod_on_a_node_that_is_not_shown_leaves_its_reservation",
+		},
+		{
+			Name: "a node that the watch does not show is gone",
+			Edits: []Edit{{
+				"allocator/lifecycle/lostnodes.go", "	err := l.api.Get(ctx, types.NamespacedName{Name: p.Node}, node)\n",
+				"	err := apierrors.NewNotFound(corev1.Resource(\"nodes\"), p.Node)\n",
+			}},
+			Package: lifecycle, Test: theModel + "/somebody_else_writes_a_phase,_and_the_view_of_the_nodes_is_late", Says: "I2:",
+		},
+		{
+			Name:    "a grace of decades is waited for",
+			Edits:   []Edit{{"allocator/uses.go", "return min(max(grace, DefaultGrace), MaxGrace) }", "return max(grace, DefaultGrace) }"}},
+			Package: lifecycle, Test: "TestAHoldEndsByProofOnly", Says: "the_pod_was_given_decades_to_end,_and_a_day_has_passed",
 		},
 	}
 }
