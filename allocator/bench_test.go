@@ -215,17 +215,17 @@ func BenchmarkRetainedSlash16(b *testing.B) {
 		}
 	})
 	last := netip.MustParseAddr("10.0.255.254")
-	vacant, held := r.Clone(), r.Clone()
-	if err := errors.Join(vacant.Release(last), held.Hold(last, allocator.Hold{Since: noon})); err != nil {
+	unassigned, held := r.Clone(), r.Clone()
+	if err := errors.Join(unassigned.Release(last), held.Hold(last, allocator.Hold{Since: noon})); err != nil {
 		b.Fatal(err)
 	}
 	k, _ := r.RetainedAt(last)
-	promise := allocator.Reservation{Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}, For: k.Identity}
+	pending := allocator.Reservation{Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}, For: k.Identity}
 	for name, do := range map[string]func() error{
-		"clone and promise": func() error { return vacant.Clone().Reserve(last, promise) },
-		"clone and release": func() error { return r.Clone().Release(last) },
-		"clone and hold":    func() error { return r.Clone().Hold(last, allocator.Hold{Since: noon}) },
-		"clone and unhold":  func() error { return held.Clone().Unhold(last) },
+		"clone and reserve a retained one": func() error { return unassigned.Clone().Reserve(last, pending) },
+		"clone and release":                func() error { return r.Clone().Release(last) },
+		"clone and hold":                   func() error { return r.Clone().Hold(last, allocator.Hold{Since: noon}) },
+		"clone and unhold":                 func() error { return held.Clone().Unhold(last) },
 	} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()

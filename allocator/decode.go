@@ -92,7 +92,7 @@ func decodeOwned(r *Record, e Encoded) error {
 		return err
 	}
 	r.retained = collect(k.rows)
-	r.awaited = collect(append(reserved, k.promised...))
+	r.awaited = collect(append(reserved, k.pending...))
 	r.held = collect(append(held, k.held...))
 	for _, a := range k.seen {
 		r.seen.Add(a)

@@ -7,10 +7,10 @@ import (
 
 // retainedRows is what the retained lines say.
 type retainedRows struct {
-	rows     []row[keeping]
-	seen     []netip.Addr
-	promised []row[Reservation]
-	held     []row[Hold]
+	rows    []row[keeping]
+	seen    []netip.Addr
+	pending []row[Reservation]
+	held    []row[Hold]
 }
 
 func parseRetained(lines []string) (retainedRows, error) {
@@ -56,7 +56,7 @@ func (k *retainedRows) parsePod(line int, owner keeping, item string) error {
 		v.identity.Pod = owner.identity.Name + pod
 	}
 	addr, use := rest, ""
-	if i := strings.IndexAny(rest, string([]rune{usedBy, promisedTo, heldFor})); i >= 0 {
+	if i := strings.IndexAny(rest, string([]rune{usedBy, awaitedBy, heldFor})); i >= 0 {
 		addr, use = rest[:i], rest[i:]
 	}
 	a, err := parseAddr(addr)
@@ -81,9 +81,9 @@ func (k *retainedRows) parseUse(of row[keeping], use string) error {
 		graces = append(graces, grace)
 	}
 	switch use[0] {
-	case promisedTo:
-		v, err := of.value.promise(rest, graces)
-		k.promised = append(k.promised, row[Reservation]{of.line, of.addr, v})
+	case awaitedBy:
+		v, err := of.value.pendingAdmission(rest, graces)
+		k.pending = append(k.pending, row[Reservation]{of.line, of.addr, v})
 		return err
 	case heldFor:
 		v, err := of.value.hold(rest, graces)
@@ -97,8 +97,8 @@ func (k *retainedRows) parseUse(of row[keeping], use string) error {
 	return nil
 }
 
-// promise reads to whom an address is promised that is kept for k.
-func (k keeping) promise(to string, graces []string) (Reservation, error) {
+// pendingAdmission reads by whom an address that is kept for k is pending admission.
+func (k keeping) pendingAdmission(to string, graces []string) (Reservation, error) {
 	token, uid, late := strings.Cut(to, "/")
 	v := Reservation{Token: Token(token), Pod: PodRef{Namespace: k.identity.Namespace}, For: k.identity, ForUID: k.ownerUID, NIC: k.identity.NIC}
 	if late {

@@ -10,23 +10,24 @@
 //
 // The address of a stable identity begins as a reservation too. From where its pod is seen (Settle,
 // PutBack) or vanishes (HoldReserved) it is retained, and goes the same ways again, until
-// FreeRetained frees a vacant one:
+// FreeRetained frees an unassigned one:
 //
-//	vacant ◀────────────────────── Unhold ──────────────────────── held
-//	vacant ─ Reserve ─▶ promised ─ Settle, PutBack ─▶ in use ─── Hold ─▶ held
-//	vacant ◀ GiveBack ─ promised ─ HoldReserved ───────────────────────▶ held
-//	vacant ◀─────────── Release ───────────────────── in use
+//	unassigned ◀─────────────── Unhold ────────────────── held
+//	unassigned ── Reserve ─▶ pending admission
+//	unassigned ◀─ GiveBack ─ pending admission ── HoldReserved ─▶ held
+//	                         pending admission ── Settle, PutBack ─▶ in use
+//	unassigned ◀─ Release ── in use ─── Hold ─▶ held
 //
-// PutBack also leads from free to settled, or to retained and in use, and from vacant to in use. A
-// Record keeps, between any two transitions:
+// PutBack also leads from free to settled, or to retained and in use, and from unassigned to in
+// use. A Record keeps, between any two transitions:
 //
 //   - The four sets settled, reserved, retained and held are disjoint, and taken is their union.
-//   - A retained address is vacant, promised, in use or held, and only a vacant one is promised or
-//     freed: one admission at a time, so that two pods of one name never share an address on the
-//     wire.
+//   - A retained address is unassigned, pending admission, in use or held, and only an unassigned
+//     one is reserved or freed: one admission at a time, so that two pods of one name never share
+//     an address on the wire.
 //   - All addresses are of one family and have one spelling: no zone, not IPv4-mapped.
-//   - A token has at most one address for each NIC of its pod, reserved or promised; so has an
-//     identity, reserved for it or retained.
+//   - A token has at most one address for each NIC of its pod, reserved or pending admission; so
+//     has an identity, reserved for it or retained.
 //   - SeenThrough only rises, but for ResetSeenThrough. LongestGrace only rises while an address is
 //     in use, and is none otherwise.
 //   - What is recorded can be written down and read back: Decode(r.Encode()) says the same as r,

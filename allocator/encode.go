@@ -35,12 +35,12 @@ import (
 // the rest is written, from the dash on. A kind of the core group has no dot. Each pod's use
 // follows its address:
 //
-//	-0=172.18.41.40                                    vacant
+//	-0=172.18.41.40                                    unassigned
 //	-1=172.18.41.41*                                   in use
-//	-2=172.18.41.42+<token>                            promised
-//	-3=172.18.41.43+<token>/<pod uid>~3600s            promised to a pod bound late, with its grace
+//	-2=172.18.41.42+<token>                            pending admission
+//	-3=172.18.41.43+<token>/<pod uid>~3600s            pending admission of a pod bound late, with its grace
 //	-4=172.18.41.44@<node or ->@2026-11-23T10:00:00Z   held; behind it @ and when that is expected to end, and a grace ~3600s
-//	-5/net1=172.18.41.45                               vacant, for a NIC that is not DefaultNIC
+//	-5/net1=172.18.41.45                               unassigned, for a NIC that is not DefaultNIC
 type Encoded struct {
 	Settled  []string
 	Reserved []string
@@ -141,7 +141,7 @@ func (r *Record) appendUse(line []byte, a netip.Addr) []byte {
 		return append(line, usedBy)
 	}
 	if v, ok := r.awaited.get(a); ok {
-		line = append(append(line, promisedTo), v.Token...)
+		line = append(append(line, awaitedBy), v.Token...)
 		if v.LateBound() {
 			line = append(append(line, '/'), v.Pod.UID...)
 		}
@@ -165,11 +165,11 @@ func (r *Record) appendUse(line []byte, a netip.Addr) []byte {
 
 // What follows the address of a retained pod.
 const (
-	beforeNIC  = '/' // behind the pod
-	usedBy     = '*'
-	promisedTo = '+'
-	heldFor    = '@'
-	withGrace  = '~'
+	beforeNIC = '/' // behind the pod
+	usedBy    = '*'
+	awaitedBy = '+'
+	heldFor   = '@'
+	withGrace = '~'
 )
 
 // shortPod cuts the owner's name off the pod's. Names begin with a letter or digit, so a leading

@@ -17,7 +17,7 @@ var (
 	// ErrAssigned says that the address is retained for the very identity that was named, and that
 	// a pod of it has the address, may come with it, or vanished with it: two pods of one name must
 	// not share it on the wire. The Use tells which.
-	ErrAssigned = errors.New("not vacant")
+	ErrAssigned = errors.New("already assigned")
 )
 
 var (

@@ -35,7 +35,7 @@ func (s State) String() string {
 type Record struct {
 	settled  Set                             // in use, not retained
 	seen     Set                             // in use, retained
-	awaited  sorted[netip.Addr, Reservation] // reserved or, where retained, promised
+	awaited  sorted[netip.Addr, Reservation] // reserved or, where retained, pending admission
 	held     sorted[netip.Addr, Hold]
 	retained sorted[netip.Addr, keeping]
 
@@ -105,7 +105,8 @@ func (r *Record) Contains(a netip.Addr) bool { return r.taken.Contains(a) }
 // InUse reports whether a pod with a was seen: a is settled, or retained and in use.
 func (r *Record) InUse(a netip.Addr) bool { return r.settled.Contains(a) || r.seen.Contains(a) }
 
-// AwaitedAt returns the reservation that stands at a: a is reserved, or retained and promised.
+// AwaitedAt returns the reservation that stands at a: a is reserved, or retained and pending
+// admission.
 func (r *Record) AwaitedAt(a netip.Addr) (Reservation, bool) { return r.awaited.get(a) }
 
 // HoldAt returns the hold that stands at a: a is held, retained or not.
@@ -133,8 +134,8 @@ func (r *Record) AllInUse() iter.Seq[netip.Addr] {
 	return all.All()
 }
 
-// Awaited yields in ascending order the addresses that wait for a pod, reserved and promised ones
-// alike.
+// Awaited yields in ascending order the addresses that wait for a pod, reserved and pending
+// admission ones alike.
 func (r *Record) Awaited() iter.Seq2[netip.Addr, Reservation] { return r.awaited.all() }
 
 // AllHeld yields in ascending order the held addresses, retained ones too.
@@ -200,7 +201,7 @@ func kept[V any](r *Record, among *sorted[netip.Addr, V]) int {
 }
 
 // Counts says how many addresses each set of a record has, and which uses the retained ones are in;
-// those left are vacant.
+// those left are unassigned.
 type Counts struct {
 	Settled, Reserved, Retained, Held             int
 	PendingAdmission, RetainedInUse, RetainedHeld int // of Retained
@@ -267,7 +268,7 @@ func (r *Record) conflict(verb string, a netip.Addr, cause error) error {
 		e.By = "for " + kept.String()
 		switch kept.Use {
 		case PendingAdmission:
-			e.By += " to " + string(v.Token)
+			e.By += " of " + string(v.Token)
 		case Held:
 			e.By += " " + since
 		case Unassigned, InUse:

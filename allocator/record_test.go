@@ -24,15 +24,15 @@ func TestRefusedTransitionsSayWhatStandsThere(t *testing.T) {
 		return func(r *allocator.Record) error { return r.PutBack(ip(last), 99, i, "") }
 	}
 	const (
-		free     = "it is free"
-		settled  = "it is settled"
-		reserved = "it is reserved by aaaaaaaaaaaaaaaa default"
-		late     = "it is reserved by bbbbbbbbbbbbbbbb default/late-x 77aa"
-		held     = "it is held since 2026-11-23T12:00:00Z for node node1"
-		vacant   = "it is retained for default/StatefulSet.apps/web pod web-0, vacant"
-		used     = "it is retained for default/StatefulSet.apps/web pod web-1, in use"
-		promised = "it is retained for default/StatefulSet.apps/web pod web-2, promised to cccccccccccccccc"
-		keptHeld = "it is retained for default/StatefulSet.apps/web pod web-4, held since 2026-11-23T12:00:00Z for node node2"
+		free       = "it is free"
+		settled    = "it is settled"
+		reserved   = "it is reserved by aaaaaaaaaaaaaaaa default"
+		late       = "it is reserved by bbbbbbbbbbbbbbbb default/late-x 77aa"
+		held       = "it is held since 2026-11-23T12:00:00Z for node node1"
+		unassigned = "it is retained for default/StatefulSet.apps/web pod web-0, unassigned"
+		used       = "it is retained for default/StatefulSet.apps/web pod web-1, in use"
+		pending    = "it is retained for default/StatefulSet.apps/web pod web-2, pending admission of cccccccccccccccc"
+		keptHeld   = "it is retained for default/StatefulSet.apps/web pod web-4, held since 2026-11-23T12:00:00Z for node node2"
 	)
 	for name, tc := range map[string]struct {
 		do        func(*allocator.Record) error
@@ -50,15 +50,15 @@ func TestRefusedTransitionsSayWhatStandsThere(t *testing.T) {
 		"reserving one with its token, and otherwise": {reserve("45", tokenA, statefulSet("web-7")),
 			allocator.ErrNotFree, allocator.StateReserved, allocator.PendingAdmission, "reserving 172.18.41.45: not free: " + reserved},
 		"reserving what is retained for another": {reserve("61", tokenF, statefulSet("web-7")),
-			allocator.ErrNotFree, allocator.StateRetained, allocator.Unassigned, "reserving 172.18.41.61: not free: " + vacant},
+			allocator.ErrNotFree, allocator.StateRetained, allocator.Unassigned, "reserving 172.18.41.61: not free: " + unassigned},
 		"reserving what is retained, for nobody": {reserve("61", tokenF, nobody),
-			allocator.ErrNotFree, allocator.StateRetained, allocator.Unassigned, "reserving 172.18.41.61: not free: " + vacant},
+			allocator.ErrNotFree, allocator.StateRetained, allocator.Unassigned, "reserving 172.18.41.61: not free: " + unassigned},
 		"reserving one's own that is in use": {reserve("60", tokenF, statefulSet("web-1")),
-			allocator.ErrAssigned, allocator.StateRetained, allocator.InUse, "reserving 172.18.41.60: not vacant: " + used},
-		"reserving one's own that is promised": {reserve("62", tokenF, statefulSet("web-2")),
-			allocator.ErrAssigned, allocator.StateRetained, allocator.PendingAdmission, "reserving 172.18.41.62: not vacant: " + promised},
+			allocator.ErrAssigned, allocator.StateRetained, allocator.InUse, "reserving 172.18.41.60: already assigned: " + used},
+		"reserving one's own that is pending admission": {reserve("62", tokenF, statefulSet("web-2")),
+			allocator.ErrAssigned, allocator.StateRetained, allocator.PendingAdmission, "reserving 172.18.41.62: already assigned: " + pending},
 		"reserving one's own that is held": {reserve("64", tokenF, statefulSet("web-4")),
-			allocator.ErrAssigned, allocator.StateRetained, allocator.Held, "reserving 172.18.41.64: not vacant: " + keptHeld},
+			allocator.ErrAssigned, allocator.StateRetained, allocator.Held, "reserving 172.18.41.64: already assigned: " + keptHeld},
 		"reserving with a token used elsewhere": {reserve("70", tokenA, nobody),
 			allocator.ErrElsewhere, 0, 0, "reserving 172.18.41.70: token aaaaaaaaaaaaaaaa has another address in this pool: 172.18.41.45"},
 		"reserving one's own with a token used elsewhere": {reserve("61", tokenA, statefulSet("web-0")),
@@ -72,10 +72,10 @@ func TestRefusedTransitionsSayWhatStandsThere(t *testing.T) {
 			allocator.ErrNotReserved, allocator.StateFree, allocator.Unassigned, "settling 172.18.41.70: not reserved by this token: " + free},
 		"settling another's": {func(r *allocator.Record) error { return r.Settle(ip("44"), tokenA, 99) },
 			allocator.ErrNotReserved, allocator.StateReserved, allocator.PendingAdmission, "settling 172.18.41.44: not reserved by this token: " + late},
-		"settling what is promised to another": {func(r *allocator.Record) error { return r.Settle(ip("62"), tokenA, 99) },
-			allocator.ErrNotReserved, allocator.StateRetained, allocator.PendingAdmission, "settling 172.18.41.62: not reserved by this token: " + promised},
-		"settling a vacant one": {func(r *allocator.Record) error { return r.Settle(ip("61"), tokenA, 99) },
-			allocator.ErrNotReserved, allocator.StateRetained, allocator.Unassigned, "settling 172.18.41.61: not reserved by this token: " + vacant},
+		"settling what is pending admission of another": {func(r *allocator.Record) error { return r.Settle(ip("62"), tokenA, 99) },
+			allocator.ErrNotReserved, allocator.StateRetained, allocator.PendingAdmission, "settling 172.18.41.62: not reserved by this token: " + pending},
+		"settling an unassigned one": {func(r *allocator.Record) error { return r.Settle(ip("61"), tokenA, 99) },
+			allocator.ErrNotReserved, allocator.StateRetained, allocator.Unassigned, "settling 172.18.41.61: not reserved by this token: " + unassigned},
 		"settling a held one": {func(r *allocator.Record) error { return r.Settle(ip("46"), tokenA, 99) },
 			allocator.ErrNotReserved, allocator.StateHeld, allocator.Held, "settling 172.18.41.46: not reserved by this token: " + held},
 
@@ -83,22 +83,22 @@ func TestRefusedTransitionsSayWhatStandsThere(t *testing.T) {
 			allocator.ErrNotReserved, allocator.StateSettled, allocator.InUse, "giving back 172.18.41.40: not reserved by this token: " + settled},
 		"giving back one that is in use": {func(r *allocator.Record) error { return r.GiveBack(ip("60"), tokenA) },
 			allocator.ErrNotReserved, allocator.StateRetained, allocator.InUse, "giving back 172.18.41.60: not reserved by this token: " + used},
-		"giving back what is promised to another": {func(r *allocator.Record) error { return r.GiveBack(ip("62"), tokenA) },
-			allocator.ErrNotReserved, allocator.StateRetained, allocator.PendingAdmission, "giving back 172.18.41.62: not reserved by this token: " + promised},
+		"giving back what is pending admission of another": {func(r *allocator.Record) error { return r.GiveBack(ip("62"), tokenA) },
+			allocator.ErrNotReserved, allocator.StateRetained, allocator.PendingAdmission, "giving back 172.18.41.62: not reserved by this token: " + pending},
 
 		"releasing a reserved one": {func(r *allocator.Record) error { return r.Release(ip("45")) },
 			allocator.ErrNotSettled, allocator.StateReserved, allocator.PendingAdmission, "releasing 172.18.41.45: not in use: " + reserved},
-		"releasing a promised one": {func(r *allocator.Record) error { return r.Release(ip("62")) },
-			allocator.ErrNotSettled, allocator.StateRetained, allocator.PendingAdmission, "releasing 172.18.41.62: not in use: " + promised},
-		"releasing a vacant one": {func(r *allocator.Record) error { return r.Release(ip("61")) },
-			allocator.ErrNotSettled, allocator.StateRetained, allocator.Unassigned, "releasing 172.18.41.61: not in use: " + vacant},
+		"releasing one pending admission": {func(r *allocator.Record) error { return r.Release(ip("62")) },
+			allocator.ErrNotSettled, allocator.StateRetained, allocator.PendingAdmission, "releasing 172.18.41.62: not in use: " + pending},
+		"releasing an unassigned one": {func(r *allocator.Record) error { return r.Release(ip("61")) },
+			allocator.ErrNotSettled, allocator.StateRetained, allocator.Unassigned, "releasing 172.18.41.61: not in use: " + unassigned},
 		"releasing a held one": {func(r *allocator.Record) error { return r.Release(ip("46")) },
 			allocator.ErrNotSettled, allocator.StateHeld, allocator.Held, "releasing 172.18.41.46: not in use: " + held},
 
 		"holding a free one": {func(r *allocator.Record) error { return r.Hold(ip("70"), allocator.Hold{}) },
 			allocator.ErrNotSettled, allocator.StateFree, allocator.Unassigned, "holding 172.18.41.70: not in use: " + free},
-		"holding a vacant one": {func(r *allocator.Record) error { return r.Hold(ip("61"), allocator.Hold{}) },
-			allocator.ErrNotSettled, allocator.StateRetained, allocator.Unassigned, "holding 172.18.41.61: not in use: " + vacant},
+		"holding an unassigned one": {func(r *allocator.Record) error { return r.Hold(ip("61"), allocator.Hold{}) },
+			allocator.ErrNotSettled, allocator.StateRetained, allocator.Unassigned, "holding 172.18.41.61: not in use: " + unassigned},
 		"holding a reserved one as if it were in use": {func(r *allocator.Record) error { return r.Hold(ip("45"), allocator.Hold{}) },
 			allocator.ErrNotSettled, allocator.StateReserved, allocator.PendingAdmission, "holding 172.18.41.45: not in use: " + reserved},
 		"holding one already held": {func(r *allocator.Record) error { return r.Hold(ip("64"), allocator.Hold{}) },
@@ -110,8 +110,8 @@ func TestRefusedTransitionsSayWhatStandsThere(t *testing.T) {
 
 		"ending a hold that is none": {func(r *allocator.Record) error { return r.Unhold(ip("40")) },
 			allocator.ErrNotHeld, allocator.StateSettled, allocator.InUse, "ending the hold of 172.18.41.40: not held: " + settled},
-		"ending the hold of a vacant one": {func(r *allocator.Record) error { return r.Unhold(ip("61")) },
-			allocator.ErrNotHeld, allocator.StateRetained, allocator.Unassigned, "ending the hold of 172.18.41.61: not held: " + vacant},
+		"ending the hold of an unassigned one": {func(r *allocator.Record) error { return r.Unhold(ip("61")) },
+			allocator.ErrNotHeld, allocator.StateRetained, allocator.Unassigned, "ending the hold of 172.18.41.61: not held: " + unassigned},
 
 		"putting back a held one": {putBack("46", nobody),
 			allocator.ErrNotFree, allocator.StateHeld, allocator.Held, "putting back 172.18.41.46: not free: " + held},
@@ -120,25 +120,25 @@ func TestRefusedTransitionsSayWhatStandsThere(t *testing.T) {
 		"putting back one held for nobody knows whom": {putBack("47", nobody), allocator.ErrNotFree, allocator.StateHeld, allocator.Held,
 			"putting back 172.18.41.47: not free: it is held since 2026-11-23T12:00:00Z for node unknown"},
 		"putting back a retained one for nobody": {putBack("61", nobody),
-			allocator.ErrNotFree, allocator.StateRetained, allocator.Unassigned, "putting back 172.18.41.61: not free: " + vacant},
+			allocator.ErrNotFree, allocator.StateRetained, allocator.Unassigned, "putting back 172.18.41.61: not free: " + unassigned},
 		"putting back one retained for another": {putBack("60", statefulSet("web-0")),
 			allocator.ErrNotFree, allocator.StateRetained, allocator.InUse, "putting back 172.18.41.60: not free: " + used},
 		"putting back one's own that is held": {putBack("64", statefulSet("web-4")),
-			allocator.ErrAssigned, allocator.StateRetained, allocator.Held, "putting back 172.18.41.64: not vacant: " + keptHeld},
+			allocator.ErrAssigned, allocator.StateRetained, allocator.Held, "putting back 172.18.41.64: already assigned: " + keptHeld},
 
 		"freeing another's": {func(r *allocator.Record) error { return r.FreeRetained(ip("61"), statefulSet("web-1")) },
-			allocator.ErrNotRetained, allocator.StateRetained, allocator.Unassigned, "freeing 172.18.41.61: not retained for this identity: " + vacant},
+			allocator.ErrNotRetained, allocator.StateRetained, allocator.Unassigned, "freeing 172.18.41.61: not retained for this identity: " + unassigned},
 		"freeing one that is only reserved for the identity": {func(r *allocator.Record) error { return r.FreeRetained(ip("43"), statefulSet("web-9")) },
 			allocator.ErrNotRetained, allocator.StateReserved, allocator.PendingAdmission, "freeing 172.18.41.43: not retained for this identity: it is reserved by " +
 				"dddddddddddddddd default by:rqkmtdcs grace:3600s for:StatefulSet.apps/web/web-9 of:5e1f"},
 		"freeing a free one for nobody": {func(r *allocator.Record) error { return r.FreeRetained(ip("70"), nobody) },
 			allocator.ErrNotRetained, allocator.StateFree, allocator.Unassigned, "freeing 172.18.41.70: not retained for this identity: " + free},
 		"freeing one in use": {func(r *allocator.Record) error { return r.FreeRetained(ip("60"), statefulSet("web-1")) },
-			allocator.ErrAssigned, allocator.StateRetained, allocator.InUse, "freeing 172.18.41.60: not vacant: " + used},
-		"freeing one promised since": {func(r *allocator.Record) error { return r.FreeRetained(ip("62"), statefulSet("web-2")) },
-			allocator.ErrAssigned, allocator.StateRetained, allocator.PendingAdmission, "freeing 172.18.41.62: not vacant: " + promised},
+			allocator.ErrAssigned, allocator.StateRetained, allocator.InUse, "freeing 172.18.41.60: already assigned: " + used},
+		"freeing one pending admission since": {func(r *allocator.Record) error { return r.FreeRetained(ip("62"), statefulSet("web-2")) },
+			allocator.ErrAssigned, allocator.StateRetained, allocator.PendingAdmission, "freeing 172.18.41.62: already assigned: " + pending},
 		"freeing one that is held": {func(r *allocator.Record) error { return r.FreeRetained(ip("64"), statefulSet("web-4")) },
-			allocator.ErrAssigned, allocator.StateRetained, allocator.Held, "freeing 172.18.41.64: not vacant: " + keptHeld},
+			allocator.ErrAssigned, allocator.StateRetained, allocator.Held, "freeing 172.18.41.64: already assigned: " + keptHeld},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

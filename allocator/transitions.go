@@ -8,10 +8,10 @@ import (
 
 // Each transition succeeds wholly or returns an error and changes nothing.
 
-// Reserve makes a free address reserved, and one that is retained for v.For and vacant promised.
-// The same reservation at the same address again is no error and no change, so that a request whose
-// outcome was unknown can be repeated. ErrNotVacant says that another pod of the identity has the
-// address still.
+// Reserve makes a free address reserved, and one that is retained for v.For and unassigned pending
+// admission. The same reservation at the same address again is no error and no change, so that a
+// request whose outcome was unknown can be repeated. ErrNotVacant says that another pod of the
+// identity has the address still.
 func (r *Record) Reserve(a netip.Addr, v Reservation) error {
 	const verb = "reserving"
 	v, err := v.normal()
@@ -45,8 +45,8 @@ func (r *Record) Reserve(a netip.Addr, v Reservation) error {
 }
 
 // Settle says that the pod of t was seen: what t reserved becomes settled, or, where it is for an
-// identity, retained and in use; what was promised to t is in use. The mark rises to the pod's
-// revision. Where a is in use already only the mark is raised.
+// identity, retained and in use; what is pending admission of t is in use. The mark rises to the
+// pod's revision. Where a is in use already only the mark is raised.
 func (r *Record) Settle(a netip.Addr, t Token, podRevision uint64) error {
 	if !r.InUse(a) {
 		if !r.awaitedBy(a, t) {
@@ -62,7 +62,7 @@ func (r *Record) Settle(a netip.Addr, t Token, podRevision uint64) error {
 }
 
 // GiveBack ends the wait for the pod of t: it expired, or its admission was refused after all. What
-// t reserved is free, what was promised to it vacant.
+// t reserved is free, what was pending admission of it unassigned.
 func (r *Record) GiveBack(a netip.Addr, t Token) error {
 	if !r.awaitedBy(a, t) {
 		return r.conflict("giving back", a, ErrNotReserved)
@@ -77,7 +77,7 @@ func (r *Record) GiveBack(a netip.Addr, t Token) error {
 }
 
 // Release ends the use of an address, whose pod was seen finished: a settled one is free, a
-// retained one vacant.
+// retained one unassigned.
 func (r *Record) Release(a netip.Addr) error {
 	if !r.users(a).Remove(a) {
 		return r.conflict("releasing", a, ErrNotSettled)
@@ -103,8 +103,8 @@ func (r *Record) Hold(a netip.Addr, h Hold) error {
 	return nil
 }
 
-// HoldReserved makes what t reserved, or was promised, held: its pod vanished before it was
-// settled. What it reserved for an identity is retained from then on.
+// HoldReserved makes what t reserved, or was pending admission, held: its pod vanished before it
+// was settled. What it reserved for an identity is retained from then on.
 func (r *Record) HoldReserved(a netip.Addr, t Token, h Hold) error {
 	const verb = "holding"
 	h, err := h.normal()
@@ -119,7 +119,7 @@ func (r *Record) HoldReserved(a netip.Addr, t Token, h Hold) error {
 	return nil
 }
 
-// Unhold ends a hold: a retained address is vacant, another one free.
+// Unhold ends a hold: a retained address is unassigned, another one free.
 func (r *Record) Unhold(a netip.Addr) error {
 	if _, ok := r.held.get(a); !ok {
 		return r.conflict("ending the hold of", a, ErrNotHeld)
@@ -131,8 +131,8 @@ func (r *Record) Unhold(a netip.Addr) error {
 
 // PutBack records an address that a live pod claims and the record does not know as in use (I8).
 // One that is free, or reserved for whomever, is settled; where the pod has the stable identity i,
-// and i no other address, it is retained and in use. One that is retained for i, and vacant or
-// promised, is in use. What is retained for another, or held, is not overridden.
+// and i no other address, it is retained and in use. One that is retained for i, and unassigned or
+// pending admission, is in use. What is retained for another, or held, is not overridden.
 //
 // The zero Identity stands for a pod that has none. The owner's UID, if given, replaces the one
 // recorded.
@@ -175,7 +175,7 @@ func (r *Record) mayPutBack(a netip.Addr, i Identity, ownerUID string) error {
 	return nil
 }
 
-// FreeRetained frees an address that is retained for i and vacant: i does not come back.
+// FreeRetained frees an address that is retained for i and unassigned: i does not come back.
 func (r *Record) FreeRetained(a netip.Addr, i Identity) error {
 	const verb = "freeing"
 	if _, ok := r.retainedFor(a, i); !ok {

@@ -92,11 +92,11 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 			{"retained", settle(tokenA), kept("*")},
 			{"and again", settle(tokenA), kept("*")},
 			{"released", release, kept("")},
-			{"promised to the next", reserve(stable), kept("+aaaaaaaaaaaaaaaa~3600s")},
+			{"pending admission of the next", reserve(stable), kept("+aaaaaaaaaaaaaaaa~3600s")},
 			{"and again", reserve(stable), kept("+aaaaaaaaaaaaaaaa~3600s")},
 			{"in use again", settle(tokenA), kept("*")},
 			{"held", holdIt, kept(keptHeld)},
-			{"vacant", unhold, kept("")},
+			{"unassigned", unhold, kept("")},
 			{"freed", free, empty},
 		},
 		"a stable identity whose pod never came": {
@@ -107,17 +107,17 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 		"a stable identity whose pod vanished unseen": {
 			{"reserved", reserve(stable), allocator.Encoded{Reserved: []string{reserved + words}}},
 			{"retained and held", holdReserved(tokenA), kept(keptHeld)},
-			{"vacant", unhold, kept("")},
-			{"promised", reserve(late), kept(lateText)},
+			{"unassigned", unhold, kept("")},
+			{"pending admission", reserve(late), kept(lateText)},
 			{"held", holdReserved(late.Token), kept(keptHeld)},
 		},
 		"a stable identity, bound late": {
 			{"put back", putBack(own, "5e1f"), kept("*")},
 			{"released", release, kept("")},
-			{"promised", reserve(late), kept(lateText)},
+			{"pending admission", reserve(late), kept(lateText)},
 			{"and again", reserve(late), kept(lateText)},
 			{"given back", giveBack(late.Token), kept("")},
-			{"promised", reserve(late), kept(lateText)},
+			{"pending admission", reserve(late), kept(lateText)},
 			{"put back", putBack(own, ""), kept("*")},
 		},
 		"an owner made again": {
@@ -126,7 +126,7 @@ func TestAnAddressGoesTheWaysOfThePicture(t *testing.T) {
 			{"released", release, kept("")},
 			{"put back, the owner not known", putBack(own, ""), kept("*")},
 			{"released", release, kept("")},
-			{"promised to the pod of a third one", reserve(third), allocator.Encoded{
+			{"pending admission of the pod of a third one", reserve(third), allocator.Encoded{
 				Retained: []string{"default/StatefulSet.apps/web 77aa: -0=172.18.41.70+aaaaaaaaaaaaaaaa~3600s"}}},
 		},
 		"an identity that has another address": {
@@ -168,19 +168,19 @@ func TestOnlySeenPodsRaiseTheMark(t *testing.T) {
 		do   func(*allocator.Record) error
 		want uint64
 	}{
-		"settling":                     {func(r *allocator.Record) error { return r.Settle(ip("45"), tokenA, 7) }, 7},
-		"settling with an older pod":   {func(r *allocator.Record) error { return r.Settle(ip("45"), tokenA, 4) }, 5},
-		"settling for an identity":     {func(r *allocator.Record) error { return r.Settle(ip("43"), tokenD, 7) }, 7},
-		"settling what was promised":   {func(r *allocator.Record) error { return r.Settle(ip("62"), tokenC, 7) }, 7},
-		"settling one in use":          {func(r *allocator.Record) error { return r.Settle(ip("60"), tokenF, 7) }, 7},
-		"putting back a free one":      {func(r *allocator.Record) error { return r.PutBack(ip("70"), 7, nobody, "") }, 7},
-		"putting back a vacant one":    {func(r *allocator.Record) error { return r.PutBack(ip("61"), 7, statefulSet("web-0"), "") }, 7},
-		"putting back one in use":      {func(r *allocator.Record) error { return r.PutBack(ip("60"), 7, statefulSet("web-1"), "") }, 7},
-		"holding":                      {func(r *allocator.Record) error { return r.Hold(ip("60"), allocator.Hold{}) }, 5},
-		"holding a reserved one":       {func(r *allocator.Record) error { return r.HoldReserved(ip("45"), tokenA, allocator.Hold{}) }, 5},
-		"releasing":                    {func(r *allocator.Record) error { return r.Release(ip("60")) }, 5},
-		"settling for the wrong token": {func(r *allocator.Record) error { _ = r.Settle(ip("45"), tokenF, 7); return nil }, 5},
-		"putting back a held one":      {func(r *allocator.Record) error { _ = r.PutBack(ip("46"), 7, nobody, ""); return nil }, 5},
+		"settling":                            {func(r *allocator.Record) error { return r.Settle(ip("45"), tokenA, 7) }, 7},
+		"settling with an older pod":          {func(r *allocator.Record) error { return r.Settle(ip("45"), tokenA, 4) }, 5},
+		"settling for an identity":            {func(r *allocator.Record) error { return r.Settle(ip("43"), tokenD, 7) }, 7},
+		"settling what was pending admission": {func(r *allocator.Record) error { return r.Settle(ip("62"), tokenC, 7) }, 7},
+		"settling one in use":                 {func(r *allocator.Record) error { return r.Settle(ip("60"), tokenF, 7) }, 7},
+		"putting back a free one":             {func(r *allocator.Record) error { return r.PutBack(ip("70"), 7, nobody, "") }, 7},
+		"putting back an unassigned one":      {func(r *allocator.Record) error { return r.PutBack(ip("61"), 7, statefulSet("web-0"), "") }, 7},
+		"putting back one in use":             {func(r *allocator.Record) error { return r.PutBack(ip("60"), 7, statefulSet("web-1"), "") }, 7},
+		"holding":                             {func(r *allocator.Record) error { return r.Hold(ip("60"), allocator.Hold{}) }, 5},
+		"holding a reserved one":              {func(r *allocator.Record) error { return r.HoldReserved(ip("45"), tokenA, allocator.Hold{}) }, 5},
+		"releasing":                           {func(r *allocator.Record) error { return r.Release(ip("60")) }, 5},
+		"settling for the wrong token":        {func(r *allocator.Record) error { _ = r.Settle(ip("45"), tokenF, 7); return nil }, 5},
+		"putting back a held one":             {func(r *allocator.Record) error { _ = r.PutBack(ip("46"), 7, nobody, ""); return nil }, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -202,10 +202,10 @@ func TestTheSameReservationIsTheSameInOtherWords(t *testing.T) {
 	r := example(t)
 	before := r.Encode()
 	for name, v := range map[string]allocator.Reservation{
-		"the usual grace":       {Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}, Grace: time.Second},
-		"no grace":              {Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}},
-		"a promise, with owner": {Token: tokenC, Pod: allocator.PodRef{Namespace: "default"}, Owner: "rqkmtdcs", For: statefulSet("web-2")},
-		"a promise, with UID":   {Token: tokenC, Pod: allocator.PodRef{Namespace: "default"}, For: statefulSet("web-2"), ForUID: "0b7c"},
+		"the usual grace":               {Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}, Grace: time.Second},
+		"no grace":                      {Token: tokenA, Pod: allocator.PodRef{Namespace: "default"}},
+		"pending admission, with owner": {Token: tokenC, Pod: allocator.PodRef{Namespace: "default"}, Owner: "rqkmtdcs", For: statefulSet("web-2")},
+		"pending admission, with UID":   {Token: tokenC, Pod: allocator.PodRef{Namespace: "default"}, For: statefulSet("web-2"), ForUID: "0b7c"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

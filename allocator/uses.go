@@ -15,7 +15,7 @@ type PodRef struct{ Namespace, Name, UID string }
 type Reservation struct {
 	Token  Token
 	Pod    PodRef
-	Owner  string        // OwnerDigest of the pod's controller, empty where it has none; not kept of what is promised
+	Owner  string        // OwnerDigest of the pod's controller, empty where it has none; not kept of what is pending admission
 	Grace  time.Duration // the pod's termination grace, see GraceOf
 	For    Identity      // the stable identity that the address is for; the zero value where there is none
 	ForUID string        // the UID of that identity's owner; only to be shown
@@ -233,10 +233,12 @@ const (
 	Held                        // a pod with it vanished and its end was not seen
 )
 
-func (u Use) String() string { return [...]string{"vacant", "promised", "in use", "held"}[u] }
+func (u Use) String() string {
+	return [...]string{"unassigned", "pending admission", "in use", "held"}[u]
+}
 
 // Retention is an address kept for a stable identity, also while no pod has it. More about what is
-// promised say AwaitedAt and ByToken, about what is held HoldAt.
+// pending admission say AwaitedAt and ByToken, about what is held HoldAt.
 type Retention struct {
 	Identity Identity
 	OwnerUID string // only to be shown; may be empty
@@ -246,7 +248,7 @@ type Retention struct {
 func (r Retention) String() string { return r.Identity.String() + ", " + r.Use.String() }
 
 // Unassigned reports whether no pod has the address nor may come with it: the only use in which it
-// may be promised, or freed.
+// may be pending admission, or freed.
 func (r Retention) Unassigned() bool { return r.Use == Unassigned }
 
 // PendingAdmission reports whether an admission may bring a pod with the address.

@@ -78,10 +78,10 @@ func TestARetentionIsInOneUse(t *testing.T) {
 	r := example(t)
 	for last, want := range map[string]struct {
 		text string
-		is   [4]bool // vacant, promised, in use, held
+		is   [4]bool // unassigned, pending admission, in use, held
 	}{
-		"61": {"default/StatefulSet.apps/web pod web-0, vacant", [4]bool{true, false, false, false}},
-		"62": {"default/StatefulSet.apps/web pod web-2, promised", [4]bool{false, true, false, false}},
+		"61": {"default/StatefulSet.apps/web pod web-0, unassigned", [4]bool{true, false, false, false}},
+		"62": {"default/StatefulSet.apps/web pod web-2, pending admission", [4]bool{false, true, false, false}},
 		"60": {"default/StatefulSet.apps/web pod web-1, in use", [4]bool{false, false, true, false}},
 		"64": {"default/StatefulSet.apps/web pod web-4, held", [4]bool{false, false, false, true}},
 	} {
@@ -92,8 +92,8 @@ func TestARetentionIsInOneUse(t *testing.T) {
 	}
 }
 
-// What is promised, and what is retained and held, is found where all that waits, and all that is
-// held, is found.
+// What is pending admission, and what is retained and held, is found where all that waits, and all
+// that is held, is found.
 func TestPromisesAndHoldsAreReadLikeTheOthers(t *testing.T) {
 	t.Parallel()
 	r := example(t)
@@ -102,7 +102,7 @@ func TestPromisesAndHoldsAreReadLikeTheOthers(t *testing.T) {
 		Pod: allocator.PodRef{Namespace: "default", Name: "web-3", UID: "99cc"},
 	}
 	if got, ok := r.AwaitedAt(ip("63")); !ok || got != want {
-		t.Errorf("promised: %+v, want %+v", got, want)
+		t.Errorf("pending admission: %+v, want %+v", got, want)
 	}
 	if got, ok := r.HoldAt(ip("65")); !ok || got != (allocator.Hold{Since: noon, Grace: time.Hour, Pod: allocator.PodRef{Namespace: "default", Name: "other"}}) {
 		t.Errorf("held: %+v", got)

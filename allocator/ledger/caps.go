@@ -115,7 +115,7 @@ func (c *counts) add(r *allocator.Record, a netip.Addr, n int) {
 }
 
 // ownerOf returns the pod's controller; the zero value where it has none. The record does not keep
-// it of what is promised to a stable identity, whose owner it is.
+// it of what is pending admission for a stable identity, whose owner it is.
 func ownerOf(r allocator.Reservation) podOwner {
 	if digest := cmp.Or(r.Owner, allocator.OwnerDigest(r.ForUID)); digest != "" {
 		return podOwner{r.Pod.Namespace, digest}

@@ -113,8 +113,9 @@ func TestACapCountsWhatStandsInTheTransaction(t *testing.T) {
 	mustRefuse(toCome("a", ""), `reserving from pool "p": namespace "a" has 5 addresses reserved for pods that were not seen yet, of at most 5`+until)
 }
 
-// The record does not keep the controller of what is promised; it is the owner of the identity.
-func TestAPromisedAddressCountsForItsOwner(t *testing.T) {
+// The record does not keep the controller of what is pending admission; it is the owner of the
+// identity.
+func TestAnAddressPendingAdmissionCountsForItsOwner(t *testing.T) {
 	t.Parallel()
 	tx := newTx(t)
 	serve := func(i int) error {
@@ -142,7 +143,7 @@ func TestAPromisedAddressCountsForItsOwner(t *testing.T) {
 	}
 	tx.counts = nil
 	if n := tx.count().byOwner[podOwner{"a", allocator.OwnerDigest("u1")}]; n != 3 {
-		t.Errorf("%d addresses are promised to pods of the owner, want 3", n)
+		t.Errorf("%d addresses are pending admission for pods of the owner, want 3", n)
 	}
 	var refused *RefusedError
 	if err := serve(3); !errors.As(err, &refused) || refused.Cause != crdv1.ReasonOverCap {
@@ -178,7 +179,7 @@ type kept struct {
 
 var waysToKeep = []kept{
 	{"reserved", func(r *allocator.Record, a netip.Addr) error { return r.Reserve(a, toCome("greedy", "uid")) }},
-	{"promised", func(r *allocator.Record, a netip.Addr) error {
+	{"pending admission", func(r *allocator.Record, a netip.Addr) error {
 		v := stableOf(a)
 		return errors.Join(r.PutBack(a, 1, v.For, ""), r.Release(a), r.Reserve(a, v))
 	}},

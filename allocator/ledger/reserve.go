@@ -143,8 +143,8 @@ func merge(errs []error) error {
 }
 
 // GiveBack undoes reservations of a token that was given to no pod: the admission it was made for
-// is not answered with it. An address kept for a stable identity stays kept, and vacant. What it
-// cannot undo before ctx ends expires.
+// is not answered with it. An address kept for a stable identity stays kept, and unassigned. What
+// it cannot undo before ctx ends expires.
 func (l *Ledger) GiveBack(ctx context.Context, token string, claims []crdv1.Claim) error {
 	t, err := allocator.ParseToken(token)
 	if err != nil {

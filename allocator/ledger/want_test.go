@@ -29,7 +29,7 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 	const kept = "10.1.0.1"
 	address := netip.MustParseAddr(kept)
 	before := identified(web0)
-	vacant := func(tx *Tx) error {
+	unassigned := func(tx *Tx) error {
 		return errors.Join(tx.Record.Reserve(address, before), tx.Record.Settle(address, before.Token, 1), tx.Record.Release(address))
 	}
 	for name, c := range map[string]struct {
@@ -38,13 +38,13 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 		wantCause  string // empty where it is served
 		wantReason string
 	}{
-		"vacant": {prepare: vacant},
-		"vacant in a pool that is waited for": {prepare: func(tx *Tx) error {
+		"unassigned": {prepare: unassigned},
+		"unassigned in a pool that is waited for": {prepare: func(tx *Tx) error {
 			tx.WaitedFor = true
-			return vacant(tx)
+			return unassigned(tx)
 		}},
-		"vacant while the namespace is over its cap": {prepare: func(tx *Tx) error {
-			err := vacant(tx)
+		"unassigned while the namespace is over its cap": {prepare: func(tx *Tx) error {
+			err := unassigned(tx)
 			for range 64 {
 				a, _ := tx.Pick()
 				err = errors.Join(err, tx.Record.Reserve(a, toCome("default", "")))
@@ -55,8 +55,8 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 			prepare:   func(tx *Tx) error { return tx.Record.Reserve(address, before) },
 			wantCause: crdv1.ReasonPredecessor, wantReason: "the pod's address 10.1.0.1 was given to an earlier admission of the pod, which may still bring it",
 		},
-		"promised to an earlier admission": {
-			prepare:   func(tx *Tx) error { return errors.Join(vacant(tx), tx.Record.Reserve(address, identified(web0))) },
+		"pending admission of an earlier admission": {
+			prepare:   func(tx *Tx) error { return errors.Join(unassigned(tx), tx.Record.Reserve(address, identified(web0))) },
 			wantCause: crdv1.ReasonPredecessor, wantReason: "the pod's address 10.1.0.1 was given to an earlier admission of the pod, which may still bring it",
 		},
 		"in use by the predecessor": {
@@ -72,23 +72,23 @@ func TestAKeptAddressServesItsIdentityAlone(t *testing.T) {
 			},
 			wantCause: crdv1.ReasonAddressHeld, wantReason: `the pod's address 10.1.0.1 is held since 2026-11-23T10:00:00Z: no kubelet confirmed the end of its predecessor on node "node1"`,
 		},
-		"vacant in a pool that is not ready": {
+		"unassigned in a pool that is not ready": {
 			prepare: func(tx *Tx) error {
 				tx.Pool.Generation++
-				return vacant(tx)
+				return unassigned(tx)
 			},
 			wantCause: crdv1.ReasonPoolNotReady, wantReason: "the pod's address 10.1.0.1 is kept in it, and it is not Ready yet since its last change",
 		},
-		"vacant and never to be handed out any more": {
+		"unassigned and never to be handed out any more": {
 			prepare: func(tx *Tx) error {
 				tx.free = tx.free.Without([]netipx.IPRange{netipx.IPRangeFrom(address, address)})
-				return vacant(tx)
+				return unassigned(tx)
 			},
 			wantCause:  crdv1.ReasonWithdrawn,
 			wantReason: "the pod's address 10.1.0.1 may not be handed out any more (spec.ips, spec.excludeIPs, a router or a SpiderReservedIP); it is given another",
 		},
-		"vacant and used by something else": {
-			prepare: vacant, used: kept,
+		"unassigned and used by something else": {
+			prepare: unassigned, used: kept,
 			wantCause: crdv1.ReasonPredecessor, wantReason: "the pod's address 10.1.0.1 is still used by a pod or a node",
 		},
 	} {

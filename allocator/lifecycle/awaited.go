@@ -12,8 +12,8 @@ import (
 	crdv1 "spidernet.io/spiderpool/crds/v1"
 )
 
-// ReadAwaited reads which reservations, and promises, stand in all pools. api MUST NOT read from a
-// cache.
+// ReadAwaited reads which reservations stand, those of kept addresses too, in all pools. api MUST
+// NOT read from a cache.
 func ReadAwaited(ctx context.Context, api client.Reader) (view.Awaited, error) {
 	var pools crdv1.SpiderIPPoolList
 	if err := api.List(ctx, &pools); err != nil {

@@ -113,7 +113,7 @@ func usedFor(t *testing.T, token allocator.Token) *allocator.Record {
 	return r
 }
 
-// leftFor returns a record with x retained and vacant, its mark at 10.
+// leftFor returns a record with x retained and unassigned, its mark at 10.
 func leftFor(t *testing.T, token allocator.Token) *allocator.Record {
 	t.Helper()
 	r := usedFor(t, token)

@@ -54,7 +54,7 @@ func TestAFormerLeaderWritesNothing(t *testing.T) {
 	wrote := false
 	err := newLeaderships("me", ledger.Read).fence("p", func(*ledger.Tx) error { wrote = true; return nil })(&tx)
 	if !errors.Is(err, ledger.ErrLeadershipLost) || wrote {
-		t.Errorf("a leader whose term is over was not deposed: %v, wrote %t", err, wrote)
+		t.Errorf("a leader whose term is over did not lose the pool: %v, wrote %t", err, wrote)
 	}
 }
 

@@ -553,7 +553,7 @@ func (w *world) commits(i int, op *operation, lost bool) {
 		s.run(op.job, op.pool)
 		w.keepsOn(op, before)
 	}
-	if !w.s.lags && !s.deposed {
+	if !w.s.lags && !s.ousted {
 		l.notices(w)
 	}
 	if lost && s.writes > 0 {
@@ -590,7 +590,7 @@ func (w *world) keepsOn(op *operation, before []allocator.Identity) {
 
 // ends ends a leader that has found another.
 func (w *world) ends(i int, s *turn) {
-	if s.deposed {
+	if s.ousted {
 		w.leaders[i] = nobodyLeads(w.leaders[i].lives)
 	}
 }
@@ -650,7 +650,7 @@ func (w *world) bindings(i int, l *leader) []action {
 func (s *turn) binds() latebind.Options {
 	return latebind.Options{
 		Ledger: s, Pools: s, Leader: s.l.leaderships, Chooser: s.now.chooser(), Recorder: view.Recorder{EventRecorder: silence{}},
-		Step: func(string) {}, OnLeadershipLost: func(error) { s.deposed = true },
+		Step: func(string) {}, OnLeadershipLost: func(error) { s.ousted = true },
 	}
 }
 
@@ -658,7 +658,7 @@ func (s *turn) binds() latebind.Options {
 func (s *turn) bind(op *operation) {
 	s.reads, s.limit = s.now, 9
 	left, lost := op.bind.Step(context.WithoutCancel(s.ctx()), s.binds(), writer{turn: s}, reader{s})
-	s.deposed = lost
+	s.ousted = lost
 	if left != nil {
 		next := *op
 		next.bind = left

@@ -141,9 +141,9 @@ type turn struct {
 	limit int  // writes until it dies
 	lost  bool // it dies before the answer to the last of them
 
-	mu      sync.Mutex
-	writes  int // that were made, or would have been
-	deposed bool
+	mu     sync.Mutex
+	writes int  // that were made, or would have been
+	ousted bool // leadership was lost
 }
 
 func (s *turn) ctx() context.Context { return log.IntoContext(context.Background(), logr.Discard()) }
@@ -153,23 +153,23 @@ func (s *turn) run(job, pool string) {
 	r := reconcile.Request{NamespacedName: types.NamespacedName{Name: pool}}
 	var do func(context.Context, reconcile.Request) (reconcile.Result, error)
 	silent := &events{view.Recorder{EventRecorder: silence{}}}
-	depose := func(error) { s.deposed = true }
+	onLost := func(error) { s.ousted = true }
 	switch job {
 	case "tend":
 		a := &addresses{
 			ledger: s, pools: s, claims: s, identity: modelIdentity, nodes: s, endpoints: s, leaderships: s.l.leaderships,
 			history:   &history{api: reader{s}, claims: s, listed: s.l.reached},
 			conflicts: &conflicts{client: writer{turn: s}, api: reader{s}, claims: s, events: silent},
-			events:    silent, onLeadershipLost: depose, freed: func(*view.Pod) {},
+			events:    silent, onLeadershipLost: onLost, freed: func(*view.Pod) {},
 		}
 		do = a.Reconcile
 	case "expire":
 		e := s.l.expiring
-		e.ledger, e.pools, e.claims, e.api, e.leaderships, e.onLeadershipLost, e.now = s, s, s, reader{s}, s.l.leaderships, depose, s.clock
+		e.ledger, e.pools, e.claims, e.api, e.leaderships, e.onLeadershipLost, e.now = s, s, s, reader{s}, s.l.leaderships, onLost, s.clock
 		e.grace, e.arrivals = tick*9/10, s.l.arrivals(s.now.s)
 		do = e.Reconcile
 	case "holds":
-		h := &holds{ledger: s, pools: s, claims: s, api: reader{s}, leaderships: s.l.leaderships, nodes: s, onLeadershipLost: depose, now: s.clock}
+		h := &holds{ledger: s, pools: s, claims: s, api: reader{s}, leaderships: s.l.leaderships, nodes: s, onLeadershipLost: onLost, now: s.clock}
 		h.first.byPool = s.l.holding
 		do = h.Reconcile
 	case "lost":
@@ -185,13 +185,13 @@ func (s *turn) run(job, pool string) {
 	case "retained":
 		k := &retained{
 			ledger: s, pools: s, claims: s, reservedRanges: none, api: reader{s}, mapper: mapper{}, leaderships: s.l.leaderships, grace: tick * 9 / 10,
-			onLeadershipLost: depose, now: s.clock,
+			onLeadershipLost: onLost, now: s.clock,
 		}
 		k.first.byPool = s.l.keeping
 		do = k.Reconcile
 	case "judge":
 		j := &readiness{
-			client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, leaderships: s.l.leaderships, onLeadershipLost: depose, identity: modelIdentity,
+			client: writer{turn: s}, api: reader{s}, ledger: s, pools: s, claims: s, leaderships: s.l.leaderships, onLeadershipLost: onLost, identity: modelIdentity,
 			podLists: &podLister{api: reader{s}}, barriers: s.l.barriers, events: silent,
 		}
 		do = j.Reconcile

@@ -272,8 +272,8 @@ func (r *readiness) inServiceByNow(ctx context.Context, pool *crdv1.SpiderIPPool
 	return err == nil && state.Gained().Size() == 0, nil
 }
 
-// stillCounts reports whether all pools that may have given addresses since the census began are
-// still there: no record tells of what those that are gone gave.
+// stillCounts reports whether all pools that may have given addresses since the pods were listed
+// are still there: no record tells of what those that are gone gave.
 func (r *readiness) stillCounts(ctx context.Context, near neighbourhood) bool {
 	h := r.barriers.of(near.self, allocator.Space{})
 	if h == nil {

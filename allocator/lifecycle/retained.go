@@ -29,7 +29,7 @@ const retainedInterval = 5 * time.Second
 // retained frees addresses that are kept for pods which will not come back: their owner is gone or
 // makes no pod of that name any more, or the pod lives with an address from elsewhere. Only what
 // nobody has is freed, and an admission that takes an address up again is a write to its record, so
-// what is vacant when it is freed was vacant all along.
+// what is unassigned when it is freed was unassigned all along.
 type retained struct {
 	ledger           Applier
 	pools            ledger.Pools
@@ -74,8 +74,8 @@ func (k *retained) Reconcile(ctx context.Context, r reconcile.Request) (reconcil
 	return reconcile.Result{RequeueAfter: retainedInterval}, nil
 }
 
-// due returns the vacant addresses whose identities have not come back for the grace, and why they
-// will not. What cannot be told now stays.
+// due returns the unassigned addresses whose identities have not come back for the grace, and why
+// they will not. What cannot be told now stays.
 func (k *retained) due(ctx context.Context, state *ledger.State) map[netip.Addr]string {
 	pool := state.Pool.Name
 	now, before := k.now(), k.first.of(pool)
@@ -137,7 +137,7 @@ func (k *retained) over(ctx context.Context, o *owners.Reader, a netip.Addr, id 
 	return "", nil
 }
 
-// free frees the addresses that are vacant still, once the API server has said that no live pod
+// free frees the addresses that are unassigned still, once the API server has said that no live pod
 // claims one of them.
 func (k *retained) free(ctx context.Context, pool *crdv1.SpiderIPPool, due map[netip.Addr]string) error {
 	state, err := k.leaderships.decode(pool)

@@ -211,7 +211,7 @@ type IPPoolStatus struct {
 
 	// Retained are the addresses kept for stable identities, one line per owner:
 	// namespace/kind.group/name, UID, and per pod the ordinal or name with its address, followed by
-	// * while a pod uses it, by + and a token while it is promised to an admission, by @ with node
+	// * while a pod uses it, by + and a token while it waits for the pod of an admission, by @ with node
 	// and time while it is held and perhaps another @ with when that is expected to end, and by
 	// nothing while nobody has it.
 	// +optional

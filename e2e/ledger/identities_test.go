@@ -95,7 +95,7 @@ func TestGivingBackLeavesAnIdentityItsAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	if v, ok := record(t, pool.Name).RetainedAt(address); !ok || !v.Unassigned() {
-		t.Errorf("the record says %+v, want it kept and vacant", v)
+		t.Errorf("the record says %+v, want it kept and unassigned", v)
 	}
 	if _, other, err := reserve(t.Context(), l, pool.Name); err != nil || other == address {
 		t.Errorf("another pod got %s, %v", other, err)

@@ -286,15 +286,15 @@ func TestAnOwnerDeletedAndMadeAgainFindsTheAddressesOfItsRunningPods(t *testing.
 		t.Fatal(err)
 	}
 	newPodOf(t, owner, run, "node", token, claim)
-	token, vacant, err := reserveFor(t, pool, owner, idle)
+	token, unassigned, err := reserveFor(t, pool, owner, idle)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone := newPodOf(t, owner, idle, "", token, vacant)
+	gone := newPodOf(t, owner, idle, "", token, unassigned)
 	waitUse(t, claim, allocator.InUse)
-	waitUse(t, vacant, allocator.InUse)
+	waitUse(t, unassigned, allocator.InUse)
 	remove(t, gone)
-	waitUse(t, vacant, allocator.Unassigned)
+	waitUse(t, unassigned, allocator.Unassigned)
 	if err := server.Client.Delete(t.Context(), owner, client.PropagationPolicy(metav1.DeletePropagationOrphan)); err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestAnOwnerDeletedAndMadeAgainFindsTheAddressesOfItsRunningPods(t *testing.
 	if err := client.IgnoreNotFound(server.Client.Patch(t.Context(), owner, patch)); err != nil {
 		t.Fatal(err)
 	}
-	wait(t, vacant, allocator.StateFree) // nobody has it, and the owner is gone
+	wait(t, unassigned, allocator.StateFree) // nobody has it, and the owner is gone
 	if got := use(t, claim); got != allocator.InUse {
 		t.Errorf("the address of a running pod is %s after its owner has gone", got)
 	}

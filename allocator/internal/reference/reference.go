@@ -16,7 +16,7 @@ import (
 type Entry struct {
 	State       allocator.State
 	Retention   allocator.Retention   // of a retained one
-	Reservation allocator.Reservation // of a reserved one, or of one retained and promised
+	Reservation allocator.Reservation // of a reserved one, or of one retained and pending admission
 	Hold        allocator.Hold        // of a held one, or of one retained and held
 }
 
