@@ -23,7 +23,7 @@ demo: ## From nothing to pods with addresses on a real cluster of two nodes (roo
 
 test: ## Everything: unit, race, a real API server, a real cluster (root).
 	@echo "test: unit tests with the race detector" && go test -race -timeout 20m ./...
-	@echo "test: the model of the life cycle, at large" && go test -count=1 -run 'TestModel(Large|AtRandom)$$' ./allocator/lifecycle
+	@echo "test: the model of the life cycle, at large" && go test -count=1 -timeout 30m -run 'TestModel(Large|AtRandom)$$' ./allocator/lifecycle
 	@cd e2e && go run ./fuzz/cmd/fuzz -each 10s
 	@echo "test: building what the clusters are made of" && cd e2e && go run ./cluster/cmd/cluster build
 	@echo "test: against a real API server and a real cluster" && cd e2e && go test -count=1 -p 1 -timeout 60m ./... && echo "test: everything passed"

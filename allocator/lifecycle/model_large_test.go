@@ -37,9 +37,6 @@ var largeScenarios = map[string]*scenario{
 	"a standby that is told late takes over": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, remembers: true, standby: true, dead: true, away: true, lags: true, budget: map[string]int{"admit": 2, "force": 1, "tick": 1},
 	},
-	"a node is switched off for good, and leaders come and go": {
-		pods: []string{"a"}, jobs: []string{"tend", "lost"}, budget: map[string]int{"admit": 2, "off": 1, "collect": 1, "start": 1},
-	},
 	"two leaders expire": {
 		pods: []string{"a"}, jobs: []string{"tend", "expire"}, budget: map[string]int{"admit": 2, "start": 1, "tick": 1},
 	},
