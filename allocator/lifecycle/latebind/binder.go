@@ -236,10 +236,15 @@ func (r binder) write(ctx context.Context, s *attempt, claims []crdv1.Claim) err
 		pod, err = r.patch(ctx, whole, given)
 	}
 	if err != nil {
-		return err
+		return writeError{err}
 	}
 	return s.update(pod)
 }
+
+// writeError is what the API server answered to the write to the pod.
+type writeError struct{ error }
+
+func (e writeError) Unwrap() error { return e.error }
 
 // maxRewrites is how often a write to a pod is retried after a conflict with a write to its status.
 // For a pod that has a node but no address these are frequent: the kubelet writes whenever setting
@@ -323,8 +328,12 @@ var (
 // byAPIServer is named when nothing else has refused a write.
 const byAPIServer = "the API server"
 
-// refuser returns what refused a write to a pod; empty where nothing did.
+// refuser returns what refused the write to a pod; empty where nothing did. A refused write to a
+// pool is no fault of the pod, and is tried again.
 func refuser(err error) string {
+	if !errors.As(err, new(writeError)) {
+		return ""
+	}
 	if m := byWebhook.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Sprintf("webhook %q", m[1])
 	}

@@ -134,19 +134,23 @@ func TestWhyAnAttemptToBindFailed(t *testing.T) {
 		"the pool was recreated":  {err: ledger.ErrReplaced, want: resultChanged},
 		"the pod is gone":         {err: apierrors.NewNotFound(pods, "p"), want: resultGone},
 		"another product's webhook refuses it": {
-			err:  apierrors.NewForbidden(pods, "p", errors.New(`admission webhook "labels.example.com" denied the request: no`)),
+			err:  writeError{apierrors.NewForbidden(pods, "p", errors.New(`admission webhook "labels.example.com" denied the request: no`))},
 			want: resultDenied, wantLater: 4 * retry, wantWhy: `WriteRefused webhook "labels.example.com" refuses the write that gives the pod its addresses: binding: ` +
 				`pods "p" is forbidden: admission webhook "labels.example.com" denied the request: no`,
 		},
 		"another product's webhook does not answer, and fails closed": {
-			err:  apierrors.NewInternalError(errors.New(`failed calling webhook "labels.example.com": no endpoints`)),
+			err:  writeError{apierrors.NewInternalError(errors.New(`failed calling webhook "labels.example.com": no endpoints`))},
 			want: resultDenied, wantLater: 4 * retry, wantWhy: `WriteRefused webhook "labels.example.com" refuses the write that gives the pod its addresses: binding: ` +
 				`Internal error occurred: failed calling webhook "labels.example.com": no endpoints`,
 		},
 		"a policy refuses it": {
-			err:  apierrors.NewForbidden(pods, "p", errors.New(`ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`)),
+			err:  writeError{apierrors.NewForbidden(pods, "p", errors.New(`ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`))},
 			want: resultDenied, wantLater: 4 * retry, wantWhy: `WriteRefused admission policy "frozen" refuses the write that gives the pod its addresses: binding: ` +
 				`pods "p" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`,
+		},
+		"the write to a pool is refused": {
+			err:  apierrors.NewForbidden(corev1.Resource("spiderippools"), "a", errors.New("cannot update")),
+			want: resultFailed, wantLater: 4 * retry, wantWhy: `InternalError binding: spiderippools "a" is forbidden: cannot update`,
 		},
 		"it is unknown whether it succeeded": {err: errors.New("away"), want: resultFailed, wantLater: 4 * retry, wantWhy: "InternalError away"},
 	} {
@@ -184,14 +188,14 @@ func TestWhyAnAttemptToBindFailed(t *testing.T) {
 func TestAWriteThatCannotSucceedIsTriedAgainOnlyWhenThePodHasChanged(t *testing.T) {
 	t.Parallel()
 	l := pendingOf(t, gated())
-	(&attempt{pendingPod: l}).fail(apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil), noon)
+	(&attempt{pendingPod: l}).fail(writeError{apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil)}, noon)
 	if l.failure.reason != crdv1.ReasonWriteRefused || !l.failure.permanent(l.pod) {
 		t.Errorf("%+v", l.failure)
 	}
 	policy := apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Pod").GroupKind(), "p", nil)
 	policy.ErrStatus.Message = `pods "p" is forbidden: ValidatingAdmissionPolicy 'frozen' with binding 'frozen' denied request: no`
 	other := pendingOf(t, gated())
-	if (&attempt{pendingPod: other}).fail(policy, noon); other.failure.reason != crdv1.ReasonWriteRefused || other.failure.permanent(other.pod) {
+	if (&attempt{pendingPod: other}).fail(writeError{policy}, noon); other.failure.reason != crdv1.ReasonWriteRefused || other.failure.permanent(other.pod) {
 		t.Errorf("refused by a policy: %+v", other.failure)
 	}
 	changed := *l.pod
