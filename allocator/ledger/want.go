@@ -101,7 +101,7 @@ func refusal(pool string, err error) *RefusedError {
 	return nil
 }
 
-// attempt is an order looking for an address in one pool.
+// attempt is an allocation request looking for an address in one pool.
 type attempt struct {
 	allocationRequest
 	present bool // only what is there for the pod already, nothing new

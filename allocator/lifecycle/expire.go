@@ -124,7 +124,7 @@ func (e *expire) Reconcile(ctx context.Context, r reconcile.Request) (reconcile.
 	return reconcile.Result{RequeueAfter: expireInterval}, nil
 }
 
-// dueReservation returns by namespace the reservations whose grace is over. Those of pods that
+// due returns by namespace the reservations whose grace is over. Those of pods that
 // exist are not a matter of time: they are looked at from the beginning.
 func (e *expire) due(pool string, record *allocator.Record) map[string][]dueReservation {
 	now, before := e.now(), e.first.of(pool)

@@ -198,7 +198,7 @@ func modelIdentity(p *view.Pod) (allocator.Identity, string) {
 	return allocator.Identity{Namespace: p.Namespace, Group: "apps", Kind: owner.Kind, Name: owner.Name, Pod: p.Name}, string(owner.UID)
 }
 
-// reservationFor returns what the webhook says of a pod to come.
+// reservation returns what the webhook says of a pod to come.
 func (a admission) reservation() allocator.Reservation {
 	r := allocator.Reservation{Token: a.token, Pod: allocator.PodRef{Namespace: modelNamespace}}
 	if a.identity {
