@@ -21,10 +21,12 @@ type podListBarrier struct {
 
 // barriers are what readiness remembers between two looks at a pool. Safe for concurrent use.
 type barriers struct {
-	mu       sync.Mutex
-	byPool   map[string]poolBarrier // pool -> its barrier
-	admitted map[types.UID]uint64   // pool -> count when it last got addresses in service
-	count    uint64                 // how often any pool did
+	mu     sync.Mutex
+	byPool map[string]poolBarrier // pool -> its barrier
+	// pool -> count when it last got addresses in service. Those of pools that are gone stay: just
+	// they are asked for. It is a few bytes for each pool that was judged under this leader.
+	admitted map[types.UID]uint64
+	count    uint64 // how often any pool did
 }
 
 // poolBarrier belongs to a pool with this UID.
